@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ObjectBackend contract: where a backup's objects are stored.
+//
+// | expression                     | result             | meaning
+// |--------------------------------|--------------------|---------------------------------------------
+// | b.create(name, options)        | Result<Writer>     | begins an object; nothing is visible yet
+// | b.url()                        | string             | where it is, for people; never a secret
+// in it | w.append(bytes)                | Status             | the next bytes | w.commit() |
+// Result<ObjectInfo> | makes the whole object visible, durably | w.abandon()                    |
+// void               | forgets it; also what destruction without |                                |
+// | commit() does, whatever failed before Readable refinement: | b.read(name)                   |
+// Result<string>     | the whole object | b.read_range(name, off, len)   | Result<string>     |
+// exactly those bytes | b.list(prefix)                 | Result<vector<ObjectInfo>> | names that
+// start with prefix, sorted | b.exists(name)                 | Result<bool>       | |
+// b.remove(name)                 | Status             | not_found if it is not there
+//
+// Laws no compiler checks: constructors touch nothing outside the process. A backend is
+// thread-safe, a Writer belongs to one thread and does not outlive its backend. Nothing is visible
+// before commit(); a writer is sticky after a failure; commit() of two writers of one name with
+// `if_absent` succeeds for exactly one of them. Names are checked by check_object_name() before
+// anything else.
+#pragma once
+
+#include <algorithm>
+#include <concepts>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "kvbackup/base/bytes.hpp"
+#include "kvbackup/base/result.hpp"
+
+namespace kvbackup::inline v1 {
+
+/// What a backend says of a stored object.
+struct ObjectInfo {
+  std::string name;
+  std::uint64_t size = 0;  ///< bytes
+
+  friend bool operator==(const ObjectInfo&, const ObjectInfo&) = default;
+};
+
+struct CreateOptions {
+  /// Expected size in bytes; a hint only.
+  std::optional<std::uint64_t> size_hint;
+  /// commit() fails with already_exists, atomically, if an object of that name is there.
+  bool if_absent = true;
+};
+
+template <class W>
+concept ObjectWriter = std::movable<W> && requires(W w, ByteView bytes) {
+  { w.append(bytes) } -> std::same_as<Status>;
+  { w.commit() } -> std::same_as<Result<ObjectInfo>>;
+  w.abandon();
+};
+
+template <class B>
+concept ObjectBackend = std::movable<B> &&
+    requires(B& b, const B& c, std::string_view name, CreateOptions options) {
+  { b.create(name, options).ok() } -> std::same_as<bool>;
+  requires ObjectWriter<typename decltype(b.create(name, options))::value_type>;
+  { c.url() } -> std::same_as<std::string>;
+};
+
+template <class B>
+concept ReadableBackend = ObjectBackend<B> &&
+    requires(B& b, std::string_view name, std::uint64_t n) {
+  { b.read(name) } -> std::same_as<Result<std::string>>;
+  { b.read_range(name, n, n) } -> std::same_as<Result<std::string>>;
+  { b.list(name) } -> std::same_as<Result<std::vector<ObjectInfo>>>;
+  { b.exists(name) } -> std::same_as<Result<bool>>;
+  { b.remove(name) } -> std::same_as<Status>;
+};
+
+/// The Writer that `B::create` gives.
+template <ObjectBackend B>
+using WriterOf =
+    typename decltype(std::declval<B&>().create(std::string_view(), CreateOptions()))::value_type;
+
+/// Refuses names that some backend cannot hold or that could leave it: empty, over 1024 bytes,
+/// absolute, with an empty, "." or ".." component, a backslash or a control byte. "a/b.sst" is
+/// fine.
+[[nodiscard]] inline Status check_object_name(std::string_view name) {
+  const auto refuse = [name](const char* why) {
+    return Status::error(StatusCode::invalid_argument, why).with_object(name);
+  };
+  if (name.empty()) return refuse("the object name is empty");
+  if (name.size() > 1024) return refuse("the object name is longer than 1024 bytes");
+  for (const char c : name) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f || c == '\\') {
+      return refuse("the object name has a control character or a backslash");
+    }
+  }
+  for (std::size_t begin = 0; begin <= name.size();) {
+    const std::size_t end = std::min(name.find('/', begin), name.size());
+    const std::string_view component = name.substr(begin, end - begin);
+    if (component.empty() || component == "." || component == "..") {
+      return refuse("the object name is absolute or has an empty, \".\" or \"..\" component");
+    }
+    begin = end + 1;
+  }
+  return {};
+}
+
+}  // namespace kvbackup::inline v1

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// The BlockCodec contract: how one block of an SST is compressed.
+//
+// A codec is an immutable, copyable description; the state that calls need lives in contexts that
+// one worker owns and reuses.
+//
+// | expression                   | result                | meaning
+// |------------------------------|-----------------------|------------------------------------------
+// | codec.type()                 | BlockCompression      | type byte of RocksDB's block trailer
+// | codec.name()                 | string_view           | as RocksDB's property
+// `rocksdb.compression` has it | codec.bound(n)               | size_t                | room that
+// any compressed block of n bytes fits | codec.compressor()           | movable, see below    | a
+// context | codec.decompressor()         | movable, see below    | a context | c.compress(in, out)
+// | optional<size_t>      | bytes written to out, or nothing: "does not fit" | d.decompress(in,
+// out)        | Status                | fills out exactly; `out` has the plain length
+//
+// Laws no compiler checks: decompress inverts compress; nothing is written past `out`; damaged
+// input is StatusCode::corruption, never undefined behaviour; the same input gives the same bytes,
+// whatever the context compressed before. The length prefix of a stored block belongs to sst/, not
+// to a codec.
+#pragma once
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "kvbackup/base/bytes.hpp"
+#include "kvbackup/base/status.hpp"
+
+namespace kvbackup::inline v1 {
+
+/// RocksDB's CompressionType, the byte behind every block (RocksDB
+/// include/rocksdb/compression_type.h).
+enum class BlockCompression : std::uint8_t {
+  none = 0,
+  snappy = 1,
+  zlib = 2,
+  bzip2 = 3,
+  lz4 = 4,
+  lz4hc = 5,
+  xpress = 6,
+  zstd = 7,
+};
+
+template <class C>
+concept BlockCompressor = std::movable<C> && requires(C c, ByteView in, std::span<char> out) {
+  { c.compress(in, out) } -> std::same_as<std::optional<std::size_t>>;
+};
+
+template <class D>
+concept BlockDecompressor = std::movable<D> && requires(D d, ByteView in, std::span<char> out) {
+  { d.decompress(in, out) } -> std::same_as<Status>;
+};
+
+template <class C>
+concept BlockCodec = std::copyable<C> && requires(const C& codec, std::size_t n) {
+  { codec.type() } -> std::same_as<BlockCompression>;
+  { codec.name() } -> std::convertible_to<std::string_view>;
+  { codec.bound(n) } -> std::same_as<std::size_t>;
+  { codec.compressor() } -> BlockCompressor;
+  { codec.decompressor() } -> BlockDecompressor;
+};
+
+}  // namespace kvbackup::inline v1

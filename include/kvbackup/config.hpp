@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// The only reader of user and compiler macros. After this header every KVBACKUP_WITH_* is 0 or 1.
+//
+// Law: a macro may add names, never change the meaning of one, so that units compiled with
+// different settings link together. Only defaults.hpp holds names that follow the macros.
+#pragma once
+
+#include "kvbackup/version.hpp"
+
+// Foreign libraries: off unless the build says that it links them (CMake components do).
+#ifndef KVBACKUP_WITH_LZ4
+#define KVBACKUP_WITH_LZ4 0
+#endif
+#ifndef KVBACKUP_WITH_SNAPPY
+#define KVBACKUP_WITH_SNAPPY 0
+#endif
+#ifndef KVBACKUP_WITH_ZSTD
+#define KVBACKUP_WITH_ZSTD 0
+#endif
+#ifndef KVBACKUP_WITH_XXHASH
+#define KVBACKUP_WITH_XXHASH 0
+#endif
+#ifndef KVBACKUP_WITH_OPENSSL
+#define KVBACKUP_WITH_OPENSSL 0
+#endif
+#ifndef KVBACKUP_WITH_CURL
+#define KVBACKUP_WITH_CURL 0
+#endif
+#ifndef KVBACKUP_WITH_RAPIDJSON
+#define KVBACKUP_WITH_RAPIDJSON 0
+#endif
+#ifndef KVBACKUP_WITH_PROTOBUF
+#define KVBACKUP_WITH_PROTOBUF 0
+#endif
+#ifndef KVBACKUP_WITH_GRPC
+#define KVBACKUP_WITH_GRPC 0
+#endif
+#ifndef KVBACKUP_WITH_LMDB
+#define KVBACKUP_WITH_LMDB 0
+#endif
+#ifndef KVBACKUP_WITH_ROCKSDB
+#define KVBACKUP_WITH_ROCKSDB 0
+#endif
+
+// Parts of the platform: on unless the build takes them away. THREADS=0 removes ThreadExecutor,
+// POSIX=0 removes LocalBackend, SystemClock and the file handle, each with its includes.
+#ifndef KVBACKUP_WITH_THREADS
+#define KVBACKUP_WITH_THREADS 1
+#endif
+#ifndef KVBACKUP_WITH_POSIX
+#define KVBACKUP_WITH_POSIX 1
+#endif
+
+// Called with a condition that only a programming mistake makes false. What depends on data is a
+// Status in every build type and never comes here. A host may define its own before the include.
+#ifndef KVBACKUP_ASSERT
+#include <cassert>
+#define KVBACKUP_ASSERT(condition) assert(condition)
+#endif
+
+// Internal: what the compiler's target offers. KVBACKUP_DETAIL_* names end with the single header.
+#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+#define KVBACKUP_DETAIL_X86_64 1
+#else
+#define KVBACKUP_DETAIL_X86_64 0
+#endif
+#if defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
+#define KVBACKUP_DETAIL_ARM_CRC32 1
+#else
+#define KVBACKUP_DETAIL_ARM_CRC32 0
+#endif
+#if defined(__GNUC__) || defined(__clang__)
+#define KVBACKUP_DETAIL_COLD [[gnu::cold, gnu::noinline]]
+#define KVBACKUP_DETAIL_TARGET(features) __attribute__((target(features)))
+#else
+#define KVBACKUP_DETAIL_COLD
+#define KVBACKUP_DETAIL_TARGET(features)
+#endif

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// The contracts of what is backed up.
+//
+// SortedSource: one pass over pairs.
+// | expression   | result   | meaning
+// |--------------|----------|---------------------------------------------------------------
+// | s.valid()    | bool     | there is a current pair; false is the end OR an error
+// | s.key()      | ByteView | its key; requires valid(); dies at the next next()
+// | s.value()    | ByteView | its value; the same
+// | s.next()     | void     | to the next pair; requires valid()
+// | s.status()   | Status   | after valid() turned false: ok at the end, else what failed
+// SeekableSource adds s.seek(key): to the first pair whose key is not below `key`.
+//
+// Snapshot: any number of scans over ONE state of a store, from several threads at once.
+// | s.scan(range)                | Result<SortedSource>          | the pairs of that range, no
+// others | s.split(range, target_bytes) | Result<vector<KeyRange>>      | optional: sub-ranges in
+// key order that tile |                              |                               | `range`;
+// depends on data and target only, |                              |                               |
+// never on the number of threads | s.estimate(range)            | SizeEstimate                  |
+// optional: for progress only | s.ranges()                   | Result<vector<KeyRange>>      |
+// optional: one whole range a column family, |                              | | what a backup
+// without ranges takes | s.kind(), s.identity()       | std::string                   | optional:
+// recorded in backupmeta
+//
+// Laws no compiler checks: keys strictly rise as unsigned bytes; two scans of one range give the
+// same pairs.
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "kvbackup/base/bytes.hpp"
+#include "kvbackup/base/key_range.hpp"
+#include "kvbackup/base/result.hpp"
+
+namespace kvbackup::inline v1 {
+
+template <class S>
+concept SortedSource = std::movable<S> && requires(S s, const S& c) {
+  { c.valid() } -> std::same_as<bool>;
+  { c.key() } -> std::convertible_to<ByteView>;
+  { c.value() } -> std::convertible_to<ByteView>;
+  s.next();
+  { c.status() } -> std::convertible_to<Status>;
+};
+
+template <class S>
+concept SeekableSource = SortedSource<S> && requires(S s, ByteView key) {
+  s.seek(key);
+};
+
+template <class S>
+concept Snapshot = requires(const S& s, const KeyRange& range) {
+  { s.scan(range).ok() } -> std::same_as<bool>;
+  requires SortedSource<typename decltype(s.scan(range))::value_type>;
+};
+
+/// What a Snapshot thinks a range holds. Nothing where it cannot tell.
+struct SizeEstimate {
+  std::optional<std::uint64_t> pairs;
+  std::optional<std::uint64_t> bytes;  ///< key and value lengths
+};
+
+template <class S>
+concept SplittableSnapshot = Snapshot<S> &&
+    requires(const S& s, const KeyRange& range, std::uint64_t target_bytes) {
+  { s.split(range, target_bytes) } -> std::same_as<Result<std::vector<KeyRange>>>;
+};
+
+template <class S>
+concept EstimatingSnapshot = Snapshot<S> && requires(const S& s, const KeyRange& range) {
+  { s.estimate(range) } -> std::same_as<SizeEstimate>;
+};
+
+template <class S>
+concept EnumerableSnapshot = Snapshot<S> && requires(const S& s) {
+  { s.ranges() } -> std::same_as<Result<std::vector<KeyRange>>>;
+};
+
+template <class S>
+concept IdentifiedSource = requires(const S& s) {
+  { s.kind() } -> std::convertible_to<std::string>;
+  { s.identity() } -> std::convertible_to<std::string>;
+};
+
+}  // namespace kvbackup::inline v1
