@@ -16,6 +16,7 @@
 
 #include "kvbackup/base/bytes.hpp"
 #include "kvbackup/base/status.hpp"
+#include "kvbackup/config.hpp"
 
 namespace kvbackup::inline v1 {
 
@@ -25,5 +26,13 @@ concept Sink = std::movable<S> && requires(S s, ByteView bytes) {
   { s.finish() } -> std::same_as<Status>;
   s.abandon();
 };
+
+namespace detail {
+/// What a sink says when it is used after finish() or abandon().
+[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status sink_is_closed() {
+  return Status::error(StatusCode::invalid_argument,
+                       "the sink is finished or abandoned; put the pairs into a new one");
+}
+}  // namespace detail
 
 }  // namespace kvbackup::inline v1

@@ -12,15 +12,18 @@
 // SeekableSource adds s.seek(key): to the first pair whose key is not below `key`.
 //
 // Snapshot: any number of scans over ONE state of a store, from several threads at once.
-// | s.scan(range)                | Result<SortedSource>          | the pairs of that range, no
-// others | s.split(range, target_bytes) | Result<vector<KeyRange>>      | optional: sub-ranges in
-// key order that tile |                              |                               | `range`;
-// depends on data and target only, |                              |                               |
-// never on the number of threads | s.estimate(range)            | SizeEstimate                  |
-// optional: for progress only | s.ranges()                   | Result<vector<KeyRange>>      |
-// optional: one whole range a column family, |                              | | what a backup
-// without ranges takes | s.kind(), s.identity()       | std::string                   | optional:
-// recorded in backupmeta
+// | expression             | result                   | meaning
+// |------------------------|--------------------------|-----------------------------------------
+// | s.scan(range)          | Result<SortedSource>     | the pairs of that range, no others
+// | s.split(range, target) | Result<vector<KeyRange>> | optional: sub-ranges in key order that
+// |                        |                          | tile `range`, of about `target` bytes;
+// |                        |                          | depends on data and target only, never
+// |                        |                          | on the number of threads
+// | s.estimate(range)      | SizeEstimate             | optional: for progress only
+// | s.ranges()             | Result<vector<KeyRange>> | optional: one whole range a column
+// |                        |                          | family, what a backup without ranges
+// |                        |                          | takes
+// | s.kind(), s.identity() | std::string              | optional: recorded in backupmeta
 //
 // Laws no compiler checks: keys strictly rise as unsigned bytes; two scans of one range give the
 // same pairs.

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// The seam through which text sources read.
+//
+// | expression        | result              | meaning
+// |-------------------|---------------------|----------------------------------------------------
+// | r.read(out, size) | Result<std::size_t> | up to `size` (never 0) bytes put at `out`; 0 bytes
+// |                   |                     | only at the end
+#pragma once
+
+#include <algorithm>
+#include <concepts>
+#include <cstddef>
+#include <cstring>
+#include <string>
+#include <utility>
+
+#include "kvbackup/base/bytes.hpp"
+#include "kvbackup/base/errno_status.hpp"
+#include "kvbackup/base/result.hpp"
+#include "kvbackup/base/status.hpp"
+#include "kvbackup/config.hpp"
+
+#if KVBACKUP_WITH_POSIX
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <sys/stat.h>
+#endif
+
+namespace kvbackup::inline v1 {
+
+template <class R>
+concept ByteReader = std::movable<R> && requires(R r, char* out, std::size_t size) {
+  { r.read(out, size) } -> std::same_as<Result<std::size_t>>;
+};
+
+/// Reads bytes that somebody else owns and keeps alive.
+class MemoryReader {
+ public:
+  explicit MemoryReader(ByteView bytes) noexcept : rest_(bytes) {}
+
+  [[nodiscard]] Result<std::size_t> read(char* out, std::size_t size) {
+    const std::size_t taken = std::min(size, rest_.size());
+    if (taken > 0) std::memcpy(out, rest_.data(), taken);
+    rest_.remove_prefix(taken);
+    return taken;
+  }
+
+ private:
+  ByteView rest_;
+};
+
+/// Reads through `f(char* out, std::size_t size) -> Result<std::size_t>`.
+template <class F>
+class CallableReader {
+ public:
+  explicit CallableReader(F f) : f_(std::move(f)) {}
+
+  [[nodiscard]] Result<std::size_t> read(char* out, std::size_t size) { return f_(out, size); }
+
+ private:
+  F f_;
+};
+
+static_assert(ByteReader<MemoryReader>);
+static_assert(ByteReader<CallableReader<Result<std::size_t> (*)(char*, std::size_t)>>);
+
+#if KVBACKUP_WITH_POSIX
+/// Reads a file, a pipe or a terminal.
+class FdReader {
+ public:
+  /// Opens `path`; not_found, permission_denied and so on name it. A folder is invalid_argument.
+  [[nodiscard]] static Result<FdReader> open(const std::string& path) {
+    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return failed(errno, "cannot open the file to read it").with_object(path);
+    FdReader reader(fd, true, path);
+    struct stat info {};
+    if (::fstat(fd, &info) != 0) {
+      return failed(errno, "cannot look at the file to read it").with_object(path);
+    }
+    if (S_ISDIR(info.st_mode)) {
+      return Status::error(StatusCode::invalid_argument, "this is a folder, not a file to read")
+          .with_object(path);
+    }
+    return reader;
+  }
+  /// Reads a descriptor that stays open and the caller's; `name` is for messages.
+  [[nodiscard]] static FdReader borrow(int fd, std::string name) {
+    return FdReader(fd, false, std::move(name));
+  }
+
+  FdReader(FdReader&& other) noexcept
+      : fd_(std::exchange(other.fd_, -1)), owned_(other.owned_), name_(std::move(other.name_)) {}
+  FdReader& operator=(FdReader&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    std::swap(owned_, other.owned_);
+    std::swap(name_, other.name_);
+    return *this;
+  }
+  ~FdReader() {
+    if (owned_ && fd_ >= 0) ::close(fd_);
+  }
+
+  [[nodiscard]] Result<std::size_t> read(char* out, std::size_t size) {
+    for (;;) {
+      const ssize_t got = ::read(fd_, out, size);
+      if (got >= 0) return static_cast<std::size_t>(got);
+      if (errno != EINTR) return failed(errno, "cannot read the file").with_object(name_);
+    }
+  }
+
+ private:
+  FdReader(int fd, bool owned, std::string name) : fd_(fd), owned_(owned), name_(std::move(name)) {}
+  [[nodiscard]] static Status failed(int error, const char* doing) {
+    return status_from_errno(error, doing);
+  }
+
+  int fd_;
+  bool owned_;
+  std::string name_;
+};
+
+static_assert(ByteReader<FdReader>);
+#endif
+
+}  // namespace kvbackup::inline v1
