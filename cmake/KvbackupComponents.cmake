@@ -1,50 +1,85 @@
 # SPDX-License-Identifier: Apache-2.0
-# One INTERFACE target a component: kvbackup::kvbackup needs nothing; each other one sets its macro
-# and links its library.
-include(GNUInstallDirs)
+# The components: one target each, which sets a macro and links a library. This file serves the
+# source tree and, installed beside kvbackupConfig.cmake, the hosts that use find_package.
 
-add_library(kvbackup INTERFACE)
-add_library(kvbackup::kvbackup ALIAS kvbackup)
-target_compile_features(kvbackup INTERFACE cxx_std_20)
-if(KVBACKUP_SINGLE_HEADER)
-  target_include_directories(kvbackup INTERFACE
-    $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/single_include>)
-endif()
-target_include_directories(kvbackup INTERFACE
-  $<BUILD_INTERFACE:${CMAKE_CURRENT_SOURCE_DIR}/include>
-  $<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}>)
+# Every component: its macro is KVBACKUP_WITH_<NAME>.
+set(kvbackup_component_names lz4 openssl rapidjson lmdb)
 
-find_package(PkgConfig QUIET)
+# What each one needs. header and library are looked up where pkg-config says, then in the usual
+# places, so that a machine without pkg-config works too. target: taken as it is where the host has
+# it already.
+set(kvbackup_lz4_needs       header lz4.h library lz4 module liblz4 package liblz4-dev target LZ4::lz4)
+set(kvbackup_openssl_needs   header openssl/evp.h library crypto module libcrypto package libssl-dev
+                             target OpenSSL::Crypto)
+set(kvbackup_rapidjson_needs header rapidjson/rapidjson.h module RapidJSON package rapidjson-dev
+                             target rapidjson)
+set(kvbackup_lmdb_needs      header lmdb.h library lmdb module lmdb package liblmdb-dev
+                             target lmdb::lmdb)
 
-# kvbackup_component(<name> <MACRO> <library target>)
-function(kvbackup_component name macro library)
-  add_library(kvbackup_${name} INTERFACE)
-  add_library(kvbackup::${name} ALIAS kvbackup_${name})
-  target_link_libraries(kvbackup_${name} INTERFACE kvbackup ${library})
-  target_compile_definitions(kvbackup_${name} INTERFACE ${macro}=1)
+# kvbackup_find_library(<name> <result variable>): the target of a component's library, or "".
+function(kvbackup_find_library name result)
+  cmake_parse_arguments(need "" "header;library;module;package;target" "" ${kvbackup_${name}_needs})
+  set(found kvbackup::${name}_library)
+  if(TARGET ${need_target})
+    set(found ${need_target})
+  elseif(NOT TARGET ${found})
+    find_package(PkgConfig QUIET)
+    if(PkgConfig_FOUND)
+      pkg_check_modules(kvbackup_pc_${name} QUIET ${need_module})
+    endif()
+    find_path(KVBACKUP_${name}_INCLUDE_DIR ${need_header} HINTS ${kvbackup_pc_${name}_INCLUDE_DIRS})
+    mark_as_advanced(KVBACKUP_${name}_INCLUDE_DIR)
+    set(files ${KVBACKUP_${name}_INCLUDE_DIR})
+    if(need_library)
+      find_library(KVBACKUP_${name}_LIBRARY ${need_library}
+                   HINTS ${kvbackup_pc_${name}_LIBRARY_DIRS})
+      mark_as_advanced(KVBACKUP_${name}_LIBRARY)
+      list(APPEND files ${KVBACKUP_${name}_LIBRARY})
+    endif()
+    if("${files}" MATCHES "NOTFOUND")
+      set(found "")
+    else()
+      add_library(${found} INTERFACE IMPORTED GLOBAL)
+      target_include_directories(${found} INTERFACE "${KVBACKUP_${name}_INCLUDE_DIR}")
+      if(need_library)
+        target_link_libraries(${found} INTERFACE "${KVBACKUP_${name}_LIBRARY}")
+      endif()
+    endif()
+  endif()
+  set(${result} "${found}" PARENT_SCOPE)
 endfunction()
 
-# kvbackup_pkg_component(<name> <MACRO> <pkg-config module>)
-function(kvbackup_pkg_component name macro module)
-  if(PkgConfig_FOUND)
-    pkg_check_modules(KVBACKUP_${macro} QUIET IMPORTED_TARGET ${module})
+# kvbackup_define_components(<name>...): kvbackup::<name> for each whose library is found, and
+# kvbackup::all where every component is there. Names the others in kvbackup_missing, each with its
+# Debian package.
+macro(kvbackup_define_components)
+  set(kvbackup_missing "")
+  foreach(kvbackup_name IN ITEMS ${ARGN})
+    if(NOT TARGET kvbackup::${kvbackup_name})
+      kvbackup_find_library(${kvbackup_name} kvbackup_found)
+      if(kvbackup_found)
+        string(TOUPPER ${kvbackup_name} kvbackup_upper)
+        add_library(kvbackup::${kvbackup_name} INTERFACE IMPORTED GLOBAL)
+        target_link_libraries(kvbackup::${kvbackup_name} INTERFACE
+          kvbackup::kvbackup ${kvbackup_found})
+        target_compile_definitions(kvbackup::${kvbackup_name} INTERFACE
+          KVBACKUP_WITH_${kvbackup_upper}=1)
+      else()
+        cmake_parse_arguments(kvbackup_need "" "package" "" ${kvbackup_${kvbackup_name}_needs})
+        list(APPEND kvbackup_missing "${kvbackup_name} (Debian: ${kvbackup_need_package})")
+      endif()
+    endif()
+  endforeach()
+  list(JOIN kvbackup_missing ", " kvbackup_missing)
+  list(TRANSFORM kvbackup_component_names PREPEND kvbackup:: OUTPUT_VARIABLE kvbackup_all_targets)
+  set(kvbackup_has_all TRUE)
+  foreach(kvbackup_target IN LISTS kvbackup_all_targets)
+    if(NOT TARGET ${kvbackup_target})
+      set(kvbackup_has_all FALSE)
+    endif()
+  endforeach()
+  if(kvbackup_has_all AND NOT TARGET kvbackup::all)
+    add_library(kvbackup::all INTERFACE IMPORTED GLOBAL)
+    target_link_libraries(kvbackup::all INTERFACE ${kvbackup_all_targets})
   endif()
-  if(TARGET PkgConfig::KVBACKUP_${macro})
-    kvbackup_component(${name} ${macro} PkgConfig::KVBACKUP_${macro})
-  endif()
-endfunction()
-
-kvbackup_pkg_component(lz4 KVBACKUP_WITH_LZ4 liblz4)
-kvbackup_pkg_component(openssl KVBACKUP_WITH_OPENSSL libcrypto)
-kvbackup_pkg_component(rapidjson KVBACKUP_WITH_RAPIDJSON RapidJSON)
-kvbackup_pkg_component(lmdb KVBACKUP_WITH_LMDB lmdb)
-find_package(Threads QUIET)
-
-add_library(kvbackup_all INTERFACE)
-add_library(kvbackup::all ALIAS kvbackup_all)
-foreach(component lz4 openssl rapidjson lmdb)
-  if(TARGET kvbackup_${component})
-    target_link_libraries(kvbackup_all INTERFACE kvbackup_${component})
-  endif()
-endforeach()
-target_link_libraries(kvbackup_all INTERFACE Threads::Threads)
+endmacro()

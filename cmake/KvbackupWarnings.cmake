@@ -3,5 +3,5 @@
 if(NOT TARGET kvbackup_warnings)
   add_library(kvbackup_warnings INTERFACE)
   target_compile_options(kvbackup_warnings INTERFACE
-    -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
+    -Wall -Wextra -Wpedantic -Wshadow -Wconversion $<$<BOOL:${KVBACKUP_WERROR}>:-Werror>)
 endif()
