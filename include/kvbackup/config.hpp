@@ -7,6 +7,15 @@
 
 #include "kvbackup/version.hpp"
 
+// A unit takes the headers of include/ or the generated single header, never both: the same names
+// would be defined twice.
+#ifndef KVBACKUP_DETAIL_AMALGAMATING
+#ifdef KVBACKUP_SINGLE_HEADER
+#error "kvbackup: this unit already includes the single header; take one form, not both"
+#endif
+#define KVBACKUP_TREE_HEADERS 1
+#endif
+
 // Foreign libraries: off unless the build says that it links them (CMake components do).
 #ifndef KVBACKUP_WITH_LZ4
 #define KVBACKUP_WITH_LZ4 0
