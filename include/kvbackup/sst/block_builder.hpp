@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+// Builds the prefix-compressed blocks of an SST: data, index, metaindex and properties alike.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kvbackup/base/bytes.hpp"
+#include "kvbackup/base/coding.hpp"
+#include "kvbackup/sst/detail/growing_buffer.hpp"
+#include "kvbackup/sst/options.hpp"
+
+namespace kvbackup::inline v1::detail {
+
+/// What follows the user key in an internal key: le64(sequence << 8 | type).
+inline constexpr std::size_t internal_key_tail_size = 8;
+/// Sequence 0, type 1 (value): the only one in files that are meant for ingestion.
+inline constexpr std::uint64_t value_key_tail = 1;
+
+/// A block stays below this, trailer included: offsets inside it have 32 bits.
+inline constexpr std::uint64_t max_block_bytes = 0xffffffff;
+/// What an entry needs in a block of its own besides key and value: three varints, the tail of the
+/// key, one restart, the count, the trailer.
+inline constexpr std::uint64_t lone_entry_overhead = 3 * max_varint32 + internal_key_tail_size + 13;
+
+/// When a data block is closed before an entry is added (RocksDB's FlushBlockBySizePolicy).
+class CutRule {
+ public:
+  explicit CutRule(const TableOptions& options)
+      : block_size_(options.block_size),
+        limit_((std::uint64_t{options.block_size} * (100 - options.block_size_deviation) + 99) /
+               100) {}
+
+  /// Below this estimate no block is cut, but for an entry that would pass max_block_bytes.
+  [[nodiscard]] std::uint64_t from() const {
+    return limit_ > 0 && limit_ < block_size_ ? limit_ + 1 : block_size_;
+  }
+  /// `estimate` = bytes of the block, not empty, as it is; `after` = with the entry.
+  [[nodiscard]] bool cuts(std::uint64_t estimate, std::uint64_t after) const {
+    return estimate >= block_size_ || (limit_ > 0 && after > block_size_ && estimate > limit_) ||
+           after + block_trailer > max_block_bytes;
+  }
+
+ private:
+  static constexpr std::uint64_t block_trailer = 5;
+  std::uint64_t block_size_;
+  std::uint64_t limit_;
+};
+
+/// Entries, then the offsets of those with whole keys (restarts), then their number.
+class BlockBuilder {
+ public:
+  explicit BlockBuilder(std::uint32_t restart_interval) : interval_(restart_interval) {}
+
+  [[nodiscard]] bool empty() const { return entries_.size() == 0; }
+  /// Bytes of the block if it were finished now. An empty block counts its one restart.
+  [[nodiscard]] std::uint64_t estimate() const {
+    return entries_.size() + sizeof(std::uint32_t) * (restarts_.empty() ? 1 : restarts_.size()) +
+           sizeof(std::uint32_t);
+  }
+  /// RocksDB's upper estimate of the same with one more entry, whose key counts whole.
+  [[nodiscard]] std::uint64_t estimate_with(std::uint64_t key_size,
+                                            std::uint64_t value_size) const {
+    return estimate() + key_size + value_size + (since_restart_ >= interval_ ? 4 : 0) + 4 +
+           varint_size(key_size) + varint_size(value_size);
+  }
+
+  /// Adds user_key ‖ value_key_tail. `shared` is the length of its common prefix with the previous
+  /// internal key, at most the length of `user_key`.
+  void add_internal(std::size_t shared, ByteView user_key, ByteView value) {
+    shared = begin_entry(shared);
+    const std::size_t rest = user_key.size() - shared;
+    char* p = entries_.room(3 * max_varint32 + rest + internal_key_tail_size + value.size());
+    p = store_lengths(p, shared, rest + internal_key_tail_size, value.size());
+    copy_short(p, user_key.data() + shared, rest);
+    store_le64(p + rest, value_key_tail);
+    p += rest + internal_key_tail_size;
+    copy_short(p, value.data(), value.size());
+    entries_.set_end(p + value.size());
+  }
+
+  /// Adds a key as it is.
+  void add(std::size_t shared, ByteView key, ByteView value) {
+    shared = begin_entry(shared);
+    const std::size_t rest = key.size() - shared;
+    char* p = entries_.room(3 * max_varint32 + rest + value.size());
+    p = store_lengths(p, shared, rest, value.size());
+    copy_short(p, key.data() + shared, rest);
+    copy_short(p + rest, value.data(), value.size());
+    entries_.set_end(p + rest + value.size());
+  }
+
+  /// The finished payload; the caller may append a trailer. clear() makes the builder usable again.
+  [[nodiscard]] GrowingBuffer& finish() {
+    if (restarts_.empty()) restarts_.push_back(0);
+    char* p = entries_.room(sizeof(std::uint32_t) * (restarts_.size() + 1) + 5);
+    for (const std::uint32_t restart : restarts_) {
+      store_le32(p, restart);
+      p += sizeof restart;
+    }
+    store_le32(p, static_cast<std::uint32_t>(restarts_.size()));
+    entries_.set_end(p + sizeof(std::uint32_t));
+    return entries_;
+  }
+
+  void clear() {
+    entries_.clear();
+    restarts_.clear();
+    since_restart_ = 0;
+  }
+
+ private:
+  [[nodiscard]] std::size_t begin_entry(std::size_t shared) {
+    if (since_restart_ == interval_ || entries_.size() == 0) {
+      restarts_.push_back(static_cast<std::uint32_t>(entries_.size()));
+      since_restart_ = 0;
+      shared = 0;
+    }
+    ++since_restart_;
+    return shared;
+  }
+
+  static char* store_lengths(char* p, std::size_t shared, std::size_t rest, std::size_t value) {
+    if ((shared | rest | value) < 0x80) {
+      p[0] = static_cast<char>(shared);
+      p[1] = static_cast<char>(rest);
+      p[2] = static_cast<char>(value);
+      return p + 3;
+    }
+    return store_varint(store_varint(store_varint(p, shared), rest), value);
+  }
+
+  GrowingBuffer entries_;
+  std::vector<std::uint32_t> restarts_;
+  std::uint32_t interval_;
+  std::uint32_t since_restart_ = 0;
+};
+
+/// A block whose keys are names: it remembers the previous one itself.
+class MetaBlockBuilder {
+ public:
+  explicit MetaBlockBuilder(std::uint32_t restart_interval) : block_(restart_interval) {}
+
+  /// Names strictly rise.
+  void add(ByteView name, ByteView value) {
+    KVBACKUP_ASSERT(block_.empty() || last_ < name);
+    block_.add(common_prefix(last_, name), name, value);
+    last_ = name;
+  }
+  [[nodiscard]] GrowingBuffer& finish() { return block_.finish(); }
+
+ private:
+  BlockBuilder block_;
+  std::string last_;
+};
+
+}  // namespace kvbackup::inline v1::detail
