@@ -75,6 +75,16 @@ concept ReadableBackend = ObjectBackend<B> &&
   { b.remove(name) } -> std::same_as<Status>;
 };
 
+/// Whether what was committed can be found again.
+template <ObjectBackend B>
+[[nodiscard]] bool keeps_objects(const B& backend) {
+  if constexpr (requires { bool{backend.keeps_objects()}; }) {
+    return backend.keeps_objects();
+  } else {
+    return true;
+  }
+}
+
 /// The Writer that `B::create` gives.
 template <ObjectBackend B>
 using WriterOf =
