@@ -44,6 +44,7 @@ function(kvbackup_install_pc name description requires cflags libs)
   set(pc_libs "${libs}")
   # ${pcfiledir} makes the file work wherever the prefix is moved to.
   file(RELATIVE_PATH pc_prefix "/prefix/${CMAKE_INSTALL_DATADIR}/pkgconfig" "/prefix")
+  string(REGEX REPLACE "/$" "" pc_prefix "${pc_prefix}")
   configure_file("${PROJECT_SOURCE_DIR}/cmake/kvbackup.pc.in"
                  "${PROJECT_BINARY_DIR}/package/${name}.pc" @ONLY)
   install(FILES "${PROJECT_BINARY_DIR}/package/${name}.pc"
