@@ -71,7 +71,7 @@ class BlockBuilder {
   /// Adds user_key ‖ value_key_tail. `shared` is the length of its common prefix with the previous
   /// internal key, at most the length of `user_key`.
   void add_internal(std::size_t shared, ByteView user_key, ByteView value) {
-    // changes nothing; without it g++ 12 warns of a wrapped length where the key's size is a constant
+    // changes nothing; without it g++ 12 warns of a wrapped length where the key's size is constant
     shared = std::min(shared, user_key.size());
     shared = begin_entry(shared);
     const std::size_t rest = user_key.size() - shared;
