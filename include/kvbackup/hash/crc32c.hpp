@@ -56,7 +56,10 @@ inline std::uint32_t crc32c_clmul(std::uint32_t state, const char* p, std::size_
   constexpr FoldConstants by_512(polynomial, 32, 512);
   constexpr FoldConstants by_128(polynomial, 32, 128);
   if (size >= 256) {
-    const __m128i rest = fold_lanes(state, p, size, register_of(by_512.first, by_512.second),
+    const __m128i first = _mm_xor_si128(load_register(p), register_of(state, 0));
+    p += 16;
+    size -= 16;
+    const __m128i rest = fold_lanes(first, p, size, register_of(by_512.first, by_512.second),
                                     register_of(by_128.first, by_128.second));
     std::uint64_t wide = _mm_crc32_u64(0, static_cast<std::uint64_t>(_mm_cvtsi128_si64(rest)));
     wide = _mm_crc32_u64(wide, static_cast<std::uint64_t>(_mm_extract_epi64(rest, 1)));

@@ -52,18 +52,18 @@ inline __m128i fold(__m128i value, __m128i constants, __m128i next) noexcept {
   return _mm_xor_si128(_mm_xor_si128(first, second), next);
 }
 
-/// Folds `size` >= 128 bytes at `p` in four lanes, the register `state` being added to the first
-/// bytes, and moves `p` and `size` past what it took: a multiple of 64 bytes, 0..63 are left. What
-/// it gives stands for them: 16 bytes of the same remainder.
+/// Folds the register `first` and the `size` >= 112 bytes at `p` that follow it in four lanes, and
+/// moves `p` and `size` past what it took: 0..63 bytes are left. What it gives stands for all of
+/// them: 16 bytes of the same remainder.
 KVBACKUP_DETAIL_TARGET("pclmul,sse4.2")
-inline __m128i fold_lanes(std::uint64_t state, const char*& p, std::size_t& size, __m128i by_512,
+inline __m128i fold_lanes(__m128i first, const char*& p, std::size_t& size, __m128i by_512,
                           __m128i by_128) noexcept {
-  __m128i a = _mm_xor_si128(load_register(p), register_of(state, 0));
-  __m128i b = load_register(p + 16);
-  __m128i c = load_register(p + 32);
-  __m128i d = load_register(p + 48);
-  p += 64;
-  size -= 64;
+  __m128i a = first;
+  __m128i b = load_register(p);
+  __m128i c = load_register(p + 16);
+  __m128i d = load_register(p + 32);
+  p += 48;
+  size -= 48;
   for (; size >= 64; p += 64, size -= 64) {
     a = fold(a, by_512, load_register(p));
     b = fold(b, by_512, load_register(p + 16));

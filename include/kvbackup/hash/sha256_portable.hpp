@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "kvbackup/base/bytes.hpp"
+#include "kvbackup/hash/concept.hpp"
+#include "kvbackup/hash/detail/sha256_block.hpp"
+
+namespace kvbackup::inline v1 {
+
+/// SHA-256 (FIPS 180-4) that needs no library. Never allocates.
+class PortableSha256 {
+ public:
+  /// Takes the next bytes of the message.
+  void update(ByteView bytes) noexcept {
+    if (bytes.empty()) return;
+    const std::size_t held = static_cast<std::size_t>(size_ % block_size);
+    size_ += bytes.size();
+    if (held + bytes.size() < block_size) {
+      std::memcpy(pending_ + held, bytes.data(), bytes.size());
+      return;
+    }
+    if (held > 0) {
+      const std::size_t missing = block_size - held;
+      std::memcpy(pending_ + held, bytes.data(), missing);
+      detail::sha256_blocks(state_, pending_, 1);
+      bytes.remove_prefix(missing);
+    }
+    detail::sha256_blocks(state_, bytes.data(), bytes.size() / block_size);
+    const ByteView rest = bytes.substr(bytes.size() - bytes.size() % block_size);
+    if (!rest.empty()) std::memcpy(pending_, rest.data(), rest.size());
+  }
+
+  /// The digest of all that was taken; the object is spent after it.
+  [[nodiscard]] Sha256Digest finish() noexcept {
+    const std::uint64_t bits = size_ * 8;
+    const std::size_t held = static_cast<std::size_t>(size_ % block_size);
+    // one bit, zeros, and the length in the last eight bytes of a block
+    char padding[2 * block_size] = {};
+    if (held > 0) std::memcpy(padding, pending_, held);
+    padding[held] = static_cast<char>(0x80);
+    const std::size_t blocks = held < block_size - 8 ? 1 : 2;
+    for (std::size_t i = 0; i < 8; ++i) {
+      padding[blocks * block_size - 1 - i] = static_cast<char>(bits >> (8 * i) & 0xff);
+    }
+    detail::sha256_blocks(state_, padding, blocks);
+    Sha256Digest digest;
+    for (std::size_t i = 0; i < digest.size(); ++i) {
+      digest[i] = static_cast<char>(state_[i / 4] >> (24 - 8 * (i % 4)) & 0xff);
+    }
+    return digest;
+  }
+
+  /// The digest of `bytes`.
+  [[nodiscard]] static Sha256Digest of(ByteView bytes) noexcept {
+    PortableSha256 sha;
+    sha.update(bytes);
+    return sha.finish();
+  }
+
+ private:
+  static constexpr std::size_t block_size = detail::sha256_block_size;
+
+  detail::Sha256State state_ = detail::sha256_start;
+  std::uint64_t size_ = 0;
+  char pending_[block_size] = {};
+};
+
+static_assert(Sha256Function<PortableSha256>);
+
+}  // namespace kvbackup::inline v1
