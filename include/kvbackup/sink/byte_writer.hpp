@@ -15,12 +15,13 @@
 #include <utility>
 
 #include "kvbackup/base/bytes.hpp"
-#include "kvbackup/base/errno_status.hpp"
+#include "kvbackup/base/file.hpp"
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/base/status.hpp"
 #include "kvbackup/config.hpp"
 
 #if KVBACKUP_WITH_POSIX
+#include <cerrno>
 #include <cstdio>
 #include <fcntl.h>
 #include <unistd.h>
@@ -87,31 +88,16 @@ static_assert(ByteWriter<CallableWriter<Status (*)(ByteView)>>);
 
 #if KVBACKUP_WITH_POSIX
 namespace detail {
-
-/// Writes all of `bytes`, however many calls that takes. 0, or errno.
-[[nodiscard]] inline int write_all(int fd, ByteView bytes) {
-  while (!bytes.empty()) {
-    const ssize_t wrote = ::write(fd, bytes.data(), bytes.size());
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) return errno;
-    bytes.remove_prefix(static_cast<std::size_t>(wrote));
-  }
-  return 0;
-}
-
-/// Makes a finished rename or link in the folder of `path` survive a power cut. 0, or errno.
-[[nodiscard]] inline int sync_folder_of(const std::string& path) {
+/// Makes a finished rename or link in the folder of `path` survive a power cut.
+[[nodiscard]] inline Status sync_folder_of(const std::string& path) {
   const std::size_t slash = path.rfind('/');
-  const std::string folder = slash == std::string::npos ? std::string(1, '.')
-                             : slash == 0               ? std::string(1, '/')
-                                                        : path.substr(0, slash);
-  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return errno;
-  const int failed = ::fsync(fd) != 0 ? errno : 0;
-  ::close(fd);
-  return failed == EINVAL ? 0 : failed;  // some file systems cannot sync a folder
+  std::string folder = slash == std::string::npos ? std::string(1, '.') : path.substr(0, slash + 1);
+  Result<FileHandle> handle = FileHandle::open(std::move(folder), O_RDONLY | O_DIRECTORY);
+  if (!handle.ok()) return std::move(handle).status();
+  Status status = handle.value().sync();
+  if (status.native_code() == EINVAL) return {};  // some file systems cannot sync a folder
+  return status;
 }
-
 }  // namespace detail
 
 /// Writes to a descriptor that stays open and the caller's, such as standard output. What went out
@@ -122,9 +108,10 @@ class FdWriter {
   FdWriter(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
 
   [[nodiscard]] Status append(ByteView bytes) {
-    const int error = detail::write_all(fd_, bytes);
-    if (error == 0) return {};
-    return status_from_errno(error, "cannot write").with_object(name_);
+    FileHandle borrowed(fd_, name_);
+    Status status = borrowed.write_all(bytes);
+    (void)borrowed.release();
+    return status;
   }
   [[nodiscard]] Status finish() { return {}; }
   void abandon() {}
@@ -143,83 +130,70 @@ class FileWriter {
   [[nodiscard]] static Result<FileWriter> create(const std::string& path, bool replace = false) {
     struct stat info {};
     if (!replace && ::lstat(path.c_str(), &info) == 0) return in_the_way(path);
-    // 100: more leftovers of dead processes of one id than anybody has
-    for (int attempt = 0; attempt < 100; ++attempt) {
+    for (int attempt = 0;; ++attempt) {
       std::string temporary(path);
       temporary += ".writing-";
       temporary += std::to_string(::getpid());
       temporary += '-';
       temporary += std::to_string(attempt);
-      const int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
-      if (fd >= 0) return FileWriter(fd, path, std::move(temporary), replace);
-      if (errno != EEXIST)
-        return status_from_errno(errno, "cannot create the file").with_object(path);
+      Result<FileHandle> file = FileHandle::open(temporary, O_WRONLY | O_CREAT | O_EXCL, 0666);
+      if (file.ok()) {
+        return FileWriter(std::move(file).value(), path, std::move(temporary), replace);
+      }
+      // 100: more leftovers of dead processes of one id than anybody has
+      if (file.status().code() != StatusCode::already_exists || attempt == 100) {
+        return std::move(file).status();
+      }
     }
-    return status_from_errno(EEXIST, "cannot find a free temporary name beside the file")
-        .with_object(path);
   }
 
   FileWriter(FileWriter&& other) noexcept
-      : fd_(std::exchange(other.fd_, -1)),
+      : file_(std::move(other.file_)),
         replace_(other.replace_),
         path_(std::move(other.path_)),
-        temporary_(std::move(other.temporary_)) {}
+        temporary_(std::exchange(other.temporary_, std::string())) {}
   FileWriter& operator=(FileWriter&& other) noexcept {
     if (this == &other) return *this;
     abandon();
-    fd_ = std::exchange(other.fd_, -1);
+    file_ = std::move(other.file_);
     replace_ = other.replace_;
     path_ = std::move(other.path_);
-    temporary_ = std::move(other.temporary_);
+    temporary_ = std::exchange(other.temporary_, std::string());
     return *this;
   }
   ~FileWriter() { abandon(); }
 
-  [[nodiscard]] Status append(ByteView bytes) {
-    const int error = fd_ < 0 ? EBADF : detail::write_all(fd_, bytes);
-    return error == 0 ? Status() : failed(error, "cannot write the file");
-  }
+  [[nodiscard]] Status append(ByteView bytes) { return file_.write_all(bytes); }
   [[nodiscard]] Status finish() {
-    if (fd_ < 0) return failed(EBADF, "cannot finish the file");
-    int error = ::fsync(fd_) != 0 ? errno : 0;
-    if (::close(std::exchange(fd_, -1)) != 0 && error == 0) error = errno;
-    if (error != 0) return failed(error, "cannot write the file to the disk");
+    if (Status status = file_.sync(); !status.ok()) return status;
+    file_.close();
     // a link never replaces; a rename always does
     const int named = replace_ ? std::rename(temporary_.c_str(), path_.c_str())
                                : ::link(temporary_.c_str(), path_.c_str());
-    if (named != 0) {
-      error = errno;
-      remove_temporary();
-      return error == EEXIST ? in_the_way(path_) : failed(error, "cannot name the finished file");
-    }
-    if (!replace_) remove_temporary();
-    temporary_.clear();
-    error = detail::sync_folder_of(path_);
-    return error == 0 ? Status() : failed(error, "cannot sync the folder of the file");
+    const int error = named != 0 ? errno : 0;
+    if (replace_ && error == 0) temporary_.clear();
+    abandon();
+    if (error == EEXIST) return in_the_way(path_);
+    if (error != 0) return errno_status(error, "name the finished file", path_);
+    return detail::sync_folder_of(path_);
   }
   void abandon() {
-    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
-    remove_temporary();
-  }
-
- private:
-  FileWriter(int fd, const std::string& path, std::string temporary, bool replace)
-      : fd_(fd), replace_(replace), path_(path), temporary_(std::move(temporary)) {}
-
-  void remove_temporary() {
+    file_.close();
     if (!temporary_.empty()) ::unlink(temporary_.c_str());
     temporary_.clear();
   }
-  [[nodiscard]] Status failed(int error, const char* doing) const {
-    return status_from_errno(error, doing).with_object(path_);
-  }
+
+ private:
+  FileWriter(FileHandle file, const std::string& path, std::string temporary, bool replace)
+      : file_(std::move(file)), replace_(replace), path_(path), temporary_(std::move(temporary)) {}
+
   KVBACKUP_DETAIL_COLD [[nodiscard]] static Status in_the_way(const std::string& path) {
     return Status::error(StatusCode::already_exists,
                          "a file of that name is there; remove it or choose another name")
         .with_object(path);
   }
 
-  int fd_;
+  FileHandle file_;
   bool replace_;
   std::string path_;
   std::string temporary_;  // empty once it is gone

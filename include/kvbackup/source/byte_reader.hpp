@@ -15,7 +15,7 @@
 #include <utility>
 
 #include "kvbackup/base/bytes.hpp"
-#include "kvbackup/base/errno_status.hpp"
+#include "kvbackup/base/file.hpp"
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/base/status.hpp"
 #include "kvbackup/config.hpp"
@@ -71,52 +71,33 @@ class FdReader {
  public:
   /// Opens `path`; not_found, permission_denied and so on name it. A folder is invalid_argument.
   [[nodiscard]] static Result<FdReader> open(const std::string& path) {
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) return failed(errno, "cannot open the file to read it").with_object(path);
-    FdReader reader(fd, true, path);
-    struct stat info {};
-    if (::fstat(fd, &info) != 0) {
-      return failed(errno, "cannot look at the file to read it").with_object(path);
-    }
-    if (S_ISDIR(info.st_mode)) {
-      return Status::error(StatusCode::invalid_argument, "this is a folder, not a file to read")
-          .with_object(path);
-    }
+    Result<FileHandle> file = FileHandle::open(path, O_RDONLY);
+    if (!file.ok()) return std::move(file).status();
+    const auto info = file.value().status();
+    if (!info.ok()) return info.status();
+    if (S_ISDIR(info.value().st_mode)) return errno_status(EISDIR, "read the file", path);
+    FdReader reader(file.value().descriptor(), path);
+    reader.owned_ = std::move(file).value();
     return reader;
   }
   /// Reads a descriptor that stays open and the caller's; `name` is for messages.
   [[nodiscard]] static FdReader borrow(int fd, std::string name) {
-    return FdReader(fd, false, std::move(name));
-  }
-
-  FdReader(FdReader&& other) noexcept
-      : fd_(std::exchange(other.fd_, -1)), owned_(other.owned_), name_(std::move(other.name_)) {}
-  FdReader& operator=(FdReader&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    std::swap(owned_, other.owned_);
-    std::swap(name_, other.name_);
-    return *this;
-  }
-  ~FdReader() {
-    if (owned_ && fd_ >= 0) ::close(fd_);
+    return FdReader(fd, std::move(name));
   }
 
   [[nodiscard]] Result<std::size_t> read(char* out, std::size_t size) {
     for (;;) {
       const ssize_t got = ::read(fd_, out, size);
       if (got >= 0) return static_cast<std::size_t>(got);
-      if (errno != EINTR) return failed(errno, "cannot read the file").with_object(name_);
+      if (errno != EINTR) return errno_status(errno, "read the file", name_);
     }
   }
 
  private:
-  FdReader(int fd, bool owned, std::string name) : fd_(fd), owned_(owned), name_(std::move(name)) {}
-  [[nodiscard]] static Status failed(int error, const char* doing) {
-    return status_from_errno(error, doing);
-  }
+  FdReader(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
 
   int fd_;
-  bool owned_;
+  FileHandle owned_;  // closed where it is borrowed
   std::string name_;
 };
 

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+// LMDB: LmdbSnapshot to back an environment up, LmdbSink to build one. Needs KVBACKUP_WITH_LMDB=1
+// and the LMDB library.
+#pragma once
+
+#include "kvbackup/ext/lmdb_sink.hpp"
+#include "kvbackup/ext/lmdb_snapshot.hpp"
