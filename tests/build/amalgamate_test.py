@@ -17,7 +17,7 @@ PLANTS = [
     ("sst/concept.hpp", "#include <unistd.h>", "belongs inside #if"),
     ("sst/concept.hpp", '#include "kvbackup/sst/nowhere.hpp"', "does not exist"),
     ("sst/concept.hpp", '#include "kvbackup/ext/lmdb.hpp"', "by its users only"),
-    ("sst/concept.hpp", "#if 1", "without its #endif"),
+    ("version.hpp", "#if 1", "without its #endif"),
     ("sst/unreached.hpp", "", "does not reach it"),
 ]
 BOTH = [

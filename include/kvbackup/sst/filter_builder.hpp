@@ -11,6 +11,7 @@
 
 #include "kvbackup/base/bytes.hpp"
 #include "kvbackup/base/coding.hpp"
+#include "kvbackup/config.hpp"
 #include "kvbackup/hash/legacy_bloom_hash.hpp"
 #include "kvbackup/sst/detail/chunked_array.hpp"
 #include "kvbackup/sst/detail/growing_buffer.hpp"
@@ -73,7 +74,7 @@ class LegacyBloomBits {
       const std::size_t group = std::min(group_size, n - done);
       for (std::size_t i = 0; i < group; ++i) {
         line[i] = bits + std::size_t{hashes[done + i] % lines} * line_bytes;
-        prefetch(line[i]);
+        KVBACKUP_DETAIL_PREFETCH_TO_WRITE(line[i]);
       }
       for (std::size_t i = 0; i < group; ++i) {
         std::uint32_t h = hashes[done + i];
@@ -85,11 +86,6 @@ class LegacyBloomBits {
         }
       }
     }
-  }
-  static void prefetch([[maybe_unused]] const char* p) {
-#if defined(__GNUC__) || defined(__clang__)
-    __builtin_prefetch(p, 1);
-#endif
   }
 
   ChunkedArray<std::uint32_t> hashes_;
