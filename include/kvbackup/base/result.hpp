@@ -38,7 +38,8 @@ class [[nodiscard]] Result {
     KVBACKUP_ASSERT(ok());
     return *value_;
   }
-  [[nodiscard]] T&& value() && noexcept {
+  /// By value, so that `for (auto& x : call().value())` does not walk what is already gone.
+  [[nodiscard]] T value() && {
     KVBACKUP_ASSERT(ok());
     return std::move(*value_);
   }
