@@ -1,18 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // The ObjectBackend contract: where a backup's objects are stored.
 //
-// | expression                     | result             | meaning
-// |--------------------------------|--------------------|---------------------------------------------
-// | b.create(name, options)        | Result<Writer>     | begins an object; nothing is visible yet
-// | b.url()                        | string             | where it is, for people; never a secret
-// in it | w.append(bytes)                | Status             | the next bytes | w.commit() |
-// Result<ObjectInfo> | makes the whole object visible, durably | w.abandon()                    |
-// void               | forgets it; also what destruction without |                                |
-// | commit() does, whatever failed before Readable refinement: | b.read(name)                   |
-// Result<string>     | the whole object | b.read_range(name, off, len)   | Result<string>     |
-// exactly those bytes | b.list(prefix)                 | Result<vector<ObjectInfo>> | names that
-// start with prefix, sorted | b.exists(name)                 | Result<bool>       | |
-// b.remove(name)                 | Status             | not_found if it is not there
+// clang-format off
+// | expression                   | result             | meaning
+// |------------------------------|--------------------|------------------------------------------------
+// | b.create(name, options)      | Result<Writer>     | begins an object; nothing is visible yet
+// | b.url()                      | string             | where it is, for people; never a secret in it
+// | w.append(bytes)              | Status             | the next bytes; they are copied or sent
+// | w.commit()                   | Result<ObjectInfo> | makes the whole object visible, durably
+// | w.abandon()                  | void               | forgets it; also what destruction without
+// |                              |                    | commit() does, whatever failed before
+//
+// Optional:
+// | b.keeps_objects()            | bool               | false: what is committed is not found again
+//
+// Readable refinement:
+// | b.read(name)                 | Result<string>     | the whole object
+// | b.read_range(name, off, len) | Result<string>     | exactly those bytes; outside the object: an error
+// | b.list(prefix)               | Result<vector<ObjectInfo>> | names that start with prefix, sorted
+// | b.exists(name)               | Result<bool>       |
+// | b.remove(name)               | Status             | not_found if it is not there
+// clang-format on
 //
 // Laws no compiler checks: constructors touch nothing outside the process. A backend is
 // thread-safe, a Writer belongs to one thread and does not outlive its backend. Nothing is visible

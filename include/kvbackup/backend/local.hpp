@@ -138,7 +138,8 @@ class LocalBackend {
     if (!folder.ok()) return folder.status();
     const std::string file_name(detail::file_of(name));
     if (::unlinkat(folder.value().descriptor(), file_name.c_str(), 0) != 0) {
-      return errno_status(errno, "remove the file", folder.value().path() + "/" + file_name);
+      return errno_status(errno, "remove the file",
+                          detail::join_path(folder.value().path(), file_name));
     }
     return detail::sync_folder(folder.value());
   }
@@ -170,10 +171,8 @@ class LocalBackend {
   }
 
   KVBACKUP_DETAIL_COLD [[nodiscard]] Status missing(std::string_view name) const {
-    std::string path = path_;
-    path += '/';
-    path += name;
-    return Status::error(StatusCode::not_found, "there is no such file").with_object(path);
+    return Status::error(StatusCode::not_found, "there is no such file")
+        .with_object(detail::join_path(path_, name));
   }
 
   /// A symbolic link or a file stands where a sub-folder should: there is no such object.
@@ -197,7 +196,8 @@ class LocalBackend {
     const int found =
         ::fstatat(folder.value().descriptor(), file_name.c_str(), &info, AT_SYMLINK_NOFOLLOW);
     if (found != 0 && errno != ENOENT) {
-      return errno_status(errno, "stat the file", folder.value().path() + "/" + file_name);
+      return errno_status(errno, "stat the file",
+                          detail::join_path(folder.value().path(), file_name));
     }
     if (found != 0 || !S_ISREG(info.st_mode)) return missing(name);
     return folder;
@@ -253,7 +253,7 @@ class LocalBackend {
       struct stat info {};
       if (::fstatat(descriptor, entry->d_name, &info, AT_SYMLINK_NOFOLLOW) != 0) {
         if (errno == ENOENT) continue;
-        return errno_status(errno, "stat the file", path + "/" + entry->d_name);
+        return errno_status(errno, "stat the file", detail::join_path(path, entry->d_name));
       }
       if (S_ISDIR(info.st_mode)) {
         folders.push_back(std::move(name));

@@ -31,6 +31,14 @@ namespace detail {
 inline const char* errno_text_of(const char* text, const char*) noexcept { return text; }
 inline const char* errno_text_of(int, const char* buffer) noexcept { return buffer; }
 
+/// "folder/name", with one slash between them.
+[[nodiscard]] inline std::string join_path(std::string_view folder, std::string_view name) {
+  std::string path(folder);
+  if (!path.ends_with('/')) path += '/';
+  path += name;
+  return path;
+}
+
 struct ErrnoMeaning {
   StatusCode code;
   bool retryable;
@@ -127,10 +135,8 @@ class FileHandle {
   /// openat(2) of `name`, relative to `folder`.
   [[nodiscard]] static Result<FileHandle> open_at(const FileHandle& folder, std::string_view name,
                                                   int flags, mode_t mode = 0) {
-    std::string path = folder.path_;
-    if (!path.ends_with('/')) path += '/';
-    const std::size_t begin = path.size();
-    path += name;
+    std::string path = detail::join_path(folder.path_, name);
+    const std::size_t begin = path.size() - name.size();
     return opened(folder.descriptor_, std::move(path), begin, flags, mode);
   }
 

@@ -123,7 +123,7 @@ class LocalObject {
   }
 
   KVBACKUP_DETAIL_COLD Status not_published(int error) const {
-    const std::string path = folder_.path() + "/" + file_name_;
+    const std::string path = join_path(folder_.path(), file_name_);
     if (if_absent_ && error == EEXIST) {
       return Status::error(StatusCode::already_exists,
                            "a file of this name is there and is not replaced; choose an empty "
