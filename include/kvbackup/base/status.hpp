@@ -121,6 +121,16 @@ class [[nodiscard]] Status {
     }
     return std::move(*this);
   }
+  /// Names `key` in place of whatever key or range is there: a caller that put a prefix before a key
+  /// shows its own.
+  KVBACKUP_DETAIL_COLD Status&& rekeyed(ByteView key) && {
+    if (detail_) {
+      detail_->keys = Keys::one;
+      detail_->key = key;
+      detail_->key_end.clear();
+    }
+    return std::move(*this);
+  }
   KVBACKUP_DETAIL_COLD Status&& with_range(ByteView start, ByteView end) && {
     if (detail_ && detail_->keys == Keys::none) {
       detail_->keys = Keys::range;

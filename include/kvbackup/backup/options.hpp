@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kvbackup/backup/observer.hpp"
+#include "kvbackup/base/cancel.hpp"
+#include "kvbackup/base/clock.hpp"
+#include "kvbackup/base/executor.hpp"
+#include "kvbackup/base/key_range.hpp"
+
+namespace kvbackup::inline v1 {
+
+/// TiKV 5.x's `backup.sst-max-size`: 1.5 regions of 96 MiB (raftstore coprocessor/config.rs).
+inline constexpr std::uint64_t default_part_size = 144ull << 20;
+
+/// What one run does. Everything has a default; pointers are borrowed for the length of the run.
+struct BackupOptions {
+  /// The ranges to back up. Empty: all column families of a Snapshot, or all of a plain source.
+  /// Ranges of one column family must not overlap; adjacent ones are merged.
+  std::vector<KeyRange> ranges;
+  /// A part is closed once the keys and values in it are that many bytes. At least 1.
+  std::uint64_t part_size = default_part_size;
+  /// Sub-ranges worked on at once. Above 1 it needs an `executor`. Never changes the output.
+  std::size_t concurrency = 1;
+  /// Stored bytes a second for the whole run, 0 = unlimited. Needs a `clock`.
+  std::uint64_t rate_limit = 0;
+  /// Wall time and waiting. Null: the time of the run is std::chrono::system_clock's.
+  Clock* clock = nullptr;
+  /// Threads. Null: the calling thread does everything.
+  Executor* executor = nullptr;
+  Observer* observer = nullptr;
+  const CancelToken* cancel = nullptr;
+
+  // What backupmeta and file names say of the cluster. A store that is no cluster leaves the
+  // defaults.
+  std::uint64_t cluster_id = 0;
+  std::string cluster_version;
+  std::uint64_t store_id = 1;
+  std::uint64_t region_epoch = 1;
+};
+
+}  // namespace kvbackup::inline v1

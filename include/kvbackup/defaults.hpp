@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+// The only names that follow the macros: shorthands for "the best model that this build has". They
+// stand in an inline namespace whose name spells the settings, so units with different settings
+// link.
+#pragma once
+
+#include "kvbackup/backend/any.hpp"
+#include "kvbackup/backend/local.hpp"
+#include "kvbackup/backend/memory.hpp"
+#include "kvbackup/backend/noop.hpp"
+#include "kvbackup/codec/any.hpp"
+#include "kvbackup/codec/lz4.hpp"
+#include "kvbackup/codec/none.hpp"
+#include "kvbackup/config.hpp"
+#include "kvbackup/hash/file_hasher.hpp"
+#include "kvbackup/hash/sha256_openssl.hpp"
+#include "kvbackup/hash/sha256_portable.hpp"
+
+#define KVBACKUP_DETAIL_PASTE_(lz4, openssl, posix) \
+  built_lz4_##lz4##_openssl_##openssl##_posix_##posix
+#define KVBACKUP_DETAIL_PASTE(lz4, openssl, posix) KVBACKUP_DETAIL_PASTE_(lz4, openssl, posix)
+
+namespace kvbackup::inline v1 {
+inline namespace KVBACKUP_DETAIL_PASTE(KVBACKUP_WITH_LZ4, KVBACKUP_WITH_OPENSSL,
+                                       KVBACKUP_WITH_POSIX) {
+
+/// The Hasher of this build: SHA-256 by OpenSSL where it is built in, the portable one elsewhere.
+#if KVBACKUP_WITH_OPENSSL
+  using FileHasher = BasicFileHasher<OpensslSha256>;
+#else
+  using FileHasher = BasicFileHasher<PortableSha256>;
+#endif
+
+/// A run-time choice among the codecs of this build.
+#if KVBACKUP_WITH_LZ4
+  using BuiltCodecs = AnyCodec<NoneCodec, Lz4Codec>;
+#else
+  using BuiltCodecs = AnyCodec<NoneCodec>;
+#endif
+
+/// A run-time choice among the backends of this build.
+#if KVBACKUP_WITH_POSIX
+  using BuiltBackends = AnyBackend<NoopBackend, MemoryBackend, LocalBackend>;
+#else
+  using BuiltBackends = AnyBackend<NoopBackend, MemoryBackend>;
+#endif
+
+}  // namespace )
+}  // namespace kvbackup::inline v1
+
+#undef KVBACKUP_DETAIL_PASTE
+#undef KVBACKUP_DETAIL_PASTE_

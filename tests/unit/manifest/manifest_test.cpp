@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <kvbackup/kvbackup.hpp>
+
+#include "support/catch.hpp"
+
+using namespace kvbackup;
+
+namespace {
+
+BackupMeta some_meta() {
+  BackupMeta meta;
+  meta.br_version = "kvbackup 9.9.9";
+  meta.is_raw_kv = true;
+  meta.ddls = "null";
+  for (int i = 0; i < 3; ++i) {
+    File file;
+    file.name = std::to_string(i) + ".sst";
+    file.sha256 = std::string(32, static_cast<char>('a' + i));
+    file.total_kvs = 10;
+    meta.files.push_back(std::move(file));
+  }
+  return meta;
+}
+
+KvbackupInfo some_info() {
+  KvbackupInfo info;
+  info.format = kvbackup_info_format;
+  info.key_prefix = "z";
+  info.profile = "br";
+  info.file_crc32c = {1, 2, 0xffffffff};
+  info.totals.emplace();
+  info.totals->files = 3;
+  return info;
+}
+
+// What a field of bytes looks like: tag, length, bytes.
+std::string bytes_field(std::uint64_t number, ByteView bytes) {
+  std::string out;
+  append_varint(out, number << 3 | 2);
+  append_length_prefixed(out, bytes);
+  return out;
+}
+
+Status decode_status(const std::string& bytes) { return decode_manifest(bytes).status(); }
+
+}  // namespace
+
+TEST_CASE("a manifest says after a round trip what it said before") {
+  const auto manifest = decode_manifest(encode_manifest(some_meta(), some_info()));
+  REQUIRE(manifest.ok());
+  CHECK(manifest.value().is_sealed);
+  CHECK(encode(manifest.value().meta) == encode(some_meta()));
+  REQUIRE(manifest.value().info);
+  CHECK(encode(*manifest.value().info) == encode(some_info()));
+  CHECK(encode_manifest(manifest.value().meta, *manifest.value().info) ==
+        encode_manifest(some_meta(), some_info()));
+}
+
+TEST_CASE("the seal is the SHA-256 of every byte before it, and stands last") {
+  const std::string bytes = encode_manifest(some_meta(), some_info());
+  const std::string before = bytes.substr(0, bytes.size() - 36);
+  CHECK(bytes == before + bytes_field(100002, as_bytes(PortableSha256::of(before))));
+}
+
+TEST_CASE("a reader that knows only BR's message reads the same backup") {
+  const auto meta = decode<BackupMeta>(encode_manifest(some_meta(), some_info()));
+  REQUIRE(meta.ok());
+  CHECK(meta.value().files.size() == 3);
+  CHECK(meta.value().br_version == "kvbackup 9.9.9");
+}
+
+TEST_CASE("any flipped bit and any truncation of a manifest is found") {
+  const std::string bytes = encode_manifest(some_meta(), some_info());
+  for (std::size_t size = 0; size < bytes.size(); ++size) {
+    CHECK(decode_status(bytes.substr(0, size)).code() == StatusCode::corruption);
+  }
+  std::size_t survivors = 0;
+  for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {
+    std::string damaged = bytes;
+    damaged[bit / 8] = static_cast<char>(damaged[bit / 8] ^ (1 << bit % 8));
+    if (decode_status(damaged).ok()) ++survivors;
+  }
+  CHECK(survivors == 0);
+}
+
+TEST_CASE("a seal that is missing, moved, repeated or followed by something is damage") {
+  const std::string bytes = encode_manifest(some_meta(), some_info());
+  const std::string body = bytes.substr(0, bytes.size() - 36);
+  const std::string seal = bytes.substr(bytes.size() - 36);
+  CHECK(decode_status(body).code() == StatusCode::corruption);
+  CHECK(decode_status(seal + body).code() == StatusCode::corruption);
+  CHECK(decode_status(bytes + seal).code() == StatusCode::corruption);
+  CHECK(decode_status(bytes + bytes_field(100003, "x")).code() == StatusCode::corruption);
+  // a second seal that is right for what stands before it
+  const std::string twice = bytes + bytes_field(100002, as_bytes(PortableSha256::of(bytes)));
+  CHECK(decode_status(twice).code() == StatusCode::corruption);
+}
+
+TEST_CASE("a sealed manifest without our own field, or with two of them, is damage") {
+  const auto sealed = [](std::string body) {
+    const Sha256Digest digest = PortableSha256::of(body);
+    return body + bytes_field(100002, as_bytes(digest));
+  };
+  const std::string meta = encode(some_meta());
+  const std::string info = bytes_field(100001, encode(some_info()));
+  CHECK(decode_status(sealed(meta + info)).ok());
+  CHECK(decode_status(sealed(meta)).code() == StatusCode::corruption);
+  CHECK(decode_status(sealed(meta + info + info)).code() == StatusCode::corruption);
+}
+
+TEST_CASE("a backupmeta of BR's own is read without protection, an unsealed one of ours is not") {
+  BackupMeta meta = some_meta();
+  meta.br_version = "BR\nRelease Version: v5.0.0-master\n";
+  const auto manifest = decode_manifest(encode(meta));
+  REQUIRE(manifest.ok());
+  CHECK_FALSE(manifest.value().is_sealed);
+  CHECK_FALSE(manifest.value().info);
+  meta.br_version = "kvbackup 0.1.0";
+  CHECK(decode_status(encode(meta)).code() == StatusCode::corruption);
+  meta.br_version.clear();
+  CHECK(decode_status(encode(meta)).code() == StatusCode::corruption);
+}
+
+TEST_CASE("a list of checksums that does not fit the list of files is damage") {
+  KvbackupInfo info = some_info();
+  info.file_crc32c.pop_back();
+  CHECK(decode_status(encode_manifest(some_meta(), info)).code() == StatusCode::corruption);
+}
+
+TEST_CASE("a format of a later version is refused by its number") {
+  KvbackupInfo info = some_info();
+  info.format = 2;
+  const Status status = decode_status(encode_manifest(some_meta(), info));
+  CHECK(status.code() == StatusCode::unsupported);
+  CHECK(status.to_string().find("2") != std::string::npos);
+}
+
+TEST_CASE("a folder without backupmeta holds no backup") {
+  MemoryBackend backend;
+  const auto manifest = read_manifest(backend);
+  REQUIRE_FALSE(manifest.ok());
+  CHECK(manifest.status().code() == StatusCode::not_found);
+  CHECK(manifest.status().to_string().find("no backup") != std::string::npos);
+}

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <kvbackup/kvbackup.hpp>
+
+#include "support/catch.hpp"
+
+using namespace kvbackup;
+
+TEST_CASE("a file is named as a TiKV cluster named it") {
+  const std::string start = from_hex("7480000000000000365f720000000000000000").value();
+  const FileNameParts parts{
+      .store_id = 1, .region_id = 2, .epoch = 29, .unix_ms = 1617351201040, .is_raw_kv = false};
+  CHECK(sst_file_name(parts, start, "write") ==
+        "1_2_29_6e97c3b17c657c4413724f614a619f5b665b990187b159e7d2b92552076144b6_1617351201040_"
+        "write.sst");
+}
+
+TEST_CASE("a raw part that starts at the empty key has a name without hash and time") {
+  const FileNameParts raw{.store_id = 1, .region_id = 4, .epoch = 2, .unix_ms = 7};
+  CHECK(sst_file_name(raw, "", "default") == "1_4_2_default.sst");
+  FileNameParts txn = raw;
+  txn.is_raw_kv = false;
+  CHECK(sst_file_name(txn, "", "default") ==
+        "1_4_2_e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855_7_default.sst");
+}
+
+TEST_CASE("a column family name that no object name can hold is percent-coded") {
+  const std::string name = sst_file_name({}, "", ByteView("../a b\0c", 8));
+  CHECK(name == "1_1_1_..%2Fa%20b%00c.sst");
+  CHECK(check_object_name(name).ok());
+}
