@@ -56,12 +56,12 @@ class LegacyBloomBits {
     return std::clamp(static_cast<std::uint32_t>(bits_per_key_ * 0.69), 1u, 30u);
   }
   [[nodiscard]] std::uint32_t line_count() const {
-    // An odd number of lines lets more bits of the hash take part in choosing one. The filter's
-    // size has to fit 32 bits; beyond that it only answers "may be there" more often.
-    constexpr std::uint64_t most = ((0xffffffffu - metadata_size) / line_bytes - 1) | 1;
-    const std::uint64_t wanted =
-        (hashes_.size() * bits_per_key_ + 8 * line_bytes - 1) / (8 * line_bytes);
-    return static_cast<std::uint32_t>(std::min(wanted | 1, most));
+    // An odd number of lines lets more bits of the hash take part in choosing one. Readers count
+    // the bits in 32 bits; a filter that would need more only answers "may be there" more often.
+    constexpr std::uint64_t most_bits = 0xffff0000;
+    constexpr std::uint64_t line_bits = 8 * line_bytes;
+    const std::uint64_t bits = std::min(hashes_.size() * bits_per_key_, most_bits);
+    return static_cast<std::uint32_t>((bits + line_bits - 1) / line_bits | 1);
   }
 
   static void set_bits(char* bits, std::uint32_t lines, std::uint32_t probes,
