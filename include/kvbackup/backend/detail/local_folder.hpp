@@ -164,8 +164,8 @@ inline int link_no_replace(int folder, const char* from, const char* to) noexcep
   if (::linkat(folder, from, folder, to, 0) != 0) {
     const int error = errno;
     // A network file system may have done it and lost the answer; then `to` is our own file.
-    struct stat ours {
-    }, theirs{};
+    struct stat ours {};
+    struct stat theirs {};
     const bool done = error == EEXIST && ::fstatat(folder, from, &ours, AT_SYMLINK_NOFOLLOW) == 0 &&
                       ::fstatat(folder, to, &theirs, AT_SYMLINK_NOFOLLOW) == 0 &&
                       ours.st_dev == theirs.st_dev && ours.st_ino == theirs.st_ino;
