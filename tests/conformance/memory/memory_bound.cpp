@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// memory_bound MIB: backs up synthetic stores of MIB and of ten times MIB into noop, in parts of
+// the default size, and holds the peak of the heap to what the README promises: below 64 MiB for
+// one worker, and moved by less than 2 MiB by a store ten times as large.
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <malloc.h>
+#include <new>
+
+#include <kvbackup/kvbackup.hpp>
+
+namespace {
+
+std::atomic<std::size_t> live{0};
+std::atomic<std::size_t> peak{0};
+
+void* counted(std::size_t size) {
+  void* const p = std::malloc(size == 0 ? 1 : size);
+  if (p == nullptr) std::abort();
+  const std::size_t now = live.fetch_add(malloc_usable_size(p)) + malloc_usable_size(p);
+  std::size_t seen = peak.load();
+  while (now > seen && !peak.compare_exchange_weak(seen, now)) {
+  }
+  return p;
+}
+
+void forget(void* p) noexcept {
+  if (p != nullptr) live.fetch_sub(malloc_usable_size(p));
+  std::free(p);
+}
+
+}  // namespace
+
+void* operator new(std::size_t size) { return counted(size); }
+void* operator new[](std::size_t size) { return counted(size); }
+void operator delete(void* p) noexcept { forget(p); }
+void operator delete[](void* p) noexcept { forget(p); }
+void operator delete(void* p, std::size_t) noexcept { forget(p); }
+void operator delete[](void* p, std::size_t) noexcept { forget(p); }
+
+namespace {
+
+// The peak of a run over `mib` MiB of pairs, above what was allocated before; 0 if the run failed.
+std::size_t peak_of_run(std::uint64_t mib) {
+  kvbackup::GeneratorOptions generator;
+  generator.key_size = 16;
+  generator.value_size = 100;
+  generator.count = (mib << 20) / (generator.key_size + generator.value_size);
+  auto source = kvbackup::GeneratorSource::make(generator);
+  if (!source.ok()) return 0;
+  const std::size_t before = live.load();
+  peak = before;
+  std::size_t files = 0;
+  {
+    kvbackup::BackupPipeline pipeline(std::move(source).value(), kvbackup::Lz4Codec{},
+                                      kvbackup::FileHasher{}, kvbackup::NoopBackend());
+    const auto meta = pipeline.run();
+    if (!meta.ok()) {
+      std::fprintf(stderr, "%s\n", meta.status().to_string().c_str());
+      return 0;
+    }
+    files = meta.value().files.size();
+  }
+  const std::size_t used = peak.load() - before;
+  std::printf("%llu MiB in %zu files: peak %.2f MiB\n", static_cast<unsigned long long>(mib), files,
+              static_cast<double>(used) / (1 << 20));
+  return used;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  const std::uint64_t mib = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 300;
+  const std::size_t small = peak_of_run(mib);
+  const std::size_t large = peak_of_run(mib * 10);
+  constexpr std::size_t limit = 64u << 20;
+  constexpr std::size_t drift = 2u << 20;
+  if (small == 0 || large == 0) return 1;
+  const std::size_t moved = std::max(small, large) - std::min(small, large);
+  if (large < limit && moved < drift) return 0;
+  std::fprintf(stderr, "the peak is not bounded as promised\n");
+  return 1;
+}

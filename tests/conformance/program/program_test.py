@@ -1,0 +1,315 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the program promises its users: results, messages, exit codes, and what it leaves behind."""
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import subprocess
+import tempfile
+import unittest
+
+PROGRAM = os.environ["KVBACKUP"]
+DONE, COULD_NOT_FINISH, WRONG_USAGE = 0, 1, 2
+
+
+class ProgramTest(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="kvbackup-program-")
+        self.addCleanup(folder.cleanup)
+        self.folder = pathlib.Path(folder.name)
+
+    def run_program(self, *arguments, stdin=None):
+        return subprocess.run([PROGRAM, *map(str, arguments)], input=stdin, text=True,
+                              capture_output=True, timeout=120, check=False)
+
+    def succeed(self, *arguments, stdin=None):
+        result = self.run_program(*arguments, stdin=stdin)
+        self.assertEqual(result.returncode, DONE, result.stderr)
+        return result
+
+    def fail(self, code, text, *arguments, stdin=None):
+        """Fails with that exit code and that text, and a one-line message without a crash."""
+        result = self.run_program(*arguments, stdin=stdin)
+        self.assertEqual(result.returncode, code, result.stderr)
+        self.assertIn(text, result.stderr)
+        return result
+
+    def tsv(self, pairs, name="pairs.tsv"):
+        path = self.folder / name
+        path.write_text("".join(f"{k.encode().hex()}\t{v.encode().hex()}\n" for k, v in pairs))
+        return path
+
+    def assert_no_backup(self, folder):
+        """Whole files may be there, and nothing else."""
+        if not folder.exists():
+            return
+        for path in folder.rglob("*"):
+            self.assertTrue(path.name.endswith(".sst"), f"left behind: {path}")
+            self.assertEqual(path.read_bytes()[-8:].hex(), "f7cff485b741e288")
+
+    def generate(self, count=20000, name="store"):
+        path = self.folder / name
+        self.succeed("generate", "--sink", f"lmdb:{path}", "--count", count)
+        return path
+
+
+class BackupTest(ProgramTest):
+    def test_a_store_becomes_a_backup_that_rocksdb_accepts(self):
+        store, backup = self.generate(), self.folder / "backup"
+        result = self.succeed("backup", "--source", f"lmdb:{store}", "-s", backup, "--file-size", 1)
+        self.assertIn("Full backup success summary: total backup ranges: 1", result.stdout)
+        self.assertIn("total kv: 20000", result.stdout)
+        files = sorted(backup.glob("*.sst"))
+        self.assertGreater(len(files), 1)
+        if shutil.which("sst_dump") is None:
+            self.skipTest("sst_dump is not installed")
+        for file in files:
+            verdict = subprocess.run(["sst_dump", "--command=verify", f"--file={file}"], text=True,
+                                     capture_output=True, timeout=60, check=False)
+            self.assertIn("The file is ok", verdict.stdout + verdict.stderr)
+
+    def test_inspect_prints_the_whole_backupmeta_as_json(self):
+        store, backup = self.generate(), self.folder / "backup"
+        self.succeed("backup", "--source", f"lmdb:{store}", "-s", f"local://{backup}", "--json")
+        report = json.loads(self.succeed("inspect", "-s", backup, "--json").stdout)
+        self.assertTrue(report["protected"])
+        meta = report["backupmeta"]
+        self.assertTrue(meta["is_raw_kv"])
+        self.assertEqual(len(meta["files"]), 1)
+        file = meta["files"][0]
+        stored = (backup / file["name"]).read_bytes()
+        self.assertEqual(file["sha256"], hashlib.sha256(stored).hexdigest())
+        self.assertEqual(int(file["size"]), len(stored))
+        self.assertEqual(int(file["total_kvs"]), 20000)
+        self.assertEqual(report["info"]["source_kind"], "lmdb")
+        text = self.succeed("inspect", "-s", backup, "--files").stdout
+        self.assertIn("20000", text)
+        self.assertIn(file["name"], text)
+
+    def test_json_is_one_object_on_success_and_on_failure(self):
+        source = f"tsv:{self.tsv([('a', '1'), ('b', '22')])}"
+        report = json.loads(self.succeed("backup", "--source", source, "-s", "noop://", "--json").stdout)
+        self.assertEqual(report["total_kvs"], 2)
+        self.assertEqual(report["total_bytes"], 5)
+        failed = self.fail(COULD_NOT_FINISH, "no backup here", "inspect", "-s", self.folder, "--json")
+        self.assertEqual(json.loads(failed.stdout)["error"]["code"], "not_found")
+
+    def test_a_key_range_is_cut_out_of_a_database(self):
+        pairs = [(f"k{i:03}", "v") for i in range(100)]
+        store = self.folder / "store"
+        self.succeed("convert", "--source", f"tsv:{self.tsv(pairs)}", "--sink", f"lmdb:{store}")
+        report = json.loads(self.succeed(
+            "backup", "--source", f"lmdb:{store}", "-s", self.folder / "b", "--json", "--format", "raw",
+            "--start", "k010", "--end", "k030").stdout)
+        self.assertEqual(report["total_kvs"], 20)
+        self.assertEqual(report["ranges"], [
+            {"cf": "default", "start": b"k010".hex(), "end": b"k030".hex()}])
+
+    def test_every_database_is_a_range_and_cf_names_one(self):
+        store = self.folder / "store"
+        for name in ("one", "two"):
+            pairs = self.tsv([(f"{name}{i}", "v") for i in range(5)], f"{name}.tsv")
+            if not store.exists():
+                subprocess.run(["mkdir", str(store)], check=True)
+            dump = "VERSION=3\nformat=bytevalue\ndatabase=" + name + "\ntype=btree\nmapsize=1048576\nHEADER=END\n"
+            for line in pairs.read_text().splitlines():
+                key, value = line.split("\t")
+                dump += f" {key}\n {value}\n"
+            subprocess.run(["mdb_load", str(store)], input=dump + "DATA=END\n", text=True, check=True)
+        report = json.loads(self.succeed("backup", "--source", f"lmdb:{store}", "-s", self.folder / "all",
+                                         "--json", "--concurrency", 2).stdout)
+        self.assertEqual([r["cf"] for r in report["ranges"]], ["one", "two"])
+        self.assertEqual(report["total_kvs"], 10)
+        report = json.loads(self.succeed("backup", "--source", f"lmdb:{store}", "-s", self.folder / "two",
+                                         "--json", "--cf", "two").stdout)
+        self.assertEqual(report["total_kvs"], 5)
+        self.fail(WRONG_USAGE, "name one with --cf", "backup", "--source", f"lmdb:{store}", "-s",
+                  self.folder / "x", "--start", "00")
+
+    def test_a_dry_run_says_what_there_is_and_writes_nothing(self):
+        store, backup = self.generate(100), self.folder / "backup"
+        result = self.succeed("backup", "--source", f"lmdb:{store}", "-s", backup, "--dry-run")
+        self.assertIn("pairs: 100", result.stdout)
+        self.assertFalse(backup.exists())
+
+    def test_progress_is_a_log_line_where_there_is_no_terminal(self):
+        source = f"tsv:{self.tsv([('a', '1')])}"
+        result = self.succeed("backup", "--source", source, "-s", self.folder / "b")
+        self.assertNotIn("\r", result.stderr)
+
+    def test_redact_hides_keys(self):
+        bad = self.folder / "bad.tsv"
+        bad.write_text("736563726574\t00\n613a\t00\n")
+        shown = self.fail(COULD_NOT_FINISH, "613a", "backup", "--source", f"tsv:{bad}", "-s", "noop://")
+        self.assertIn("line 2", shown.stderr)
+        hidden = self.run_program("backup", "--source", f"tsv:{bad}", "-s", "noop://", "--redact")
+        self.assertEqual(hidden.returncode, COULD_NOT_FINISH)
+        self.assertNotIn("613a", hidden.stderr)
+        self.assertNotIn("736563726574", hidden.stderr)
+        backup = self.folder / "b"
+        self.succeed("backup", "--source", f"tsv:{self.tsv([('secret', '1')])}", "-s", backup,
+                     "--format", "raw", "--start", "secret")
+        for flags in ([], ["--json"], ["--files"]):
+            self.assertNotIn(b"secret".hex(), self.succeed("inspect", "-s", backup, "--redact", *flags).stdout)
+
+
+class BadInputTest(ProgramTest):
+    def test_an_existing_backup_is_refused_and_not_touched(self):
+        source, backup = f"tsv:{self.tsv([('a', '1')])}", self.folder / "backup"
+        self.succeed("backup", "--source", source, "-s", backup)
+        before = {p.name: p.read_bytes() for p in backup.iterdir()}
+        self.fail(COULD_NOT_FINISH, "already holds a backup", "backup", "--source", source, "-s", backup)
+        self.assertEqual(before, {p.name: p.read_bytes() for p in backup.iterdir()})
+
+    def test_wrong_flags_are_wrong_usage(self):
+        source = f"tsv:{self.tsv([('a', '1')])}"
+        backup = self.folder / "backup"
+
+        def refused(text, *flags, source=source, storage=backup):
+            result = self.fail(WRONG_USAGE, text, "backup", "--source", source, "-s", storage, *flags)
+            self.assertFalse(backup.exists())
+            return result
+
+        refused("hex", "--start", "6")
+        refused("hex", "--start", "zz")
+        refused("--start must be below --end", "--start", "62", "--end", "61")
+        refused("--start must be below --end", "--start", "61", "--end", "61")
+        refused("raw, escaped or hex", "--start", "61", "--format", "base64")
+        refused("lz4 and none", "--compression", "zip")
+        refused("storage", storage="ftp://host/path")
+        refused("storage", storage="s3://bucket/prefix?secret-access-key=TOPSECRET")
+        refused("SCHEME:PATH", source="nowhere")
+        refused("no kind of store", source="mysql:/x")
+        refused("no parameter", source=source + "?colour=red")
+        refused("concurrency", "--concurrency", "0")
+        refused("ratelimit", "--ratelimit", "99999999999999999")
+        result = self.run_program("backup", "--source", source, "-s",
+                                  "s3://bucket/prefix?secret-access-key=TOPSECRET")
+        self.assertNotIn("TOPSECRET", result.stdout + result.stderr)
+        self.assertEqual(self.run_program().returncode, WRONG_USAGE)
+        self.assertEqual(self.run_program("backup").returncode, WRONG_USAGE)
+        self.assertEqual(self.run_program("--help").returncode, DONE)
+        self.assertEqual(self.run_program("--version").returncode, DONE)
+
+    def test_a_line_out_of_order_is_named_by_its_number(self):
+        backup = self.folder / "backup"
+        bad = self.tsv([("a", "1"), ("c", "2"), ("b", "3")])
+        self.fail(COULD_NOT_FINISH, "line 3", "backup", "--source", f"tsv:{bad}", "-s", backup)
+        self.assert_no_backup(backup)
+
+    def test_a_line_that_is_no_pair_is_named_by_its_number(self):
+        backup = self.folder / "backup"
+        for text in ("61 31\n", "61\t3\n", "6x\t31\n", "\n"):
+            bad = self.folder / "bad.tsv"
+            bad.write_text("60\t30\n" + text)
+            self.fail(COULD_NOT_FINISH, "line 2", "backup", "--source", f"tsv:{bad}", "-s", backup)
+            self.assert_no_backup(backup)
+
+    def test_a_store_that_is_not_there_is_named(self):
+        for source in (f"lmdb:{self.folder}/none", f"tsv:{self.folder}/none"):
+            self.fail(COULD_NOT_FINISH, f"{self.folder}/none", "backup", "--source", source, "-s",
+                      self.folder / "backup")
+
+    def test_an_unknown_database_is_named(self):
+        store = self.generate(10)
+        self.fail(COULD_NOT_FINISH, "nosuch", "backup", "--source", f"lmdb:{store}?db=nosuch", "-s",
+                  self.folder / "backup")
+
+    def test_a_folder_that_cannot_be_written_is_an_error_that_names_it(self):
+        source = f"tsv:{self.tsv([('a', '1')])}"
+        blocked = self.folder / "file"
+        blocked.write_text("not a folder")
+        self.fail(COULD_NOT_FINISH, "file", "backup", "--source", source, "-s", blocked / "backup")
+        self.assertEqual(blocked.read_text(), "not a folder")
+
+    def test_a_failed_write_of_the_result_is_not_success(self):
+        if not os.path.exists("/dev/full"):
+            self.skipTest("no /dev/full")
+        source = f"tsv:{self.tsv([('a', '1')])}"
+        with open("/dev/full", "w", encoding="ascii") as full:
+            code = subprocess.run([PROGRAM, "backup", "--source", source, "-s", "noop://"], stdout=full,
+                                  stderr=subprocess.DEVNULL, timeout=60, check=False).returncode
+        self.assertEqual(code, COULD_NOT_FINISH)
+
+
+class InterruptTest(ProgramTest):
+    def interrupt(self, signal_number):
+        backup = self.folder / f"backup{signal_number}"
+        # a source that never ends keeps the program at work until the signal comes
+        read, write = os.pipe()
+        process = subprocess.Popen([PROGRAM, "backup", "--source", "tsv:-", "-s", str(backup), "--file-size", "1"],
+                                   stdin=read, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        os.close(read)
+        number = 0
+        with os.fdopen(write, "w") as pipe:
+            while not (backup.exists() and any(backup.glob("*.sst"))):
+                for _ in range(1000):
+                    pipe.write(f"{number:016x}\t{'ab' * 500}\n")
+                    number += 1
+                self.assertLess(number, 10_000_000)
+            process.send_signal(signal_number)
+            try:
+                while process.poll() is None:
+                    for _ in range(1000):
+                        pipe.write(f"{number:016x}\t{'ab' * 500}\n")
+                        number += 1
+            except BrokenPipeError:
+                pass
+            try:
+                output = process.communicate(timeout=60)
+            finally:
+                process.kill()
+        return backup, process.returncode, output[1]
+
+    def test_a_signal_ends_the_run_cleanly(self):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            backup, code, errors = self.interrupt(number)
+            self.assertEqual(code, COULD_NOT_FINISH, errors)
+            self.assertIn("cancelled", errors)
+            self.assertFalse((backup / "backupmeta").exists())
+            self.assert_no_backup(backup)
+
+
+class ConvertTest(ProgramTest):
+    def test_pairs_survive_the_way_through_lmdb_and_back(self):
+        pairs = [("a", ""), ("b\t\n", "tab and line"), ("\u00ff", "\x00\x01"), ("z" * 500, "v" * 10000)]
+        source = self.tsv(sorted(pairs, key=lambda pair: pair[0].encode()))
+        store = self.folder / "store"
+        self.succeed("convert", "--source", f"tsv:{source}", "--sink", f"lmdb:{store}")
+        result = self.succeed("convert", "--source", f"lmdb:{store}", "--sink", "tsv:-")
+        self.assertEqual(result.stdout, source.read_text())
+
+    def test_formats_are_read_and_written(self):
+        result = self.succeed("convert", "--source", "tsv:-?format=escaped", "--sink", "tsv:-?format=hex",
+                              stdin="a\\n\tb\\x00\n")
+        self.assertEqual(result.stdout, "610a\t6200\n")
+        self.fail(COULD_NOT_FINISH, "raw", "convert", "--source", "tsv:-", "--sink", "tsv:-?format=raw",
+                  stdin="610a\t62\n")
+
+    def test_a_key_that_lmdb_cannot_hold_leaves_no_store(self):
+        for key in ("", "k" * 512):
+            store = self.folder / "store"
+            self.fail(COULD_NOT_FINISH, "511", "convert", "--source", f"tsv:{self.tsv([(key, 'v')])}",
+                      "--sink", f"lmdb:{store}")
+            self.assertEqual([p.name for p in self.folder.iterdir()], ["pairs.tsv"])
+
+    def test_an_existing_store_is_not_replaced(self):
+        store = self.generate(10)
+        self.fail(COULD_NOT_FINISH, "already", "generate", "--sink", f"lmdb:{store}", "--count", "5")
+        target = self.folder / "there.tsv"
+        target.write_text("mine")
+        self.fail(COULD_NOT_FINISH, "there", "generate", "--sink", f"tsv:{target}", "--count", "5")
+        self.assertEqual(target.read_text(), "mine")
+
+    def test_generated_stores_are_the_same_for_one_seed(self):
+        def made(seed):
+            return self.succeed("generate", "--sink", "tsv:-", "--count", "50", "--seed", seed).stdout
+        self.assertEqual(made(1), made(1))
+        self.assertNotEqual(made(1), made(2))
+        self.assertEqual(made(1).count("\n"), 50)
+
+
+if __name__ == "__main__":
+    unittest.main()

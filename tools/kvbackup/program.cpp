@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "program.hpp"
+
+#include <array>
+#include <cstdio>
+
+#include <rapidjson/stringbuffer.h>
+#include <rapidjson/writer.h>
+
+namespace program {
+
+using kvbackup::Status;
+using kvbackup::StatusCode;
+
+kvbackup::Status usage_error(std::string message) {
+  return Status::error(StatusCode::invalid_argument, std::move(message));
+}
+
+int report_failure(std::string_view command, const Status& status, const CommonFlags& flags) {
+  const std::string text = status.to_string(flags.key_display());
+  std::fprintf(stderr, "kvbackup %.*s: %s\n", static_cast<int>(command.size()), command.data(),
+               text.c_str());
+  if (flags.json) {
+    JsonObject error;
+    error.add("code", kvbackup::to_string(status.code())).add("message", text);
+    if (!status.object().empty()) error.add("object", status.object());
+    if (status.native_code() != 0) {
+      error.add_json("native_code", std::to_string(status.native_code()));
+    }
+    error.add("retryable", status.retryable());
+    JsonObject root;
+    root.add("command", command).add_json("error", error.text());
+    std::printf("%s\n", root.text().c_str());
+  }
+  return status.code() == StatusCode::invalid_argument ? wrong_usage : could_not_finish;
+}
+
+namespace {
+std::string quoted(std::string_view text) {
+  rapidjson::StringBuffer buffer;
+  rapidjson::Writer<rapidjson::StringBuffer> writer(buffer);
+  writer.String(text.data(), static_cast<rapidjson::SizeType>(text.size()));
+  return {buffer.GetString(), buffer.GetSize()};
+}
+}  // namespace
+
+JsonObject& JsonObject::add(std::string_view name, std::string_view text) {
+  return add_json(name, quoted(text));
+}
+JsonObject& JsonObject::add(std::string_view name, std::uint64_t number) {
+  return add_json(name, std::to_string(number));
+}
+JsonObject& JsonObject::add(std::string_view name, double number) {
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%.6g", number);
+  return add_json(name, text.data());
+}
+JsonObject& JsonObject::add_json(std::string_view name, std::string_view json) {
+  if (!members_.empty()) members_ += ", ";
+  members_ += quoted(name);
+  members_ += ": ";
+  members_ += json;
+  return *this;
+}
+
+std::string human_bytes(double bytes) {
+  static constexpr std::array units{"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+  std::size_t unit = 0;
+  while (bytes >= 1024 && unit + 1 < units.size()) {
+    bytes /= 1024;
+    ++unit;
+  }
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), unit == 0 ? "%.0f %s" : "%.2f %s", bytes, units[unit]);
+  return text.data();
+}
+
+std::string human_duration(double seconds) {
+  std::array<char, 32> text{};
+  if (seconds < 1) {
+    std::snprintf(text.data(), text.size(), "%.0fms", seconds * 1000);
+  } else if (seconds < 60) {
+    std::snprintf(text.data(), text.size(), "%.2fs", seconds);
+  } else {
+    const auto whole = static_cast<unsigned long long>(seconds);
+    std::snprintf(text.data(), text.size(), "%llum%02llus", whole / 60, whole % 60);
+  }
+  return text.data();
+}
+
+void add_common_flags(CLI::App& command, CommonFlags& flags) {
+  command.add_flag("--json", flags.json, "Print one JSON object on standard output");
+  command.add_flag("--redact", flags.redact, "Hide keys in messages and output");
+}
+
+}  // namespace program

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the commands of the program share: its output rules, its exit codes, cancellation.
+//
+// Results go to stdout, everything else to stderr. With --json, stdout is one JSON object.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+#include <kvbackup/kvbackup.hpp>
+
+namespace program {
+
+enum ExitCode : int { done = 0, could_not_finish = 1, wrong_usage = 2 };
+
+/// Flags that every command has.
+struct CommonFlags {
+  bool json = false;
+  bool redact = false;
+
+  [[nodiscard]] kvbackup::KeyDisplay key_display() const {
+    return redact ? kvbackup::KeyDisplay::redacted : kvbackup::KeyDisplay::shown;
+  }
+};
+
+/// Set by SIGINT and SIGTERM once install_signal_handlers() was called.
+[[nodiscard]] kvbackup::CancelToken& cancel_token();
+void install_signal_handlers();
+
+/// A flag's value that can never work: exit code 2.
+[[nodiscard]] kvbackup::Status usage_error(std::string message);
+
+/// Reports a failure on stderr (and as {"error": ...} on stdout with --json) and gives the exit
+/// code: 2 for invalid_argument, else 1.
+int report_failure(std::string_view command, const kvbackup::Status& status,
+                   const CommonFlags& flags);
+
+/// One JSON object, built member by member in the order of the calls.
+class JsonObject {
+ public:
+  JsonObject& add(std::string_view name, std::string_view text);
+  JsonObject& add(std::string_view name, const char* text) {
+    return add(name, std::string_view(text));
+  }
+  JsonObject& add(std::string_view name, std::uint64_t number);
+  JsonObject& add(std::string_view name, double number);
+  JsonObject& add(std::string_view name, bool value) {
+    return add_json(name, value ? "true" : "false");
+  }
+  /// `json` is JSON already.
+  JsonObject& add_json(std::string_view name, std::string_view json);
+  [[nodiscard]] std::string text() const { return "{" + members_ + "}"; }
+
+ private:
+  std::string members_;
+};
+
+/// "1.50 GiB", "12 B".
+[[nodiscard]] std::string human_bytes(double bytes);
+/// "137ms", "2.39s", "1m05s".
+[[nodiscard]] std::string human_duration(double seconds);
+
+/// A command adds its subcommand to the app and sets `run` when it was chosen.
+using Run = std::function<int()>;
+void add_backup_command(CLI::App& app, Run& run);
+void add_inspect_command(CLI::App& app, Run& run);
+void add_generate_command(CLI::App& app, Run& run);
+void add_convert_command(CLI::App& app, Run& run);
+
+/// Adds --json and --redact.
+void add_common_flags(CLI::App& command, CommonFlags& flags);
+
+}  // namespace program
