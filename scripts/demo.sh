@@ -128,10 +128,10 @@ for file in "${ssts[@]}"; do
   files=$((files + 1))
   entries=$((entries + ${counted:-0}))
 done
-echo "$files SST files, each \"The file is ok\", with $entries entries together"
+echo "SST files: $files, each \"The file is ok\"; entries in them: $entries"
 [ "$entries" -eq "$records" ] || fail "RocksDB counts $entries entries, not $records"
 
 step "Done in $((SECONDS - seconds_before)) s after the build"
-echo "$records records went from $(du -h "$work/records.tsv" | cut -f1) of text through LMDB into" \
-  "$files SST files and a backupmeta, and RocksDB reads them all."
+echo "$records records, $(du -h "$work/records.tsv" | cut -f1) of text, went through LMDB into a backup of" \
+  "$(du -sh "$work/backup" | cut -f1), and RocksDB reads every one of them."
 echo "Look around: $work (records.tsv, store/, backup/); remove it when done."
