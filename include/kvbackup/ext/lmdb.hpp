@@ -3,5 +3,5 @@
 // and the LMDB library.
 #pragma once
 
-#include "kvbackup/ext/lmdb_sink.hpp"
-#include "kvbackup/ext/lmdb_snapshot.hpp"
+#include <kvbackup/ext/lmdb_sink.hpp>
+#include <kvbackup/ext/lmdb_snapshot.hpp>

@@ -17,10 +17,9 @@
 #include <utility>
 #include <vector>
 
+#include <kvbackup/ext/detail/lmdb_common.hpp>
 #include <kvbackup/kvbackup.hpp>
 #include <sys/stat.h>
-
-#include "kvbackup/ext/detail/lmdb_common.hpp"
 
 namespace kvbackup::inline v1 {
 

@@ -16,6 +16,7 @@
 
 #include "kvbackup/base/bytes.hpp"
 #include "kvbackup/base/file.hpp"
+#include "kvbackup/base/movable_box.hpp"
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/base/status.hpp"
 #include "kvbackup/config.hpp"
@@ -75,12 +76,12 @@ class CallableWriter {
  public:
   explicit CallableWriter(F f) : f_(std::move(f)) {}
 
-  [[nodiscard]] Status append(ByteView bytes) { return f_(bytes); }
+  [[nodiscard]] Status append(ByteView bytes) { return (*f_)(bytes); }
   [[nodiscard]] Status finish() { return {}; }
   void abandon() {}
 
  private:
-  F f_;
+  detail::MovableBox<F> f_;
 };
 
 static_assert(ByteWriter<StringWriter>);

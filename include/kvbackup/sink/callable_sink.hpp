@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "kvbackup/base/bytes.hpp"
+#include "kvbackup/base/movable_box.hpp"
 #include "kvbackup/base/status.hpp"
 #include "kvbackup/sink/concept.hpp"
 
@@ -23,10 +24,10 @@ requires std::invocable<F&, ByteView, ByteView> &&
   [[nodiscard]] Status put(ByteView key, ByteView value) {
     if (!status_.ok()) return status_;
     if constexpr (std::is_void_v<std::invoke_result_t<F&, ByteView, ByteView>>) {
-      f_(key, value);
+      (*f_)(key, value);
       return {};
     } else {
-      status_ = f_(key, value);
+      status_ = (*f_)(key, value);
       return status_;
     }
   }
@@ -40,7 +41,7 @@ requires std::invocable<F&, ByteView, ByteView> &&
   }
 
  private:
-  F f_;
+  detail::MovableBox<F> f_;
   Status status_;
 };
 

@@ -16,6 +16,7 @@
 
 #include "kvbackup/base/bytes.hpp"
 #include "kvbackup/base/file.hpp"
+#include "kvbackup/base/movable_box.hpp"
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/base/status.hpp"
 #include "kvbackup/config.hpp"
@@ -56,10 +57,10 @@ class CallableReader {
  public:
   explicit CallableReader(F f) : f_(std::move(f)) {}
 
-  [[nodiscard]] Result<std::size_t> read(char* out, std::size_t size) { return f_(out, size); }
+  [[nodiscard]] Result<std::size_t> read(char* out, std::size_t size) { return (*f_)(out, size); }
 
  private:
-  F f_;
+  detail::MovableBox<F> f_;
 };
 
 static_assert(ByteReader<MemoryReader>);

@@ -10,7 +10,6 @@
 #pragma once
 
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -61,7 +60,7 @@ class GeneratorRecipe {
       out[i] = static_cast<char>('0' + rest % 10);
     }
     if (out.size() == digits_) return;
-    std::uint64_t state = mixed(options_.seed ^ ~rank);
+    std::uint64_t state = stream(~rank);
     for (std::size_t i = digits_; i < out.size(); ++i) {
       state = mixed(state);
       out[i] = static_cast<char>('a' + state % 26);
@@ -70,7 +69,7 @@ class GeneratorRecipe {
   /// `out` becomes the value of `rank`.
   void write_value(std::uint64_t rank, std::string& out) const {
     out.resize(options_.value_size, filler);
-    std::uint64_t state = mixed(options_.seed + rank);
+    std::uint64_t state = stream(rank);
     std::size_t i = 0;
     for (; drawn_ - i >= 8; i += 8) store_le64(out.data() + i, draw(state));
     if (i == drawn_) return;
@@ -104,6 +103,10 @@ class GeneratorRecipe {
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
     z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
     return z ^ (z >> 31);
+  }
+  /// Where the draws for a rank begin; the seed is mixed first, so that near seeds share none.
+  [[nodiscard]] std::uint64_t stream(std::uint64_t rank) const noexcept {
+    return mixed(mixed(options_.seed) ^ rank);
   }
   [[nodiscard]] static std::uint64_t draw(std::uint64_t& state) noexcept {
     const std::uint64_t drawn = mixed(state);

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <kvbackup/testing/check_sink.hpp>
+
 #include "raw_env.hpp"
 
 using namespace kvbackup;
@@ -201,4 +203,20 @@ TEST_CASE("what appears at the target while an environment is built stays") {
   file.abandon();
   CHECK(test_support::read_file(dir.path("file")) == "other");
   CHECK(dir.entries() == 2);
+}
+
+TEST_CASE("an LMDB sink keeps the contract") {
+  TempDir dir;
+  const std::string path = dir.path("env");
+  CHECK(testing::to_string(testing::check_sink(
+            [&] {
+              std::filesystem::remove_all(path);
+              return sink_at(path);
+            },
+            [&] {
+              std::vector<std::pair<std::string, std::string>> pairs;
+              if (!std::filesystem::exists(path)) return pairs;
+              for (auto& pair : scanned(opened(path), "default")) pairs.emplace_back(pair);
+              return pairs;
+            })) == "");
 }

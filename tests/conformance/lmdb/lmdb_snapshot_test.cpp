@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <kvbackup/testing/check_source.hpp>
+
 #include "raw_env.hpp"
 
 using namespace kvbackup;
@@ -228,4 +230,22 @@ TEST_CASE("a transaction is never shared: one scan too many is refused until one
   CHECK(moved.key() == "k");
   moved = std::move(snapshot.scan({})).value();
   CHECK(snapshot.scan({}).ok());
+}
+
+TEST_CASE("an LMDB snapshot keeps the contract on many threads") {
+  TempDir dir;
+  {
+    RawEnv env(dir.path("env"));
+    env.put("", numbered(300, "k", std::string(42, 'v')));
+    env.put("users", numbered(200, "u", "v"));
+    env.put("empty", {});
+  }
+  LmdbSnapshotOptions options;
+  options.workers = 4;
+  const LmdbSnapshot snapshot = opened(dir.path("env"), options);
+  ThreadExecutor threads;
+  CHECK(testing::to_string(testing::check_snapshot(snapshot, threads, 4)) == "");
+  CHECK(testing::to_string(testing::check_source([&] {
+          return snapshot.scan({"default", "k000050", "k000250"}).value();
+        })) == "");
 }
