@@ -8,6 +8,7 @@
 // The seal stands exactly once, and last. BR skips both fields as unknown ones.
 #pragma once
 
+#include <concepts>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -15,7 +16,6 @@
 #include <string_view>
 #include <utility>
 
-#include "kvbackup/backend/concept.hpp"
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/hash/sha256_portable.hpp"
 #include "kvbackup/manifest/naming.hpp"
@@ -130,8 +130,13 @@ namespace detail {
   return manifest;
 }
 
-/// Reads and proves the backupmeta of a backend. not_found where there is none.
-template <ReadableBackend Backend>
+/// Reads and proves the backupmeta of a backend, which is a ReadableBackend: a room of this floor, so
+/// what is needed of it is spelled here. not_found where there is no backupmeta.
+template <class Backend>
+requires requires(Backend& b, std::string_view name) {
+  { b.read(name) } -> std::same_as<Result<std::string>>;
+  { b.url() } -> std::same_as<std::string>;
+}
 [[nodiscard]] Result<Manifest> read_manifest(Backend& backend) {
   auto bytes = backend.read(backupmeta_name);
   if (!bytes.ok()) {
