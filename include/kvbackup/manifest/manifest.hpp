@@ -130,8 +130,8 @@ namespace detail {
   return manifest;
 }
 
-/// Reads and proves the backupmeta of a backend, which is a ReadableBackend: a room of this floor, so
-/// what is needed of it is spelled here. not_found where there is no backupmeta.
+/// Reads and proves the backupmeta of a ReadableBackend; spelled out here, since that concept stands
+/// in a room of the same floor. not_found where there is no backupmeta.
 template <class Backend>
 requires requires(Backend& b, std::string_view name) {
   { b.read(name) } -> std::same_as<Result<std::string>>;
