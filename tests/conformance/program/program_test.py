@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import pathlib
+import pty
 import shutil
 import signal
 import subprocess
@@ -221,7 +222,7 @@ class BadInputTest(ProgramTest):
         source = f"tsv:{self.tsv([('a', '1')])}"
         blocked = self.folder / "file"
         blocked.write_text("not a folder")
-        self.fail(COULD_NOT_FINISH, "file", "backup", "--source", source, "-s", blocked / "backup")
+        self.fail(WRONG_USAGE, "file", "backup", "--source", source, "-s", blocked / "backup")
         self.assertEqual(blocked.read_text(), "not a folder")
 
     def test_a_failed_write_of_the_result_is_not_success(self):
@@ -232,6 +233,57 @@ class BadInputTest(ProgramTest):
             code = subprocess.run([PROGRAM, "backup", "--source", source, "-s", "noop://"], stdout=full,
                                   stderr=subprocess.DEVNULL, timeout=60, check=False).returncode
         self.assertEqual(code, COULD_NOT_FINISH)
+
+
+@unittest.skipUnless(os.geteuid() == 0 and shutil.which("mount"), "only root can mount a small disk")
+class SmallDiskTest(ProgramTest):
+    def mount(self, options):
+        disk = self.folder / "disk"
+        disk.mkdir()
+        if subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", str(disk)], check=False,
+                          stderr=subprocess.DEVNULL).returncode != 0:
+            self.skipTest("this machine mounts nothing")
+        self.addCleanup(subprocess.run, ["umount", "-l", str(disk)], check=True)
+        return disk
+
+    def test_a_full_disk_ends_the_run_without_a_backup(self):
+        disk = self.mount("size=3m")
+        store = self.generate(100_000)
+        result = self.fail(COULD_NOT_FINISH, "no_space", "backup", "--source", f"lmdb:{store}", "-s",
+                           disk / "b", "--file-size", 1, "--compression", "none")
+        self.assertIn("No space left on device", result.stderr)
+        self.assertIn(str(disk), result.stderr)
+        self.assert_no_backup(disk / "b")
+        self.assertGreater(len(list((disk / "b").iterdir())), 0)
+
+    def test_a_read_only_disk_is_named(self):
+        disk = self.mount("size=1m,ro")
+        source = f"tsv:{self.tsv([('a', '1')])}"
+        result = self.fail(COULD_NOT_FINISH, "permission_denied", "backup", "--source", source, "-s", disk)
+        self.assertIn(str(disk), result.stderr)
+        self.assertEqual(list(disk.iterdir()), [])
+
+
+class TerminalTest(ProgramTest):
+    def test_a_terminal_gets_a_bar_that_ends_at_100_percent(self):
+        store = self.generate(50_000)
+        controller, terminal = pty.openpty()
+        process = subprocess.Popen([PROGRAM, "backup", "--source", f"lmdb:{store}", "-s",
+                                    str(self.folder / "b")], stdout=subprocess.DEVNULL, stderr=terminal)
+        os.close(terminal)
+        shown = b""
+        while True:
+            try:
+                more = os.read(controller, 65536)
+            except OSError:  # how Linux says that the other side is closed
+                break
+            if not more:
+                break
+            shown += more
+        os.close(controller)
+        self.assertEqual(process.wait(timeout=60), DONE)
+        self.assertRegex(shown, rb"\rFull backup <-+> 100\.00%")
+        self.assertIn(b"/s", shown)
 
 
 class InterruptTest(ProgramTest):
