@@ -32,17 +32,25 @@ concept SliceLike = !ByteRange<T> && requires(const T& t) {
   { t.size() } -> std::convertible_to<std::size_t>;
 };
 
-/// The bytes of `t`; the view lives as long as `t`'s own storage does.
-template <class T>
-requires(std::convertible_to<const T&, ByteView> || ByteRange<const T> || SliceLike<T>)
-    [[nodiscard]] constexpr ByteView as_bytes(const T& t) noexcept {
-  if constexpr (std::convertible_to<const T&, ByteView>) {
-    return t;
-  } else if constexpr (ByteRange<const T>) {
-    return {reinterpret_cast<const char*>(std::ranges::data(t)), std::ranges::size(t)};
-  } else {
-    return {t.data(), t.size()};
+namespace detail {
+struct AsBytes {
+  template <class T>
+  requires(std::convertible_to<const T&, ByteView> || ByteRange<const T> || SliceLike<T>)
+      [[nodiscard]] constexpr ByteView
+      operator()(const T& t) const noexcept {
+    if constexpr (std::convertible_to<const T&, ByteView>) {
+      return t;
+    } else if constexpr (ByteRange<const T>) {
+      return {reinterpret_cast<const char*>(std::ranges::data(t)), std::ranges::size(t)};
+    } else {
+      return {t.data(), t.size()};
+    }
   }
-}
+};
+}  // namespace detail
+
+/// as_bytes(t): the bytes of `t`; the view lives as long as `t`'s own storage does. An object and
+/// no function, so that std::as_bytes is not found beside it for a span.
+inline constexpr detail::AsBytes as_bytes{};
 
 }  // namespace kvbackup::inline v1

@@ -11,13 +11,14 @@ namespace kvbackup::inline v1 {
 template <class Signature>
 class FunctionRef;
 
-/// A borrowed callable: two pointers, no allocation. Lives no longer than what it was made from.
+/// A borrowed callable object: two pointers, no allocation. Lives no longer than what it was made
+/// from. A function is no object: wrap it in a lambda.
 template <class R, class... Args>
 class FunctionRef<R(Args...)> {
  public:
   template <class F>
   requires(!std::same_as<std::remove_cvref_t<F>, FunctionRef> &&
-           std::is_invocable_r_v<R, F&, Args...>)
+           std::is_object_v<std::remove_reference_t<F>> && std::is_invocable_r_v<R, F&, Args...>)
       // NOLINTNEXTLINE(google-explicit-constructor): a parameter type, meant to be made from a
       // lambda
       FunctionRef(F&& f)
