@@ -55,8 +55,7 @@ run_preset() {
   local preset=$1
   shift
   echo "== $preset: build"
-  if ! { cmake --preset "$preset" "${launcher[@]}" && cmake --build --preset "$preset" -j "$jobs"; } >"$log" 2>&1; then
-    cat "$log"
+  if ! cmake --preset "$preset" "${launcher[@]}" || ! cmake --build --preset "$preset" -j "$jobs"; then
     closing+=("$preset: the build failed")
     failed=$((failed + 1))
     finish
