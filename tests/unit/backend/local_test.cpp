@@ -158,7 +158,7 @@ TEST_CASE("of many threads that commit one name exactly one succeeds") {
   const LocalBackend backend(temp.path());
   constexpr std::size_t workers = 4;
   for (int round = 0; round < 100; ++round) {
-    const std::string name = "round" + std::to_string(round);
+    const std::string name = std::to_string(round);
     std::atomic<std::size_t> ready{0};
     std::vector<Status> results(workers, Status::error(StatusCode::internal, "did not run"));
     std::vector<std::thread> threads;
@@ -189,7 +189,7 @@ TEST_CASE("of many threads that commit one name exactly one succeeds") {
 TEST_CASE("threads that make the same folders at once all succeed") {
   const TempDir temp;
   for (int round = 0; round < 20; ++round) {
-    const LocalBackend backend(temp.path("r" + std::to_string(round) + "/a/b"));
+    const LocalBackend backend(temp.path(std::to_string(round) + "/a/b"));
     std::atomic<int> failed{0};
     std::vector<std::thread> threads;
     for (int i = 0; i < 4; ++i) {
