@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // The small policies of a table writer.
 //
-// ByteSink:          s.append(bytes) -> Status. Takes the file's bytes, strictly forward.
-// BlockChecksum:     C::kind (the footer's code), C::of(payload, type) -> the 32 bits stored behind
-// a
-//                    block, equal to RocksDB's for that kind.
+// ByteSink: s.append(bytes) -> Status takes the file's bytes, strictly forward.
+//
+// BlockChecksum: C::kind is the footer's code, C::of(payload, type) the 32 bits stored behind a
+// block, equal to RocksDB's for that kind.
+//
 // PropertyCollector: c.add(user_key, value) for every entry in order; then c.finish(emit) calls
-//                    emit(name, bytes) for each user property, in any order; c.name() stands in
-//                    `rocksdb.property.collectors` ("" = none).
+// emit(name, bytes) for each user property, in any order, each name once and none of RocksDB's;
+// c.name() stands between the brackets of `rocksdb.property.collectors`, names separated by commas
+// ("" = none).
 #pragma once
 
 #include <concepts>

@@ -154,14 +154,14 @@ TEST_CASE("the properties block names the collectors and has their properties in
     return parse_table(write_table(model, TableOptions::br_write_cf(), NoneCodec{}, collector))
         .properties;
   };
-  const auto write_cf = collectors(TikvCollector::write_cf());
-  CHECK(write_cf.at("rocksdb.property.collectors") ==
+  const auto of_write = collectors(TikvCollector::write_cf());
+  CHECK(of_write.at("rocksdb.property.collectors") ==
         "[tikv.mvcc-properties-collector,tikv.range-properties-collector]");
-  CHECK(write_cf.count("tikv.num_puts") == 1);
-  const auto default_cf = collectors(TikvCollector::default_cf());
-  CHECK(default_cf.at("rocksdb.property.collectors") == "[tikv.range-properties-collector]");
-  CHECK(default_cf.count("tikv.num_puts") == 0);
-  CHECK(default_cf.count("tikv.range_index") == 1);
+  CHECK(of_write.count("tikv.num_puts") == 1);
+  const auto of_default = collectors(TikvCollector::default_cf());
+  CHECK(of_default.at("rocksdb.property.collectors") == "[tikv.range-properties-collector]");
+  CHECK(of_default.count("tikv.num_puts") == 0);
+  CHECK(of_default.count("tikv.range_index") == 1);
   CHECK(collectors(NoCollector{}).at("rocksdb.property.collectors") == "[]");
 }
 
