@@ -279,8 +279,10 @@ TEST_CASE("folders deeper than any object's name do not trouble the list") {
   const LocalBackend backend(temp.path());
   std::string name = "d";
   while (name.size() + 2 <= 1024) name += "/d";
+  const std::string deepest = temp.path(name.substr(0, name.size() - 2));
+  std::filesystem::create_directories(deepest);
   REQUIRE(put(backend, name, "x").ok());
-  const auto folder = FileHandle::open(temp.path(name.substr(0, name.size() - 2)), O_RDONLY);
+  const auto folder = FileHandle::open(deepest, O_RDONLY);
   REQUIRE(folder.ok());
   REQUIRE(::mkdirat(folder.value().descriptor(), "deeper", 0755) == 0);
   CHECK(listed(backend) == Names{name});
