@@ -39,8 +39,9 @@ double fraction_done(const kvbackup::Progress& progress) {
   const auto share = [](std::uint64_t done, std::uint64_t total) {
     return total == 0 ? 1.0 : std::min(1.0, static_cast<double>(done) / static_cast<double>(total));
   };
-  if (progress.total.bytes) return share(progress.bytes, *progress.total.bytes);
+  // of the two, stores count pairs and guess bytes
   if (progress.total.pairs) return share(progress.pairs, *progress.total.pairs);
+  if (progress.total.bytes) return share(progress.bytes, *progress.total.bytes);
   if (progress.total_ranges > 1) return share(progress.ranges, progress.total_ranges);
   return -1;
 }
