@@ -4,20 +4,22 @@
 // A codec is an immutable, copyable description; the state that calls need lives in contexts that
 // one worker owns and reuses.
 //
-// | expression                   | result                | meaning
-// |------------------------------|-----------------------|------------------------------------------
-// | codec.type()                 | BlockCompression      | type byte of RocksDB's block trailer
-// | codec.name()                 | string_view           | as RocksDB's property
-// `rocksdb.compression` has it | codec.bound(n)               | size_t                | room that
-// any compressed block of n bytes fits | codec.compressor()           | movable, see below    | a
-// context | codec.decompressor()         | movable, see below    | a context | c.compress(in, out)
-// | optional<size_t>      | bytes written to out, or nothing: "does not fit" | d.decompress(in,
-// out)        | Status                | fills out exactly; `out` has the plain length
+// | expression           | result           | meaning
+// |----------------------|------------------|---------------------------------------------------
+// | codec.type()         | BlockCompression | type byte of RocksDB's block trailer
+// | codec.name()         | string_view      | as in RocksDB's property `rocksdb.compression`
+// | codec.bound(n)       | size_t           | room that any compressed block of n bytes fits
+// | codec.compressor()   | BlockCompressor  | a context for compress
+// | codec.decompressor() | BlockDecompressor| a context for decompress
+// | c.compress(in, out)  | optional<size_t> | bytes written to out, or nothing: "does not fit"
+// | d.decompress(in, out)| Status           | fills out exactly; out has the plain length
 //
-// Laws no compiler checks: decompress inverts compress; nothing is written past `out`; damaged
-// input is StatusCode::corruption, never undefined behaviour; the same input gives the same bytes,
-// whatever the context compressed before. The length prefix of a stored block belongs to sst/, not
-// to a codec.
+// Laws no compiler checks: every block but type none's fits the room that bound() asks; decompress
+// inverts compress; nothing is written past `out`; damaged input is StatusCode::corruption, never
+// undefined behaviour, and the context works on after it; the same input gives the same bytes,
+// whatever the context compressed before; only type none is called "NoCompression", because readers
+// do not decompress a file of that name. The length prefix of a stored block belongs to sst/, not
+// to a codec. testing/check_codec.hpp checks a model against them.
 #pragma once
 
 #include <concepts>

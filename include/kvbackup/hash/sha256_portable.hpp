@@ -7,12 +7,15 @@
 #include <cstring>
 
 #include "kvbackup/base/bytes.hpp"
+#include "kvbackup/config.hpp"
 #include "kvbackup/hash/concept.hpp"
 #include "kvbackup/hash/detail/sha256_block.hpp"
+#include "kvbackup/hash/detail/sha256_shani.hpp"
 
 namespace kvbackup::inline v1 {
 
-/// SHA-256 (FIPS 180-4) that needs no library. Never allocates.
+/// SHA-256 (FIPS 180-4) that needs no library, by the SHA instructions of x86 CPUs that have them.
+/// Never allocates.
 class PortableSha256 {
  public:
   /// Takes the next bytes of the message.
@@ -27,10 +30,10 @@ class PortableSha256 {
     if (held > 0) {
       const std::size_t missing = block_size - held;
       std::memcpy(pending_ + held, bytes.data(), missing);
-      detail::sha256_blocks(state_, pending_, 1);
+      take_blocks(pending_, 1);
       bytes.remove_prefix(missing);
     }
-    detail::sha256_blocks(state_, bytes.data(), bytes.size() / block_size);
+    take_blocks(bytes.data(), bytes.size() / block_size);
     const ByteView rest = bytes.substr(bytes.size() - bytes.size() % block_size);
     if (!rest.empty()) std::memcpy(pending_, rest.data(), rest.size());
   }
@@ -47,7 +50,7 @@ class PortableSha256 {
     for (std::size_t i = 0; i < 8; ++i) {
       padding[blocks * block_size - 1 - i] = static_cast<char>(bits >> (8 * i) & 0xff);
     }
-    detail::sha256_blocks(state_, padding, blocks);
+    take_blocks(padding, blocks);
     Sha256Digest digest;
     for (std::size_t i = 0; i < digest.size(); ++i) {
       digest[i] = static_cast<char>(state_[i / 4] >> (24 - 8 * (i % 4)) & 0xff);
@@ -64,6 +67,13 @@ class PortableSha256 {
 
  private:
   static constexpr std::size_t block_size = detail::sha256_block_size;
+
+  void take_blocks(const char* p, std::size_t count) noexcept {
+#if KVBACKUP_DETAIL_X86_64
+    if (detail::cpu_has_shani) return detail::sha256_blocks_shani(state_, p, count);
+#endif
+    detail::sha256_blocks_portable(state_, p, count);
+  }
 
   detail::Sha256State state_ = detail::sha256_start;
   std::uint64_t size_ = 0;

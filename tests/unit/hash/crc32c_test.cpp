@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <vector>
 
@@ -22,10 +23,10 @@ std::vector<Form> forms() {
                         [](std::uint32_t state, const char* p, std::size_t size) {
                           return ~crc32c({p, size}, ~state);
                         }};
-#if KVBACKUP_DETAIL_X86_64
+#if defined(__x86_64__)
   if (detail::cpu_has_sse42) out.push_back(&detail::crc32c_sse42);
   if (detail::cpu_has_clmul) out.push_back(&detail::crc32c_clmul);
-#elif KVBACKUP_DETAIL_ARM_CRC32
+#elif defined(__ARM_FEATURE_CRC32)
   out.push_back(&detail::crc32c_arm);
 #endif
   return out;
@@ -73,7 +74,8 @@ TEST_CASE("every form of crc32c agrees with one bit at a time, for each length a
 
 TEST_CASE("every form of crc32c agrees on long inputs and on any starting state") {
   const std::string bytes = hash_inputs::bytes(200'000);
-  for (const std::size_t size : {4096, 4097, 65'535, 65'536, 199'999}) {
+  for (const std::size_t size :
+       std::initializer_list<std::size_t>{4096, 4097, 65'535, 65'536, 199'999}) {
     for (const std::uint32_t state : {0u, 0xffffffffu, 0x12345678u}) {
       const std::uint32_t expected = detail::crc32c_portable(state, bytes.data() + 1, size);
       for (const Form form : forms()) REQUIRE(form(state, bytes.data() + 1, size) == expected);

@@ -82,6 +82,33 @@ TEST_CASE("the portable SHA-256 gives NIST's values") { check_vectors<PortableSh
 TEST_CASE("the portable SHA-256 does not show how its input is cut") {
   check_splits<PortableSha256>();
 }
+#if defined(__x86_64__)
+TEST_CASE("SHA-256 by instructions and by plain C++ go through the same states") {
+  if (!detail::cpu_has_shani) return;
+  const std::string bytes = hash_inputs::bytes(64 * 20 + 1);
+  for (std::size_t count = 0; count <= 20; ++count) {
+    detail::Sha256State plain = detail::sha256_start;
+    detail::Sha256State fast = detail::sha256_start;
+    detail::sha256_blocks_portable(plain, bytes.data() + 1, count);
+    detail::sha256_blocks_shani(fast, bytes.data() + 1, count);
+    REQUIRE(plain == fast);
+    // from a state that some message left
+    detail::sha256_blocks_portable(plain, bytes.data(), 1);
+    detail::sha256_blocks_shani(fast, bytes.data(), 1);
+    REQUIRE(plain == fast);
+  }
+}
+TEST_CASE("SHA-256 in plain C++ gives NIST's value of one block") {
+  // "abc", padded
+  std::string block = "abc\x80";
+  block.resize(63);
+  block.push_back(24);
+  detail::Sha256State state = detail::sha256_start;
+  detail::sha256_blocks_portable(state, block.data(), 1);
+  CHECK(state == detail::Sha256State{0xba7816bf, 0x8f01cfea, 0x414140de, 0x5dae2223, 0xb00361a3,
+                                     0x96177a9c, 0xb410ff61, 0xf20015ad});
+}
+#endif
 TEST_CASE("the portable SHA-256 is a value") { check_value_semantics<PortableSha256>(); }
 
 #if KVBACKUP_WITH_OPENSSL

@@ -63,7 +63,7 @@ inline void sha256_block(Sha256State& state, const char* p) noexcept {
 }
 
 /// `state` after `count` blocks of 64 bytes at `p`.
-inline void sha256_blocks(Sha256State& state, const char* p, std::size_t count) noexcept {
+inline void sha256_blocks_portable(Sha256State& state, const char* p, std::size_t count) noexcept {
   for (; count > 0; --count, p += sha256_block_size) sha256_block(state, p);
 }
 
