@@ -41,7 +41,7 @@ class PrefixExtractor {
   [[nodiscard]] std::string name() const {
     switch (rule_) {
       case Rule::none: break;
-      case Rule::fixed_prefix: return "rocksdb.FixedPrefix." + std::to_string(bytes_);
+      case Rule::fixed_prefix: return std::string("rocksdb.FixedPrefix.") + std::to_string(bytes_);
       case Rule::fixed_suffix: return "FixedSuffixSliceTransform";
     }
     return "nullptr";

@@ -101,7 +101,10 @@ inline void add_table_properties(PropertyBlockBuilder& out, const TableOptions& 
   out.add("rocksdb.comparator", "leveldb.BytewiseComparator");
   out.add("rocksdb.merge.operator", "nullptr");
   out.add("rocksdb.prefix.extractor.name", options.prefix_extractor.name());
-  out.add("rocksdb.property.collectors", "[" + std::string(collectors) + "]");
+  std::string list(1, '[');
+  list.append(collectors);
+  list.push_back(']');
+  out.add("rocksdb.property.collectors", list);
   out.add("rocksdb.compression", codec_name);
   out.add("rocksdb.compression_options", options.compression_options);
   out.add_le32("rocksdb.block.based.table.index.type", 0);
