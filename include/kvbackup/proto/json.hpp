@@ -46,7 +46,9 @@ namespace detail {
   document.Parse<rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag>(
       json.data(), json.size());
   if (document.HasParseError()) {
-    error.set(rapidjson::GetParseError_En(document.GetParseError()));
+    std::string_view why = rapidjson::GetParseError_En(document.GetParseError());
+    if (why.ends_with('.')) why.remove_suffix(1);
+    error.set(why);
     error.inside("at byte " + std::to_string(document.GetErrorOffset()));
     return error.status(StatusCode::invalid_argument, doing, "give a JSON object");
   }

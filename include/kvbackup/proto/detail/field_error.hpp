@@ -14,10 +14,10 @@ namespace kvbackup::inline v1::detail {
 /// What is wrong with a message, and where: "files[3].name". The setters give false, so that a
 /// failure is one return statement.
 struct FieldError {
-  const char* why = nullptr;
+  std::string_view why;  ///< lives as long as the program
   std::string path;
 
-  KVBACKUP_DETAIL_COLD bool set(const char* reason) {
+  KVBACKUP_DETAIL_COLD bool set(std::string_view reason) {
     why = reason;
     return false;
   }
@@ -55,7 +55,7 @@ struct FieldError {
 /// What JSON calls the bytes of unknown fields.
 inline constexpr std::string_view unknown_fields_name = "unknown_fields";
 
-inline constexpr const char* not_utf8 = "the string is not UTF-8";
-inline constexpr const char* nested_too_deeply = "messages nest too deeply";
+inline constexpr std::string_view not_utf8 = "the string is not UTF-8";
+inline constexpr std::string_view nested_too_deeply = "messages nest too deeply";
 
 }  // namespace kvbackup::inline v1::detail

@@ -59,7 +59,7 @@ class JsonScanner {
     return {json.GetString(), json.GetStringLength()};
   }
 
-  bool named(std::string_view name, const char* why) {
+  bool named(std::string_view name, std::string_view why) {
     error_.set(why);
     // Long or strange names are of no help in a message.
     return error_.inside(name.size() <= 64 ? name : "(a name of over 64 bytes)");
