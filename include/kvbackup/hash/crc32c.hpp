@@ -49,20 +49,45 @@ inline std::uint32_t crc32c_sse42(std::uint32_t state, const char* p, std::size_
   return state;
 }
 
-/// Sixty-four bytes a step by folding; the CRC instruction takes the 16 bytes that folding leaves.
+/// What crc32c_moved multiplies a register by to move it `bytes` forward in the message: 33 is
+/// what the carry-less product of two reflected words and the CRC instruction add by themselves.
+[[nodiscard]] constexpr std::uint64_t crc32c_distance(unsigned bytes) noexcept {
+  return reflected_power(std::uint64_t{crc32c_polynomial} << 32, 32, 8 * bytes - 33) >> 32;
+}
+KVBACKUP_DETAIL_TARGET("pclmul,sse4.2")
+inline std::uint64_t crc32c_moved(std::uint64_t state, std::uint64_t distance) noexcept {
+  const __m128i product =
+      _mm_clmulepi64_si128(register_of(state, 0), register_of(distance, 0), 0x00);
+  return _mm_crc32_u64(0, static_cast<std::uint64_t>(_mm_cvtsi128_si64(product)));
+}
+
+/// Takes 3 * `length` bytes a step for as long as they last, as three independent streams: the CRC
+/// instruction can start every cycle, but its result takes three.
+template <unsigned length>
+KVBACKUP_DETAIL_TARGET("pclmul,sse4.2")
+inline std::uint64_t
+    crc32c_three_streams(std::uint64_t state, const char*& p, std::size_t& size) noexcept {
+  constexpr std::uint64_t by_one = crc32c_distance(length);
+  constexpr std::uint64_t by_two = crc32c_distance(2 * length);
+  for (; size >= 3 * length; p += 3 * length, size -= 3 * length) {
+    std::uint64_t second = 0;
+    std::uint64_t third = 0;
+    for (unsigned i = 0; i < length; i += 8) {
+      state = _mm_crc32_u64(state, load_le64(p + i));
+      second = _mm_crc32_u64(second, load_le64(p + length + i));
+      third = _mm_crc32_u64(third, load_le64(p + 2 * length + i));
+    }
+    state = crc32c_moved(state, by_two) ^ crc32c_moved(second, by_one) ^ third;
+  }
+  return state;
+}
+
+/// Three streams in long, then in short steps, then one.
 KVBACKUP_DETAIL_TARGET("pclmul,sse4.2")
 inline std::uint32_t crc32c_clmul(std::uint32_t state, const char* p, std::size_t size) noexcept {
-  constexpr std::uint64_t polynomial = std::uint64_t{crc32c_polynomial} << 32;
-  constexpr FoldConstants by_512(polynomial, 32, 512);
-  constexpr FoldConstants by_128(polynomial, 32, 128);
-  if (size >= 256) {
-    const __m128i first = _mm_xor_si128(load_register(p), register_of(state, 0));
-    p += 16;
-    size -= 16;
-    const __m128i rest = fold_lanes(first, p, size, register_of(by_512.first, by_512.second),
-                                    register_of(by_128.first, by_128.second));
-    std::uint64_t wide = _mm_crc32_u64(0, static_cast<std::uint64_t>(_mm_cvtsi128_si64(rest)));
-    wide = _mm_crc32_u64(wide, static_cast<std::uint64_t>(_mm_extract_epi64(rest, 1)));
+  if (size >= 3 * 64) {
+    std::uint64_t wide = crc32c_three_streams<1024>(state, p, size);
+    wide = crc32c_three_streams<64>(wide, p, size);
     state = static_cast<std::uint32_t>(wide);
   }
   return crc32c_sse42(state, p, size);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Folding of reflected CRCs by carry-less multiplication (PCLMULQDQ), after Gopal et al., "Fast CRC
-// Computation for Generic Polynomials Using PCLMULQDQ Instruction" (Intel, 2009).
+// Folding of reflected 64-bit CRCs by carry-less multiplication (PCLMULQDQ), after Gopal et al.,
+// "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ Instruction" (Intel, 2009).
 //
 // A 128-bit register holds 16 message bytes as they lie in memory. Moving it D bits forward in the
 // message multiplies its polynomial by x^D: the half that comes first by x^(D+64), the other by
@@ -31,9 +31,9 @@ struct FoldConstants {
   std::uint64_t first;
   std::uint64_t second;
 
-  constexpr FoldConstants(std::uint64_t polynomial, unsigned width, unsigned bits) noexcept
-      : first(reflected_power(polynomial, width, bits + 63)),
-        second(reflected_power(polynomial, width, bits - 1)) {}
+  constexpr FoldConstants(std::uint64_t polynomial, unsigned bits) noexcept
+      : first(reflected_power(polynomial, 64, bits + 63)),
+        second(reflected_power(polynomial, 64, bits - 1)) {}
 };
 
 KVBACKUP_DETAIL_TARGET("pclmul,sse4.2")

@@ -29,8 +29,8 @@ namespace kvbackup::inline v1::detail {
 }
 
 struct Crc64Constants {
-  FoldConstants by_512{crc64_polynomial, 64, 512};
-  FoldConstants by_128{crc64_polynomial, 64, 128};
+  FoldConstants by_512{crc64_polynomial, 512};
+  FoldConstants by_128{crc64_polynomial, 128};
   // 65-bit polynomials, reflected; bit 64 of each (its x^0) is left to the code that uses it
   std::uint64_t quotient = crc64_barrett_quotient() << 1 | 1;
   std::uint64_t polynomial = crc64_polynomial << 1 | 1;
