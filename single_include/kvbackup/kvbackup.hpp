@@ -2090,8 +2090,8 @@ struct CrcTables {
 }  // namespace kvbackup::inline v1::detail
 
 // ---- kvbackup/hash/detail/clmul.hpp ----
-// Folding of reflected CRCs by carry-less multiplication (PCLMULQDQ), after Gopal et al., "Fast CRC
-// Computation for Generic Polynomials Using PCLMULQDQ Instruction" (Intel, 2009).
+// Folding of reflected 64-bit CRCs by carry-less multiplication (PCLMULQDQ), after Gopal et al.,
+// "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ Instruction" (Intel, 2009).
 //
 // A 128-bit register holds 16 message bytes as they lie in memory. Moving it D bits forward in the
 // message multiplies its polynomial by x^D: the half that comes first by x^(D+64), the other by
@@ -2115,9 +2115,9 @@ struct FoldConstants {
   std::uint64_t first;
   std::uint64_t second;
 
-  constexpr FoldConstants(std::uint64_t polynomial, unsigned width, unsigned bits) noexcept
-      : first(reflected_power(polynomial, width, bits + 63)),
-        second(reflected_power(polynomial, width, bits - 1)) {}
+  constexpr FoldConstants(std::uint64_t polynomial, unsigned bits) noexcept
+      : first(reflected_power(polynomial, 64, bits + 63)),
+        second(reflected_power(polynomial, 64, bits - 1)) {}
 };
 
 KVBACKUP_DETAIL_TARGET("pclmul,sse4.2")
@@ -2202,20 +2202,45 @@ inline std::uint32_t crc32c_sse42(std::uint32_t state, const char* p, std::size_
   return state;
 }
 
-/// Sixty-four bytes a step by folding; the CRC instruction takes the 16 bytes that folding leaves.
+/// What crc32c_moved multiplies a register by to move it `bytes` forward in the message: 33 is
+/// what the carry-less product of two reflected words and the CRC instruction add by themselves.
+[[nodiscard]] constexpr std::uint64_t crc32c_distance(unsigned bytes) noexcept {
+  return reflected_power(std::uint64_t{crc32c_polynomial} << 32, 32, 8 * bytes - 33) >> 32;
+}
+KVBACKUP_DETAIL_TARGET("pclmul,sse4.2")
+inline std::uint64_t crc32c_moved(std::uint64_t state, std::uint64_t distance) noexcept {
+  const __m128i product =
+      _mm_clmulepi64_si128(register_of(state, 0), register_of(distance, 0), 0x00);
+  return _mm_crc32_u64(0, static_cast<std::uint64_t>(_mm_cvtsi128_si64(product)));
+}
+
+/// Takes 3 * `length` bytes a step for as long as they last, as three independent streams: the CRC
+/// instruction can start every cycle, but its result takes three.
+template <unsigned length>
+KVBACKUP_DETAIL_TARGET("pclmul,sse4.2")
+inline std::uint64_t
+    crc32c_three_streams(std::uint64_t state, const char*& p, std::size_t& size) noexcept {
+  constexpr std::uint64_t by_one = crc32c_distance(length);
+  constexpr std::uint64_t by_two = crc32c_distance(2 * length);
+  for (; size >= 3 * length; p += 3 * length, size -= 3 * length) {
+    std::uint64_t second = 0;
+    std::uint64_t third = 0;
+    for (unsigned i = 0; i < length; i += 8) {
+      state = _mm_crc32_u64(state, load_le64(p + i));
+      second = _mm_crc32_u64(second, load_le64(p + length + i));
+      third = _mm_crc32_u64(third, load_le64(p + 2 * length + i));
+    }
+    state = crc32c_moved(state, by_two) ^ crc32c_moved(second, by_one) ^ third;
+  }
+  return state;
+}
+
+/// Three streams in long, then in short steps, then one.
 KVBACKUP_DETAIL_TARGET("pclmul,sse4.2")
 inline std::uint32_t crc32c_clmul(std::uint32_t state, const char* p, std::size_t size) noexcept {
-  constexpr std::uint64_t polynomial = std::uint64_t{crc32c_polynomial} << 32;
-  constexpr FoldConstants by_512(polynomial, 32, 512);
-  constexpr FoldConstants by_128(polynomial, 32, 128);
-  if (size >= 256) {
-    const __m128i first = _mm_xor_si128(load_register(p), register_of(state, 0));
-    p += 16;
-    size -= 16;
-    const __m128i rest = fold_lanes(first, p, size, register_of(by_512.first, by_512.second),
-                                    register_of(by_128.first, by_128.second));
-    std::uint64_t wide = _mm_crc32_u64(0, static_cast<std::uint64_t>(_mm_cvtsi128_si64(rest)));
-    wide = _mm_crc32_u64(wide, static_cast<std::uint64_t>(_mm_extract_epi64(rest, 1)));
+  if (size >= 3 * 64) {
+    std::uint64_t wide = crc32c_three_streams<1024>(state, p, size);
+    wide = crc32c_three_streams<64>(wide, p, size);
     state = static_cast<std::uint32_t>(wide);
   }
   return crc32c_sse42(state, p, size);
@@ -2406,7 +2431,7 @@ class PrefixExtractor {
   [[nodiscard]] std::string name() const {
     switch (rule_) {
       case Rule::none: break;
-      case Rule::fixed_prefix: return "rocksdb.FixedPrefix." + std::to_string(bytes_);
+      case Rule::fixed_prefix: return std::string("rocksdb.FixedPrefix.") + std::to_string(bytes_);
       case Rule::fixed_suffix: return "FixedSuffixSliceTransform";
     }
     return "nullptr";
@@ -3181,10 +3206,10 @@ namespace kvbackup::inline v1::detail {
 /// What is wrong with a message, and where: "files[3].name". The setters give false, so that a
 /// failure is one return statement.
 struct FieldError {
-  const char* why = nullptr;
+  std::string_view why;  ///< lives as long as the program
   std::string path;
 
-  KVBACKUP_DETAIL_COLD bool set(const char* reason) {
+  KVBACKUP_DETAIL_COLD bool set(std::string_view reason) {
     why = reason;
     return false;
   }
@@ -3222,8 +3247,8 @@ struct FieldError {
 /// What JSON calls the bytes of unknown fields.
 inline constexpr std::string_view unknown_fields_name = "unknown_fields";
 
-inline constexpr const char* not_utf8 = "the string is not UTF-8";
-inline constexpr const char* nested_too_deeply = "messages nest too deeply";
+inline constexpr std::string_view not_utf8 = "the string is not UTF-8";
+inline constexpr std::string_view nested_too_deeply = "messages nest too deeply";
 
 }  // namespace kvbackup::inline v1::detail
 
@@ -4324,20 +4349,22 @@ class RateLimiter {
 // A codec is an immutable, copyable description; the state that calls need lives in contexts that
 // one worker owns and reuses.
 //
-// | expression                   | result                | meaning
-// |------------------------------|-----------------------|------------------------------------------
-// | codec.type()                 | BlockCompression      | type byte of RocksDB's block trailer
-// | codec.name()                 | string_view           | as RocksDB's property
-// `rocksdb.compression` has it | codec.bound(n)               | size_t                | room that
-// any compressed block of n bytes fits | codec.compressor()           | movable, see below    | a
-// context | codec.decompressor()         | movable, see below    | a context | c.compress(in, out)
-// | optional<size_t>      | bytes written to out, or nothing: "does not fit" | d.decompress(in,
-// out)        | Status                | fills out exactly; `out` has the plain length
+// | expression           | result           | meaning
+// |----------------------|------------------|---------------------------------------------------
+// | codec.type()         | BlockCompression | type byte of RocksDB's block trailer
+// | codec.name()         | string_view      | as in RocksDB's property `rocksdb.compression`
+// | codec.bound(n)       | size_t           | room that any compressed block of n bytes fits
+// | codec.compressor()   | BlockCompressor  | a context for compress
+// | codec.decompressor() | BlockDecompressor| a context for decompress
+// | c.compress(in, out)  | optional<size_t> | bytes written to out, or nothing: "does not fit"
+// | d.decompress(in, out)| Status           | fills out exactly; out has the plain length
 //
-// Laws no compiler checks: decompress inverts compress; nothing is written past `out`; damaged
-// input is StatusCode::corruption, never undefined behaviour; the same input gives the same bytes,
-// whatever the context compressed before. The length prefix of a stored block belongs to sst/, not
-// to a codec.
+// Laws no compiler checks: every block but type none's fits the room that bound() asks; decompress
+// inverts compress; nothing is written past `out`; damaged input is StatusCode::corruption, never
+// undefined behaviour, and the context works on after it; the same input gives the same bytes,
+// whatever the context compressed before; only type none is called "NoCompression", because readers
+// do not decompress a file of that name. The length prefix of a stored block belongs to sst/, not
+// to a codec. testing/check_codec.hpp checks a model against them.
 
 namespace kvbackup::inline v1 {
 
@@ -4478,16 +4505,101 @@ inline void sha256_block(Sha256State& state, const char* p) noexcept {
 }
 
 /// `state` after `count` blocks of 64 bytes at `p`.
-inline void sha256_blocks(Sha256State& state, const char* p, std::size_t count) noexcept {
+inline void sha256_blocks_portable(Sha256State& state, const char* p, std::size_t count) noexcept {
   for (; count > 0; --count, p += sha256_block_size) sha256_block(state, p);
 }
 
 }  // namespace kvbackup::inline v1::detail
 
+// ---- kvbackup/hash/detail/sha256_shani.hpp ----
+// The compression function of SHA-256 by the SHA extensions of x86 CPUs.
+
+#if KVBACKUP_DETAIL_X86_64
+#include <cpuid.h>
+#include <immintrin.h>
+
+namespace kvbackup::inline v1::detail {
+
+/// Whether this machine can run sha256_blocks_shani. Reads as false, which only costs speed, in
+/// static initialisers that run before this one.
+inline const bool cpu_has_shani = [] {
+  constexpr unsigned sha_bit = 1u << 29;  // CPUID leaf 7, EBX
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("sse4.1") != 0 && __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 &&
+         (b & sha_bit) != 0;
+}();
+
+/// The eight state words in the order in which the instructions want them, highest lane first.
+struct ShaniState {
+  __m128i abef;
+  __m128i cdgh;
+};
+
+/// Four rounds, with four words of the message schedule.
+KVBACKUP_DETAIL_TARGET("sha,sse4.1")
+inline void shani_rounds(ShaniState& state, __m128i words, std::size_t first_round) noexcept {
+  const __m128i constants =
+      _mm_loadu_si128(reinterpret_cast<const __m128i*>(sha256_rounds.data() + first_round));
+  const __m128i sums = _mm_add_epi32(words, constants);
+  // each instruction does two rounds, after which the old abef is the new cdgh
+  state.cdgh = _mm_sha256rnds2_epu32(state.cdgh, state.abef, sums);
+  state.abef = _mm_sha256rnds2_epu32(state.abef, state.cdgh, _mm_shuffle_epi32(sums, 0x0e));
+}
+
+/// The four words of the message schedule that follow the sixteen given.
+KVBACKUP_DETAIL_TARGET("sha,sse4.1")
+inline __m128i shani_next(__m128i w0, __m128i w4, __m128i w8, __m128i w12) noexcept {
+  const __m128i sums = _mm_add_epi32(_mm_sha256msg1_epu32(w0, w4), _mm_alignr_epi8(w12, w8, 4));
+  return _mm_sha256msg2_epu32(sums, w12);
+}
+
+/// `state` after `count` blocks of 64 bytes at `p`.
+KVBACKUP_DETAIL_TARGET("sha,sse4.1")
+inline void sha256_blocks_shani(Sha256State& words, const char* p, std::size_t count) noexcept {
+  auto* lanes = reinterpret_cast<__m128i*>(words.data());
+  const __m128i cdab = _mm_shuffle_epi32(_mm_loadu_si128(lanes), 0xb1);
+  const __m128i efgh = _mm_shuffle_epi32(_mm_loadu_si128(lanes + 1), 0x1b);
+  ShaniState state{_mm_alignr_epi8(cdab, efgh, 8), _mm_blend_epi16(efgh, cdab, 0xf0)};
+  const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
+  for (; count > 0; --count, p += sha256_block_size) {
+    const ShaniState before = state;
+    const auto* block = reinterpret_cast<const __m128i*>(p);
+    __m128i w0 = _mm_shuffle_epi8(_mm_loadu_si128(block), big_endian);
+    __m128i w4 = _mm_shuffle_epi8(_mm_loadu_si128(block + 1), big_endian);
+    __m128i w8 = _mm_shuffle_epi8(_mm_loadu_si128(block + 2), big_endian);
+    __m128i w12 = _mm_shuffle_epi8(_mm_loadu_si128(block + 3), big_endian);
+    for (std::size_t round = 0;; round += 16) {
+      shani_rounds(state, w0, round);
+      shani_rounds(state, w4, round + 4);
+      shani_rounds(state, w8, round + 8);
+      shani_rounds(state, w12, round + 12);
+      if (round == 48) break;
+      w0 = shani_next(w0, w4, w8, w12);
+      w4 = shani_next(w4, w8, w12, w0);
+      w8 = shani_next(w8, w12, w0, w4);
+      w12 = shani_next(w12, w0, w4, w8);
+    }
+    state.abef = _mm_add_epi32(state.abef, before.abef);
+    state.cdgh = _mm_add_epi32(state.cdgh, before.cdgh);
+  }
+  const __m128i feba = _mm_shuffle_epi32(state.abef, 0x1b);
+  const __m128i dchg = _mm_shuffle_epi32(state.cdgh, 0xb1);
+  _mm_storeu_si128(lanes, _mm_blend_epi16(feba, dchg, 0xf0));
+  _mm_storeu_si128(lanes + 1, _mm_alignr_epi8(dchg, feba, 8));
+}
+
+}  // namespace kvbackup::inline v1::detail
+#endif
+
 // ---- kvbackup/hash/sha256_portable.hpp ----
 namespace kvbackup::inline v1 {
 
-/// SHA-256 (FIPS 180-4) that needs no library. Never allocates.
+/// SHA-256 (FIPS 180-4) that needs no library, by the SHA instructions of x86 CPUs that have them.
+/// Never allocates.
 class PortableSha256 {
  public:
   /// Takes the next bytes of the message.
@@ -4502,10 +4614,10 @@ class PortableSha256 {
     if (held > 0) {
       const std::size_t missing = block_size - held;
       std::memcpy(pending_ + held, bytes.data(), missing);
-      detail::sha256_blocks(state_, pending_, 1);
+      take_blocks(pending_, 1);
       bytes.remove_prefix(missing);
     }
-    detail::sha256_blocks(state_, bytes.data(), bytes.size() / block_size);
+    take_blocks(bytes.data(), bytes.size() / block_size);
     const ByteView rest = bytes.substr(bytes.size() - bytes.size() % block_size);
     if (!rest.empty()) std::memcpy(pending_, rest.data(), rest.size());
   }
@@ -4522,7 +4634,7 @@ class PortableSha256 {
     for (std::size_t i = 0; i < 8; ++i) {
       padding[blocks * block_size - 1 - i] = static_cast<char>(bits >> (8 * i) & 0xff);
     }
-    detail::sha256_blocks(state_, padding, blocks);
+    take_blocks(padding, blocks);
     Sha256Digest digest;
     for (std::size_t i = 0; i < digest.size(); ++i) {
       digest[i] = static_cast<char>(state_[i / 4] >> (24 - 8 * (i % 4)) & 0xff);
@@ -4539,6 +4651,13 @@ class PortableSha256 {
 
  private:
   static constexpr std::size_t block_size = detail::sha256_block_size;
+
+  void take_blocks(const char* p, std::size_t count) noexcept {
+#if KVBACKUP_DETAIL_X86_64
+    if (detail::cpu_has_shani) return detail::sha256_blocks_shani(state_, p, count);
+#endif
+    detail::sha256_blocks_portable(state_, p, count);
+  }
 
   detail::Sha256State state_ = detail::sha256_start;
   std::uint64_t size_ = 0;
@@ -5261,7 +5380,10 @@ inline void add_table_properties(PropertyBlockBuilder& out, const TableOptions& 
   out.add("rocksdb.comparator", "leveldb.BytewiseComparator");
   out.add("rocksdb.merge.operator", "nullptr");
   out.add("rocksdb.prefix.extractor.name", options.prefix_extractor.name());
-  out.add("rocksdb.property.collectors", "[" + std::string(collectors) + "]");
+  std::string list(1, '[');
+  list.append(collectors);
+  list.push_back(']');
+  out.add("rocksdb.property.collectors", list);
   out.add("rocksdb.compression", codec_name);
   out.add("rocksdb.compression_options", options.compression_options);
   out.add_le32("rocksdb.block.based.table.index.type", 0);
@@ -6938,8 +7060,8 @@ namespace kvbackup::inline v1::detail {
 }
 
 struct Crc64Constants {
-  FoldConstants by_512{crc64_polynomial, 64, 512};
-  FoldConstants by_128{crc64_polynomial, 64, 128};
+  FoldConstants by_512{crc64_polynomial, 512};
+  FoldConstants by_128{crc64_polynomial, 128};
   // 65-bit polynomials, reflected; bit 64 of each (its x^0) is left to the code that uses it
   std::uint64_t quotient = crc64_barrett_quotient() << 1 | 1;
   std::uint64_t polynomial = crc64_polynomial << 1 | 1;
@@ -8345,7 +8467,7 @@ class JsonScanner {
     return {json.GetString(), json.GetStringLength()};
   }
 
-  bool named(std::string_view name, const char* why) {
+  bool named(std::string_view name, std::string_view why) {
     error_.set(why);
     // Long or strange names are of no help in a message.
     return error_.inside(name.size() <= 64 ? name : "(a name of over 64 bytes)");
@@ -8520,7 +8642,9 @@ namespace detail {
   document.Parse<rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag>(
       json.data(), json.size());
   if (document.HasParseError()) {
-    error.set(rapidjson::GetParseError_En(document.GetParseError()));
+    std::string_view why = rapidjson::GetParseError_En(document.GetParseError());
+    if (why.ends_with('.')) why.remove_suffix(1);
+    error.set(why);
     error.inside("at byte " + std::to_string(document.GetErrorOffset()));
     return error.status(StatusCode::invalid_argument, doing, "give a JSON object");
   }
