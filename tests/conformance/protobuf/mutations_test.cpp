@@ -104,7 +104,7 @@ TEST_CASE("nesting is refused at the depth at which libprotobuf refuses it") {
     bytes = outer;
     CHECK(compare(*node, bytes) == (levels <= wire_depth_limit));
   }
-  for (const std::size_t around : {0, 1, 60, 99, 100}) {
+  for (const std::size_t around : {0u, 1u, 60u, 99u, 100u}) {
     for (std::size_t groups = 1; groups <= wire_depth_limit + 3; ++groups) {
       std::string nested;
       for (std::size_t i = 0; i < groups; ++i) append_tag(nested, 9, WireType::start_group);

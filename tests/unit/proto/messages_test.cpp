@@ -84,7 +84,7 @@ TEST_CASE("encode_to appends to what is there") {
 }
 
 TEST_CASE("messages of 128 bytes and more have longer lengths") {
-  for (const std::size_t size : {125, 126, 127, 128, 16'380, 16'381, 16'384, 3'000'000}) {
+  for (const std::size_t size : {125u, 126u, 127u, 128u, 16'380u, 16'381u, 16'384u, 3'000'000u}) {
     BackupResponse response;
     response.files.emplace_back().name.assign(size, 'n');
     response.files.emplace_back();
