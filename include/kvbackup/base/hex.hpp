@@ -13,10 +13,13 @@ namespace kvbackup::inline v1 {
 /// Two lower-case hex digits a byte, appended to `out`.
 inline void append_hex(std::string& out, ByteView bytes) {
   static constexpr char digits[] = "0123456789abcdef";
+  const std::size_t before = out.size();
+  out.resize(before + bytes.size() * 2);
+  char* to = out.data() + before;
   for (const char c : bytes) {
     const auto byte = static_cast<unsigned char>(c);
-    out.push_back(digits[byte >> 4]);
-    out.push_back(digits[byte & 15]);
+    *to++ = digits[byte >> 4];
+    *to++ = digits[byte & 15];
   }
 }
 

@@ -2,6 +2,7 @@
 // Keys as text, in the three spellings that BR's --format knows.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -90,6 +91,15 @@ inline void append_escaped(std::string& out, ByteView bytes) {
   return 3;
 }
 
+/// hex_digit() of every character.
+inline constexpr std::array<signed char, 256> hex_values = [] {
+  std::array<signed char, 256> values{};
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = static_cast<signed char>(hex_digit(static_cast<char>(i)));
+  }
+  return values;
+}();
+
 /// Appends what `text` spells; gives why it spells nothing, or null.
 [[nodiscard]] inline const char* append_decoded(KeyFormat format, ByteView text, std::string& out) {
   if (format == KeyFormat::raw) {
@@ -98,11 +108,14 @@ inline void append_escaped(std::string& out, ByteView bytes) {
   }
   if (format == KeyFormat::hex) {
     if (text.size() % 2 != 0) return "is not hex: it has an odd number of digits";
+    const std::size_t before = out.size();
+    out.resize(before + text.size() / 2);
+    char* to = out.data() + before;
     for (std::size_t i = 0; i < text.size(); i += 2) {
-      const int high = hex_digit(text[i]);
-      const int low = hex_digit(text[i + 1]);
-      if (high < 0 || low < 0) return "is not hex: it has a character that is no hex digit";
-      out.push_back(static_cast<char>(high << 4 | low));
+      const int high = hex_values[static_cast<unsigned char>(text[i])];
+      const int low = hex_values[static_cast<unsigned char>(text[i + 1])];
+      if ((high | low) < 0) return "is not hex: it has a character that is no hex digit";
+      *to++ = static_cast<char>(high << 4 | low);
     }
     return nullptr;
   }

@@ -15,6 +15,7 @@
 #include <utility>
 
 #include "kvbackup/base/bytes.hpp"
+#include "kvbackup/base/cancel.hpp"
 #include "kvbackup/base/file.hpp"
 #include "kvbackup/base/movable_box.hpp"
 #include "kvbackup/base/result.hpp"
@@ -23,6 +24,7 @@
 
 #if KVBACKUP_WITH_POSIX
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <sys/stat.h>
@@ -86,8 +88,13 @@ class FdReader {
     return FdReader(fd, std::move(name));
   }
 
+  /// From now on read() ends with `cancelled` when the token is set, even while it waits for a pipe
+  /// or a terminal. The token outlives the reader; null takes it away.
+  void cancel_on(const CancelToken* token) noexcept { cancel_ = token; }
+
   [[nodiscard]] Result<std::size_t> read(char* out, std::size_t size) {
     for (;;) {
+      if (Status status = wait(); !status.ok()) return status;
       const ssize_t got = ::read(fd_, out, size);
       if (got >= 0) return static_cast<std::size_t>(got);
       if (errno != EINTR) return errno_status(errno, "read the file", name_);
@@ -95,9 +102,23 @@ class FdReader {
   }
 
  private:
+  /// Returns when read(2) would not block.
+  Status wait() const {
+    constexpr int slice_ms = 100;  // a token set between the look and the wait is seen that late
+    while (cancel_ != nullptr) {
+      if (Status status = check_cancel(cancel_); !status.ok()) return status;
+      pollfd waited{.fd = fd_, .events = POLLIN, .revents = 0};
+      // what poll cannot wait for is read(2)'s to report
+      const int ready = ::poll(&waited, 1, slice_ms);
+      if (ready > 0 || (ready < 0 && errno != EINTR)) break;
+    }
+    return {};
+  }
+
   FdReader(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
 
   int fd_;
+  const CancelToken* cancel_ = nullptr;
   FileHandle owned_;  // closed where it is borrowed
   std::string name_;
 };

@@ -187,10 +187,14 @@ class GeneratorSource {
   [[nodiscard]] static std::string identity_of(const GeneratorOptions& options) {
     std::string out("count=");
     out += std::to_string(options.count);
-    out += " key_size=" + std::to_string(options.key_size);
-    out += " value_size=" + std::to_string(options.value_size);
-    out += " seed=" + std::to_string(options.seed);
-    out += " compressibility=" + std::to_string(options.compressibility);
+    out += " key_size=";
+    out += std::to_string(options.key_size);
+    out += " value_size=";
+    out += std::to_string(options.value_size);
+    out += " seed=";
+    out += std::to_string(options.seed);
+    out += " compressibility=";
+    out += std::to_string(options.compressibility);
     return out;
   }
 

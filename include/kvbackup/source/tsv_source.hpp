@@ -167,18 +167,22 @@ static_assert(SortedSource<TsvSource<MemoryReader>>);
 
 #if KVBACKUP_WITH_POSIX
 /// A TSV file by its path; "-" is standard input, which stays open. Failures name the path.
+/// A wait for more of a pipe ends when `cancel` is set.
 [[nodiscard]] inline Result<TsvSource<FdReader>> open_tsv(const std::string& path,
-                                                          KeyFormat format = KeyFormat::hex) {
+                                                          KeyFormat format = KeyFormat::hex,
+                                                          const CancelToken* cancel = nullptr) {
   TsvOptions options;
   options.format = format;
   if (path == "-") {
     options.name = "standard input";
     FdReader reader = FdReader::borrow(STDIN_FILENO, options.name);
+    reader.cancel_on(cancel);
     return TsvSource<FdReader>(std::move(reader), std::move(options));
   }
   Result<FdReader> reader = FdReader::open(path);
   if (!reader.ok()) return std::move(reader).status();
   options.name = path;
+  reader.value().cancel_on(cancel);
   return TsvSource<FdReader>(std::move(reader).value(), std::move(options));
 }
 #endif

@@ -43,6 +43,13 @@ namespace detail {
 
 using PairList = std::vector<std::pair<std::string, std::string>>;
 
+template <class... Parts>
+[[nodiscard]] std::string joined(const Parts&... parts) {
+  std::string out;
+  (out.append(std::string_view(parts)), ...);
+  return out;
+}
+
 class SourceKitBase {
  protected:
   void expect(bool kept, const char* law, std::string detail) {
@@ -59,26 +66,26 @@ class SourceKitBase {
       if (pairs.size() > 1 && pairs[pairs.size() - 2].first >= pairs.back().first) return pairs;
     }
     const Status status = source.status();
-    expect(status.ok(), source_law::ends_ok, what + " ended with " + status.to_string());
+    expect(status.ok(), source_law::ends_ok, joined(what, " ended with ", status.to_string()));
     return pairs;
   }
   static std::string first_difference(const PairList& a, const PairList& b) {
     const auto [x, y] = std::mismatch(a.begin(), a.end(), b.begin(), b.end());
     const auto shown = [](const PairList& list, PairList::const_iterator at) {
-      return at == list.end() ? std::string("nothing") : "key " + to_hex(at->first);
+      return at == list.end() ? std::string("nothing") : joined("key ", to_hex(at->first));
     };
-    return "at pair " + std::to_string(x - a.begin()) + " one has " + shown(a, x) + ", the other " +
-           shown(b, y);
+    return joined("at pair ", std::to_string(x - a.begin()), " one has ", shown(a, x),
+                  ", the other ", shown(b, y));
   }
   void same(const PairList& a, const PairList& b, const char* law, const std::string& what) {
-    if (a != b) expect(false, law, what + ": " + first_difference(a, b));
+    if (a != b) expect(false, law, joined(what, ": ", first_difference(a, b)));
   }
   void check_rises(const PairList& pairs, const std::string& what) {
     for (std::size_t i = 1; i < pairs.size(); ++i) {
       if (ByteView(pairs[i - 1].first) < ByteView(pairs[i].first)) continue;
       return expect(
           false, source_law::rises,
-          what + ": key " + to_hex(pairs[i].first) + " follows " + to_hex(pairs[i - 1].first));
+          joined(what, ": key ", to_hex(pairs[i].first), " follows ", to_hex(pairs[i - 1].first)));
     }
   }
   /// The pairs of `all` in [start, end).
@@ -124,8 +131,9 @@ class SourceCheck : SourceKitBase {
       const bool again = ByteView(source.key()) == ByteView(key_before) &&
                          ByteView(source.value()) == ByteView(value_before) && source.valid();
       if (again && key == ByteView(key_before) && value == ByteView(value_before)) continue;
-      return expect(false, source_law::stable,
-                    "asked twice, the pair of key " + to_hex(key_before) + " is not the same");
+      return expect(
+          false, source_law::stable,
+          joined("asked twice, the pair of key ", to_hex(key_before), " is not the same"));
     }
   }
   void check_moved(const PairList& all) {
@@ -161,8 +169,8 @@ class SourceCheck : SourceKitBase {
                                    ByteView(source.value()) == want->second;
       if (right) continue;
       return expect(false, source_law::seeks,
-                    "seek to " + to_hex(target) + " gave " +
-                        (source.valid() ? to_hex(source.key()) : std::string("the end")));
+                    joined("seek to ", to_hex(target), " gave ",
+                           source.valid() ? to_hex(source.key()) : std::string("the end")));
     }
     source.seek({});
     same(all, rest_of(source, "the rest after a seek"), source_law::seeks,
@@ -183,12 +191,12 @@ class SnapshotCheck : SourceKitBase {
     if constexpr (EnumerableSnapshot<S>) {
       cfs.clear();
       const Result<std::vector<KeyRange>> ranges = snapshot_.ranges();
-      expect(ranges.ok(), snapshot_law::ranges, "it failed: " + ranges.status().to_string());
+      expect(ranges.ok(), snapshot_law::ranges, joined("it failed: ", ranges.status().to_string()));
       if (!ranges.ok()) return std::move(found_);
       for (const KeyRange& range : ranges.value()) {
         const bool twice = std::find(cfs.begin(), cfs.end(), range.cf) != cfs.end();
         expect(range.start.empty() && range.end.empty() && !twice, snapshot_law::ranges,
-               "the range of " + range.cf + " is not whole, or is there twice");
+               joined("the range of ", range.cf, " is not whole, or is there twice"));
         cfs.push_back(range.cf);
       }
     }
@@ -205,7 +213,7 @@ class SnapshotCheck : SourceKitBase {
     auto source = snapshot_.scan(range);
     if (source.ok()) return rest_of(source.value(), "a scan");
     if (law != nullptr) {
-      expect(false, law, "scan of " + range.cf + " failed: " + source.status().to_string());
+      expect(false, law, joined("scan of ", range.cf, " failed: ", source.status().to_string()));
     }
     return std::nullopt;
   }
@@ -239,7 +247,7 @@ class SnapshotCheck : SourceKitBase {
         const PairList want = between(all, start, end);
         if (*got == want) continue;
         return same(want, *got, snapshot_law::scans,
-                    "of [" + to_hex(start) + ", " + to_hex(end) + ")");
+                    joined("of [", to_hex(start), ", ", to_hex(end), ")"));
       }
     }
   }
@@ -251,8 +259,9 @@ class SnapshotCheck : SourceKitBase {
     for (std::size_t i = 0; i < at_once_; ++i) {
       auto source = snapshot_.scan({cf, "", ""});
       if (!source.ok()) {
-        return expect(false, snapshot_law::at_once,
-                      "scan " + std::to_string(i + 1) + " failed: " + source.status().to_string());
+        return expect(
+            false, snapshot_law::at_once,
+            joined("scan ", std::to_string(i + 1), " failed: ", source.status().to_string()));
       }
       sources.push_back(std::move(source).value());
     }
@@ -284,7 +293,8 @@ class SnapshotCheck : SourceKitBase {
       statuses[i] = source.value().status();
     });
     for (std::size_t i = 0; i < at_once_; ++i) {
-      expect(statuses[i].ok(), snapshot_law::threads, "one failed: " + statuses[i].to_string());
+      expect(statuses[i].ok(), snapshot_law::threads,
+             joined("one failed: ", statuses[i].to_string()));
       same(all, seen[i], snapshot_law::threads, "one differs");
     }
   }
@@ -305,8 +315,8 @@ class SnapshotCheck : SourceKitBase {
   bool check_one_split(const KeyRange& range, std::uint64_t target, const PairList& all) {
     const auto broken = [&](const char* law, const std::string& what) {
       expect(false, law,
-             "of [" + to_hex(range.start) + ", " + to_hex(range.end) + ") by " +
-                 std::to_string(target) + " bytes: " + what);
+             joined("of [", to_hex(range.start), ", ", to_hex(range.end), ") by ",
+                    std::to_string(target), " bytes: ", what));
       return false;
     };
     const Result<std::vector<KeyRange>> parts = snapshot_.split(range, target);
@@ -324,8 +334,8 @@ class SnapshotCheck : SourceKitBase {
       const bool fits = part.cf == range.cf && part.start == at &&
                         (is_last ? part.end == range.end : !part.end.empty() && !part.empty());
       if (!fits) {
-        return broken(snapshot_law::tiles, "sub-range " + std::to_string(i) + " is [" +
-                                               to_hex(part.start) + ", " + to_hex(part.end) + ")");
+        return broken(snapshot_law::tiles, joined("sub-range ", std::to_string(i), " is [",
+                                                  to_hex(part.start), ", ", to_hex(part.end), ")"));
       }
       at = part.end;
     }

@@ -80,7 +80,7 @@ struct Smallest {
   int at = 0;
   std::string name = "k0";
   bool Valid() { return at < 3; }
-  void Next() { name = "k" + std::to_string(++at); }
+  void Next() { name.back() = static_cast<char>('0' + ++at); }
   const std::string& key() { return name; }
   std::string_view value() { return "v"; }
 };

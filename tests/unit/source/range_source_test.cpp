@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <forward_list>
@@ -97,9 +98,9 @@ TEST_CASE("sources over ranges of every kind keep the contract") {
         })) == "");
   const std::map<std::string, std::string, std::less<>> transparent(store.begin(), store.end());
   CHECK(testing::to_string(testing::check_source([&] { return RangeSource(transparent); })) == "");
-  const std::map<std::vector<std::uint8_t>, std::string> bytes = [&] {
-    std::map<std::vector<std::uint8_t>, std::string> out;
-    for (const auto& [key, value] : store) out[{key.begin(), key.end()}] = value;
+  const std::map<std::u8string, std::string> bytes = [&] {
+    std::map<std::u8string, std::string> out;
+    for (const auto& [key, value] : store) out[std::u8string(key.begin(), key.end())] = value;
     return out;
   }();
   CHECK(testing::to_string(testing::check_source([&] { return RangeSource(bytes); })) == "");
@@ -172,7 +173,7 @@ TEST_CASE("a bounded source passes a failure on, but not one behind its end") {
     std::string name = "k0";
     ByteView key() const { return name; }
     ByteView value() const { return "v"; }
-    void next() { name = "k" + std::to_string(++at); }
+    void next() { name.back() = static_cast<char>('0' + ++at); }
     Status status() const { return Status::error(StatusCode::io_error, "gone"); }
   };
   BoundedSource whole(Failing{}, "", "");

@@ -48,9 +48,9 @@ enum class Flaw {
 
 Pairs store() {
   Pairs pairs;
-  for (int i = 100; i < 160; ++i) pairs.emplace_back("k" + std::to_string(i), "v");
-  pairs.emplace_back("k200\x7f", "high");
-  pairs.emplace_back("k200\x80", "");
+  for (int i = 100; i < 160; ++i) pairs.emplace_back(std::to_string(i), "v");
+  pairs.emplace_back("200\x7f", "high");
+  pairs.emplace_back("200\x80", "");
   return pairs;
 }
 
@@ -160,7 +160,7 @@ class FlawedSnapshot {
   }
   Result<std::vector<KeyRange>> ranges() const {
     std::vector<KeyRange> ranges{KeyRange{}};
-    if (flaw_ == Flaw::part_ranges) ranges[0].end = "k150";
+    if (flaw_ == Flaw::part_ranges) ranges[0].end = "150";
     if (flaw_ == Flaw::same_cf_twice) ranges.push_back(KeyRange{});
     return ranges;
   }
