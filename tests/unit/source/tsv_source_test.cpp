@@ -176,3 +176,21 @@ TEST_CASE("a file is read by its path, a descriptor without closing it") {
   CHECK(closed.status().code() == StatusCode::io_error);
   CHECK(closed.status().object() == "the pipe");
 }
+
+TEST_CASE("a cancelled read ends, also one that waits for a pipe") {
+  int pipe_ends[2];
+  REQUIRE(::pipe(pipe_ends) == 0);
+  REQUIRE(::write(pipe_ends[1], "61\t62\n", 6) == 6);
+  CancelToken cancel;
+  FdReader reader = FdReader::borrow(pipe_ends[0], "the pipe");
+  reader.cancel_on(&cancel);
+  TsvSource source(std::move(reader));
+  REQUIRE(source.valid());
+  std::thread host([&cancel] { cancel.cancel(); });
+  source.next();  // nothing more ever comes
+  host.join();
+  CHECK_FALSE(source.valid());
+  CHECK(source.status().code() == StatusCode::cancelled);
+  ::close(pipe_ends[0]);
+  ::close(pipe_ends[1]);
+}
