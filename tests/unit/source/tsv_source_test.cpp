@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <fcntl.h>
 #include <string>
+#include <thread>
 #include <unistd.h>
 #include <utility>
 
