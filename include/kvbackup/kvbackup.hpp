@@ -33,6 +33,7 @@
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/base/status.hpp"
 #include "kvbackup/base/sync.hpp"
+#include "kvbackup/base/utf8.hpp"
 #include "kvbackup/codec/any.hpp"
 #include "kvbackup/codec/concept.hpp"
 #include "kvbackup/codec/lz4.hpp"

@@ -45,9 +45,9 @@ Result<std::uint64_t> mib(std::uint64_t count, const char* flag) {
 /// The ranges that --start, --end and --cf ask for; none where they ask for everything.
 template <class Source>
 Result<std::vector<KeyRange>> asked_ranges(const Source& source, const BackupFlags& flags) {
-  if (flags.start.empty() && flags.end.empty() && flags.cf.empty()) return std::vector<KeyRange>{};
   const auto format = parse_key_format(flags.format);
   if (!format.ok()) return format.status();
+  if (flags.start.empty() && flags.end.empty() && flags.cf.empty()) return std::vector<KeyRange>{};
   KeyRange range;
   range.cf = flags.cf;
   for (const auto& [flag, text, key] : {std::tuple("--start", &flags.start, &range.start),
@@ -111,9 +111,9 @@ void print_plan(const BackupPlan& plan, const std::string& url, const BackupFlag
   std::printf("Dry run: nothing is written to %s\n", url.c_str());
   for (const KeyRange& range : plan.ranges) {
     if (flags.common.redact) {
-      std::printf("  %s\n", range.cf.c_str());
+      std::printf("  %s\n", printable(range.cf).c_str());
     } else {
-      std::printf("  %s [%s, %s)\n", range.cf.c_str(), to_hex(range.start).c_str(),
+      std::printf("  %s [%s, %s)\n", printable(range.cf).c_str(), to_hex(range.start).c_str(),
                   to_hex(range.end).c_str());
     }
   }

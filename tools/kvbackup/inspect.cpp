@@ -69,10 +69,10 @@ void hide_keys(Manifest& manifest) {
 void print_files(const BackupMeta& meta, const CommonFlags& flags) {
   std::printf("\n%-12s %12s %14s %14s  %s\n", "cf", "kvs", "bytes", "size", "name, key range");
   for (const File& file : meta.files) {
-    std::printf("%-12s %12llu %14llu %14llu  %s [%s, %s)\n", file.cf.c_str(),
+    std::printf("%-12s %12llu %14llu %14llu  %s [%s, %s)\n", printable(file.cf).c_str(),
                 static_cast<unsigned long long>(file.total_kvs),
                 static_cast<unsigned long long>(file.total_bytes),
-                static_cast<unsigned long long>(file.size), file.name.c_str(),
+                static_cast<unsigned long long>(file.size), printable(file.name).c_str(),
                 key_text(file.start_key, flags).c_str(), key_text(file.end_key, flags).c_str());
   }
 }
@@ -80,20 +80,21 @@ void print_files(const BackupMeta& meta, const CommonFlags& flags) {
 void print_text(const Manifest& manifest, const std::string& url, const InspectFlags& flags) {
   const BackupMeta& meta = manifest.meta;
   std::string version = meta.br_version.substr(0, meta.br_version.find('\n'));
-  std::printf("backup:        %s\n", url.c_str());
-  std::printf("written by:    %s%s\n", version.c_str(),
+  std::printf("backup:        %s\n", printable(url).c_str());
+  std::printf("written by:    %s%s\n", printable(version).c_str(),
               manifest.is_sealed ? "" : " (unprotected: backupmeta has no seal)");
   if (manifest.info) {
     const KvbackupInfo& info = *manifest.info;
     std::printf("created:       %s\n", utc(info.created_unix_ms).c_str());
-    std::printf("source:        %s %s\n", info.source_kind.empty() ? "?" : info.source_kind.c_str(),
-                info.source_identity.c_str());
-    std::printf("profile:       %s, keys behind \"%s\"\n", info.profile.c_str(),
-                info.key_prefix.c_str());
+    std::printf("source:        %s %s\n",
+                info.source_kind.empty() ? "?" : printable(info.source_kind).c_str(),
+                printable(info.source_identity).c_str());
+    std::printf("profile:       %s, keys behind \"%s\"\n", printable(info.profile).c_str(),
+                printable(info.key_prefix).c_str());
   }
   std::printf("kind:          %s\n", meta.is_raw_kv ? "raw" : "transactional");
   std::printf("cluster:       %llu %s\n", static_cast<unsigned long long>(meta.cluster_id),
-              meta.cluster_version.c_str());
+              printable(meta.cluster_version).c_str());
   std::printf("versions:      %llu .. %llu\n", static_cast<unsigned long long>(meta.start_version),
               static_cast<unsigned long long>(meta.end_version));
   std::uint64_t kvs = 0;
@@ -110,13 +111,13 @@ void print_text(const Manifest& manifest, const std::string& url, const InspectF
               human_bytes(static_cast<double>(bytes)).c_str());
   if (manifest.info) {
     for (const CompletedRange& range : manifest.info->ranges) {
-      std::printf("range:         %s [%s, %s)\n", range.cf.c_str(),
+      std::printf("range:         %s [%s, %s)\n", printable(range.cf).c_str(),
                   key_text(range.start, flags.common).c_str(),
                   key_text(range.end, flags.common).c_str());
     }
   } else {
     for (const RawRange& range : meta.raw_ranges) {
-      std::printf("range:         %s [%s, %s)\n", range.cf.c_str(),
+      std::printf("range:         %s [%s, %s)\n", printable(range.cf).c_str(),
                   key_text(range.start_key, flags.common).c_str(),
                   key_text(range.end_key, flags.common).c_str());
     }
@@ -127,6 +128,9 @@ void print_text(const Manifest& manifest, const std::string& url, const InspectF
 Status run_inspect(const InspectFlags& flags) {
   auto backend = open_storage(flags.storage);
   if (!backend.ok()) return backend.status();
+  if (!keeps_objects(backend.value())) {
+    return usage_error("--storage: noop keeps nothing that could be inspected");
+  }
   auto manifest = read_manifest(backend.value());
   if (!manifest.ok()) return manifest.status();
   const std::string url = backend.value().url();

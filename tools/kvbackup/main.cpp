@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // kvbackup: backs up sorted key-value stores in the format of TiKV's BR.
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <fcntl.h>
+#include <string_view>
+#include <unistd.h>
 
 #include "program.hpp"
 
@@ -13,24 +17,51 @@ kvbackup::CancelToken& cancel_token() {
 }
 
 namespace {
-extern "C" void on_signal(int number) {
-  // a second signal ends the program at once
-  std::signal(number, SIG_DFL);
-  cancel_token().cancel();
-}
+extern "C" void on_signal(int /*number*/) { cancel_token().cancel(); }
 }  // namespace
 
 void install_signal_handlers() {
   (void)cancel_token();  // made before a handler needs it
-  std::signal(SIGINT, on_signal);
-  std::signal(SIGTERM, on_signal);
+  struct sigaction action {};
+  action.sa_handler = on_signal;
+  // without SA_RESTART a signal ends a read that waits; a second signal ends the program at once
+  action.sa_flags = static_cast<int>(SA_RESETHAND);
+  sigaction(SIGINT, &action, nullptr);
+  sigaction(SIGTERM, &action, nullptr);
   // a reader of our output that goes away is a failed write, not a death
   std::signal(SIGPIPE, SIG_IGN);
 }
 
 }  // namespace program
 
+namespace {
+
+// A closed standard descriptor would be given to the next file that is opened, and what is printed
+// would go into a backup.
+bool open_standard_descriptors() {
+  int descriptor = 0;
+  do {
+    descriptor = ::open("/dev/null", O_RDWR);
+  } while (descriptor >= 0 && descriptor <= STDERR_FILENO);
+  if (descriptor < 0) return false;
+  ::close(descriptor);
+  return true;
+}
+
+int report_wrong_usage(const CLI::App& app, const CLI::ParseError& error, int argc, char** argv) {
+  const int code = app.exit(error);
+  if (code == 0) return program::done;
+  const bool json = std::any_of(argv, argv + argc, [](const char* argument) {
+    return std::string_view(argument) == "--json";
+  });
+  if (json) program::print_json_error("kvbackup", program::usage_error(error.what()), {});
+  return program::wrong_usage;
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
+  if (!open_standard_descriptors()) return program::could_not_finish;
   CLI::App app{"Backs up sorted key-value stores in the format of TiKV's BR", "kvbackup"};
   app.set_version_flag("--version", "kvbackup " KVBACKUP_VERSION_STRING);
   app.require_subcommand(1);
@@ -46,7 +77,7 @@ int main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? program::done : program::wrong_usage;
+    return report_wrong_usage(app, error, argc, argv);
   }
   program::install_signal_handlers();
   const int code = run();

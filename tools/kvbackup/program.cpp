@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "program.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -17,29 +18,42 @@ kvbackup::Status usage_error(std::string message) {
 }
 
 int report_failure(std::string_view command, const Status& status, const CommonFlags& flags) {
-  const std::string text = status.to_string(flags.key_display());
-  std::fprintf(stderr, "kvbackup %.*s: %s\n", static_cast<int>(command.size()), command.data(),
-               text.c_str());
-  if (flags.json) {
-    JsonObject error;
-    error.add("code", kvbackup::to_string(status.code())).add("message", text);
-    if (!status.object().empty()) error.add("object", status.object());
-    if (status.native_code() != 0) {
-      error.add_json("native_code", std::to_string(status.native_code()));
-    }
-    error.add("retryable", status.retryable());
-    JsonObject root;
-    root.add("command", command).add_json("error", error.text());
-    std::printf("%s\n", root.text().c_str());
-  }
+  std::fprintf(stderr, "kvbackup %s: %s\n", printable(command).c_str(),
+               printable(status.to_string(flags.key_display())).c_str());
+  if (flags.json) print_json_error(command, status, flags);
   return status.code() == StatusCode::invalid_argument ? wrong_usage : could_not_finish;
+}
+
+void print_json_error(std::string_view command, const Status& status, const CommonFlags& flags) {
+  JsonObject error;
+  error.add("code", kvbackup::to_string(status.code()));
+  error.add("message", status.to_string(flags.key_display()));
+  if (!status.object().empty()) error.add("object", status.object());
+  if (status.native_code() != 0) {
+    error.add_json("native_code", std::to_string(status.native_code()));
+  }
+  error.add("retryable", status.retryable());
+  JsonObject root;
+  root.add("command", command).add_json("error", error.text());
+  std::printf("%s\n", root.text().c_str());
+}
+
+std::string printable(std::string_view text) {
+  if (kvbackup::is_utf8(text) && std::none_of(text.begin(), text.end(), [](char c) {
+        return static_cast<unsigned char>(c) < 0x20 || c == 0x7f;
+      })) {
+    return std::string(text);
+  }
+  return kvbackup::encode_key(kvbackup::KeyFormat::escaped, text);
 }
 
 namespace {
 std::string quoted(std::string_view text) {
+  // JSON is UTF-8; names of files and databases need not be
+  const std::string escaped = kvbackup::is_utf8(text) ? std::string(text) : printable(text);
   rapidjson::StringBuffer buffer;
   rapidjson::Writer<rapidjson::StringBuffer> writer(buffer);
-  writer.String(text.data(), static_cast<rapidjson::SizeType>(text.size()));
+  writer.String(escaped.data(), static_cast<rapidjson::SizeType>(escaped.size()));
   return {buffer.GetString(), buffer.GetSize()};
 }
 }  // namespace

@@ -38,6 +38,12 @@ void install_signal_handlers();
 /// code: 2 for invalid_argument, else 1.
 int report_failure(std::string_view command, const kvbackup::Status& status,
                    const CommonFlags& flags);
+/// The {"error": ...} object alone.
+void print_json_error(std::string_view command, const kvbackup::Status& status,
+                      const CommonFlags& flags);
+
+/// `text` as a terminal may show it: control characters, and what is not UTF-8, as escapes.
+[[nodiscard]] std::string printable(std::string_view text);
 
 /// One JSON object, built member by member in the order of the calls.
 class JsonObject {

@@ -36,7 +36,7 @@ auto with_source(const StoreUri& uri, std::size_t scans, Use&& use)
   }
   const auto format = tsv_format(uri);
   if (!format.ok()) return format.status();
-  auto source = kvbackup::open_tsv(uri.path, format.value());
+  auto source = kvbackup::open_tsv(uri.path, format.value(), &cancel_token());
   if (!source.ok()) return std::move(source).status();
   return use(std::move(source).value());
 }

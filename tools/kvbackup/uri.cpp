@@ -24,8 +24,11 @@ const std::array<Scheme, 2>& schemes() {
   return known;
 }
 
+// Parameters are left out of what is shown: those of other programs' URIs hold credentials.
+std::string_view without_parameters(std::string_view uri) { return uri.substr(0, uri.find('?')); }
+
 Status bad_uri(std::string message, std::string_view uri) {
-  return usage_error(std::move(message)).with_object(uri);
+  return usage_error(std::move(message)).with_object(without_parameters(uri));
 }
 
 Status parse_parameters(std::string_view text, const Scheme& scheme, StoreUri& uri) {
@@ -58,9 +61,8 @@ Result<StoreUri> parse_store_uri(std::string_view text) {
     return known.name == uri.scheme;
   });
   if (scheme == schemes().end()) {
-    return bad_uri(
-        "\"" + uri.scheme + "\" is no kind of store that this program has; it has lmdb and tsv",
-        text);
+    return usage_error("\"" + uri.scheme +
+                       "\" is no kind of store that this program has; it has lmdb and tsv");
   }
   const std::string_view rest = text.substr(colon + 1);
   const std::size_t question = std::min(rest.find('?'), rest.size());
@@ -70,7 +72,7 @@ Result<StoreUri> parse_store_uri(std::string_view text) {
   uri.path = std::move(*path);
   if (question < rest.size()) {
     Status status = parse_parameters(rest.substr(question + 1), *scheme, uri);
-    if (!status.ok()) return std::move(status).with_object(text);
+    if (!status.ok()) return std::move(status).with_object(without_parameters(text));
   }
   return uri;
 }

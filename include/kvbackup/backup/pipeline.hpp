@@ -21,9 +21,11 @@
 #include "kvbackup/backup/sub_range_writer.hpp"
 #include "kvbackup/base/rate_limiter.hpp"
 #include "kvbackup/base/sync.hpp"
+#include "kvbackup/base/utf8.hpp"
 #include "kvbackup/codec/concept.hpp"
 #include "kvbackup/hash/concept.hpp"
 #include "kvbackup/manifest/manifest.hpp"
+#include "kvbackup/manifest/naming.hpp"
 #include "kvbackup/source/concept.hpp"
 
 namespace kvbackup::inline v1 {
@@ -63,6 +65,7 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
     if (Status status = check(options); !status.ok()) return status;
     auto plan = make_plan(source_, options);
     if (!plan.ok()) return std::move(plan).status();
+    if (Status status = check_names(plan.value(), options); !status.ok()) return status;
     if (Status status = check_destination(); !status.ok()) return status;
     spent_ = !Snapshot<Source>;
 
@@ -82,7 +85,7 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
 
     auto files = run_workers(plan.value(), options, context);
     if (!files.ok()) return std::move(files).status();
-    if (Status status = check_stored(files.value()); !status.ok()) return status;
+    if (Status status = check_stored(files.value(), options.store_id); !status.ok()) return status;
     return write_backupmeta(plan.value(), options, context, std::move(files).value());
   }
 
@@ -90,7 +93,10 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
   [[nodiscard]] Result<BackupPlan> plan(const BackupOptions& options = {}) {
     if (Status status = check(options); !status.ok()) return status;
     if (Status status = check_destination(); !status.ok()) return status;
-    return make_plan(source_, options);
+    auto plan = make_plan(source_, options);
+    if (!plan.ok()) return plan;
+    if (Status status = check_names(plan.value(), options); !status.ok()) return status;
+    return plan;
   }
 
   [[nodiscard]] Backend& backend() { return backend_; }
@@ -112,7 +118,36 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
     if (options.rate_limit > 0 && options.clock == nullptr) {
       return refuse("BackupOptions::rate_limit needs a clock, such as SystemClock");
     }
+    if (!is_utf8(options.cluster_version)) {
+      return refuse("BackupOptions::cluster_version must be UTF-8");
+    }
     return check_cancel(options.cancel);
+  }
+
+  /// Column families stand in backupmeta, as UTF-8, and in the names of files.
+  [[nodiscard]] static Status check_names(const BackupPlan& plan, const BackupOptions& options) {
+    // NAME_MAX of POSIX file systems, less what LocalBackend puts around a temporary name
+    constexpr std::size_t longest = 255 - 32;
+    const FileNameParts parts{.store_id = options.store_id,
+                              .region_id = detail::last_part_number(plan.sub_ranges.size()),
+                              .epoch = options.region_epoch,
+                              .unix_ms = unix_ms(options),
+                              .is_raw_kv = false};
+    for (const KeyRange& range : plan.ranges) {
+      if (!is_utf8(range.cf)) {
+        return Status::error(StatusCode::unsupported,
+                             "the name of a column family is not UTF-8, which backupmeta cannot "
+                             "hold; rename it or leave it out")
+            .with_object(range.cf);
+      }
+      if (sst_file_name(parts, {}, range.cf).size() > longest) {
+        return Status::error(StatusCode::unsupported,
+                             "the name of a column family is too long to stand in a file's name; "
+                             "rename it or leave it out")
+            .with_object(range.cf);
+      }
+    }
+    return {};
   }
 
   [[nodiscard]] static std::uint64_t unix_ms(const BackupOptions& options) {
@@ -142,6 +177,7 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
                                           const detail::RunContext& context) {
     std::vector<Files> results(plan.sub_ranges.size());
     std::atomic<std::size_t> next{0};
+    std::atomic<std::size_t> finished{0};
     std::atomic<bool> stop{false};
     Mutex mutex;
     Status first_failure;
@@ -152,6 +188,7 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
         Status status =
             run_sub_range(index, plan.sub_ranges[index], options, context, stop, results[index]);
         if (status.ok()) {
+          finished.fetch_add(1, std::memory_order_relaxed);
           context.progress->add_range();
           continue;
         }
@@ -167,6 +204,10 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
       options.executor->run(workers, worker);
     }
     if (!first_failure.ok()) return first_failure;
+    if (finished.load(std::memory_order_relaxed) != plan.sub_ranges.size()) {
+      return Status::error(StatusCode::internal,
+                           "the executor returned without running every task it was given");
+    }
     Files files;
     for (Files& each : results) {
       std::move(each.begin(), each.end(), std::back_inserter(files));
@@ -201,10 +242,11 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
   }
 
   /// Every file is there, with the size that was written.
-  [[nodiscard]] Status check_stored(const Files& files) {
+  [[nodiscard]] Status check_stored(const Files& files, std::uint64_t store_id) {
     if constexpr (ReadableBackend<Backend>) {
       if (!keeps_objects(backend_) || files.empty()) return {};
-      auto listed = backend_.list({});
+      // only what begins like our own names: what else lies there is none of our business
+      auto listed = backend_.list(std::to_string(store_id) + "_");
       if (!listed.ok()) return std::move(listed).status();
       for (const detail::FileRecord& record : files) {
         const std::vector<ObjectInfo>& objects = listed.value();
@@ -246,6 +288,10 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
       result.meta.files.push_back(std::move(record.file));
     }
     const std::string bytes = encode_manifest(result.meta, result.info);
+    // what cannot be read back must not count as a backup
+    if (auto read_back = decode_manifest(bytes); !read_back.ok()) {
+      return std::move(read_back).status();
+    }
     result.backupmeta_size = bytes.size();
     if (Status status = check_cancel(options.cancel); !status.ok()) return status;
     auto writer = backend_.create(backupmeta_name, {.size_hint = bytes.size(), .if_absent = true});

@@ -16,6 +16,15 @@
 
 namespace kvbackup::inline v1::detail {
 
+/// The number of a part stands where TiKV has the region's id. It rises with the part's key and
+/// depends on the plan and the data only: sub-ranges are numbered a million parts apart.
+inline constexpr std::uint64_t parts_of_a_sub_range = 1'000'000;
+
+/// No part of a plan of that many sub-ranges has a higher number.
+[[nodiscard]] constexpr std::uint64_t last_part_number(std::size_t sub_ranges) {
+  return (std::uint64_t{sub_ranges} + 1) * parts_of_a_sub_range;
+}
+
 template <class LayoutT, BlockCodec Codec, Hasher Hash, ObjectBackend Backend>
 class SubRangeWriter {
  public:
@@ -37,6 +46,7 @@ class SubRangeWriter {
   Status write(Scan& scan, std::vector<FileRecord>& files) {
     for (; scan.valid(); scan.next()) {
       const SourceEntry entry{.cf = range_.cf, .key = scan.key(), .value = scan.value()};
+      if (!range_.end.empty() && entry.key >= ByteView(range_.end)) return outside(entry.key);
       if (Status status = add(entry, files); !status.ok()) {
         return std::move(status).with_key(entry.key);
       }
@@ -52,7 +62,7 @@ class SubRangeWriter {
       if constexpr (SeekableSource<Source>) {
         source.seek(range_.start);
       } else {
-        while (source.valid() && ByteView(source.key()) < ByteView(range_.start)) source.next();
+        if (Status status = skip_to_start(source); !status.ok()) return status;
       }
     }
     Bounded<Source> bounded{&source, range_.end};
@@ -78,6 +88,18 @@ class SubRangeWriter {
     [[nodiscard]] Status status() const { return source->status(); }
   };
 
+  template <class Source>
+  Status skip_to_start(Source& source) {
+    constexpr std::uint64_t pairs_between_looks = 1024;
+    for (std::uint64_t n = 1; source.valid() && ByteView(source.key()) < ByteView(range_.start);
+         ++n) {
+      source.next();
+      if (n % pairs_between_looks != 0) continue;
+      if (Status status = check_cancel(run_.cancel); !status.ok()) return status;
+    }
+    return {};
+  }
+
   Status add(const SourceEntry& entry, std::vector<FileRecord>& files) {
     if (part_ && part_->bytes() >= part_size_) {
       if (entry.key <= ByteView(last_key_)) {
@@ -88,9 +110,7 @@ class SubRangeWriter {
       if (Status status = close(entry.key, files); !status.ok()) return status;
     }
     if (!part_) {
-      if (!range_.contains(entry.key)) {
-        return Status::error(StatusCode::internal, "the source gave a key outside the range asked");
-      }
+      if (entry.key < ByteView(range_.start)) return outside(entry.key);
       part_.emplace(layout_, codec_, hash_, backend_, run_, range_.cf, part_number(),
                     parts_ == 0 ? ByteView(range_.start) : entry.key);
     }
@@ -102,6 +122,12 @@ class SubRangeWriter {
     pairs_ += 1;
     bytes_ += entry.key.size() + entry.value.size();
     return bytes_ < report_interval ? Status() : report();
+  }
+
+  KVBACKUP_DETAIL_COLD static Status outside(ByteView key) {
+    return Status::error(StatusCode::internal,
+                         "the source gave a key outside the range that it was asked for")
+        .with_key(key);
   }
 
   Status report() {
@@ -123,10 +149,7 @@ class SubRangeWriter {
     return {};
   }
 
-  // Stands where TiKV has the region's id. It rises with the part's key and depends on the plan and
-  // the data only: sub-ranges are numbered a million parts apart.
   [[nodiscard]] std::uint64_t part_number() const {
-    constexpr std::uint64_t parts_of_a_sub_range = 1'000'000;
     return std::uint64_t{index_} * parts_of_a_sub_range + parts_ + 1;
   }
 

@@ -8,7 +8,7 @@
 #include "kvbackup/config.hpp"
 
 #if KVBACKUP_WITH_THREADS
-#include <thread>
+#include <pthread.h>
 #endif
 
 namespace kvbackup::inline v1 {
@@ -31,15 +31,36 @@ class InlineExecutor final : public Executor {
 };
 
 #if KVBACKUP_WITH_THREADS
-/// Runs task(0) on the calling thread and each other task on a thread of its own.
+/// Runs task(0) on the calling thread and each other task on a POSIX thread of its own. Where the
+/// system gives no more threads, the calling thread runs what is left.
 class ThreadExecutor final : public Executor {
  public:
   void run(std::size_t count, FunctionRef<void(std::size_t)> task) override {
-    std::vector<std::thread> threads;
+    // std::thread throws where a thread cannot be made; pthread_create says so
+    std::vector<Job> jobs;
+    std::vector<pthread_t> threads;
+    jobs.reserve(count);
     threads.reserve(count);
-    for (std::size_t i = 1; i < count; ++i) threads.emplace_back([task, i] { task(i); });
+    std::size_t next = 1;
+    for (; next < count; ++next) {
+      jobs.push_back({task, next});
+      pthread_t thread;
+      if (::pthread_create(&thread, nullptr, &run_job, &jobs.back()) != 0) break;
+      threads.push_back(thread);
+    }
     if (count > 0) task(0);
-    for (std::thread& thread : threads) thread.join();
+    for (; next < count; ++next) task(next);
+    for (const pthread_t thread : threads) ::pthread_join(thread, nullptr);
+  }
+
+ private:
+  struct Job {
+    FunctionRef<void(std::size_t)> task;
+    std::size_t index;
+  };
+  static void* run_job(void* job) {
+    static_cast<Job*>(job)->task(static_cast<Job*>(job)->index);
+    return nullptr;
   }
 };
 #endif

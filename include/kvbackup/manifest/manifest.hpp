@@ -34,6 +34,10 @@ inline constexpr std::uint32_t kvbackup_info_format = 1;
 inline constexpr std::uint32_t kvbackup_info_field = 100001;
 inline constexpr std::uint32_t seal_field = 100002;
 
+/// The largest backupmeta that is read, in bytes: 256 MiB name some half a million files, which
+/// hold 70 TiB in parts of the default size.
+inline constexpr std::uint64_t max_backupmeta_size = 256ull << 20;
+
 /// What a backupmeta says. Without a seal it is BR's own, and nothing proves that it is whole.
 struct Manifest {
   BackupMeta meta;
@@ -57,93 +61,148 @@ namespace detail {
       .with_object(backupmeta_name);
 }
 
-/// The seal's field as it ends a backupmeta whose other bytes are `before`.
-[[nodiscard]] inline std::string seal_of(ByteView before) {
-  std::string out;
-  const Sha256Digest digest = PortableSha256::of(before);
-  append_bytes_field(out, seal_field, as_bytes(digest));
-  return out;
-}
+/// What can be told of a backupmeta before anything is allocated for it.
+struct ManifestOutline {
+  std::size_t seals = 0;
+  std::size_t infos = 0;
+  bool has_file_index = false;
+  ByteView info;
+  ByteView br_version;
+};
 
-/// Takes our two fields out of the unknown ones. `info` is what the first field 100001 holds.
-[[nodiscard]] inline Status take_own_fields(BackupMeta& meta, std::optional<std::string>& info,
-                                            std::size_t& seals) {
-  std::string others;
-  WireReader reader(meta.unknown_fields);
+[[nodiscard]] inline Result<ManifestOutline> outline_of(ByteView bytes) {
+  // BackupMeta.br_version, and file_index, schema_index, raw_range_index and ddl_indexes of BR 5.1
+  // and later, which put those lists into objects of their own
+  constexpr std::uint32_t br_version_field = 11;
+  constexpr std::uint32_t first_index_field = 13;
+  constexpr std::uint32_t last_index_field = 16;
+  ManifestOutline outline;
+  WireReader reader(bytes);
   WireField field;
   while (reader.next(field)) {
+    const bool has_payload = field.wire_type == WireType::length_delimited;
     if (field.number == seal_field) {
-      ++seals;
+      ++outline.seals;
     } else if (field.number == kvbackup_info_field) {
-      if (info || field.wire_type != WireType::length_delimited) {
-        return damaged_backupmeta("field 100001 is there twice, or is no message");
-      }
-      info.emplace(field.payload);
-    } else {
+      ++outline.infos;
+      if (!has_payload) return damaged_backupmeta("field 100001 is no message");
+      outline.info = field.payload;
+    } else if (field.number == br_version_field && has_payload) {
+      outline.br_version = field.payload;
+    } else if (field.number >= first_index_field && field.number <= last_index_field) {
+      outline.has_file_index = true;
+    }
+  }
+  if (!reader.status().ok()) return damaged_backupmeta(std::string(reader.status().message()));
+  return outline;
+}
+
+/// Whether `bytes` end with the seal of what stands before it.
+[[nodiscard]] inline bool ends_with_seal(ByteView bytes) {
+  constexpr std::size_t seal_size = 3 + 1 + 32;  // tag of field 100002, length, SHA-256
+  if (bytes.size() < seal_size) return false;
+  const ByteView before = bytes.substr(0, bytes.size() - seal_size);
+  const Sha256Digest digest = PortableSha256::of(before);
+  std::string seal;
+  append_bytes_field(seal, seal_field, as_bytes(digest));
+  return bytes.substr(before.size()) == ByteView(seal);
+}
+
+/// Leaves in `unknown_fields` what is neither of our two.
+inline void drop_own_fields(std::string& unknown_fields) {
+  std::string others;
+  WireReader reader(unknown_fields);
+  WireField field;
+  while (reader.next(field)) {
+    if (field.number != seal_field && field.number != kvbackup_info_field) {
       others.append(field.extent);
     }
   }
-  if (!reader.status().ok()) return reader.status();
-  meta.unknown_fields = std::move(others);
+  unknown_fields = std::move(others);
+}
+
+[[nodiscard]] inline Status check_info(const KvbackupInfo& info, std::size_t files) {
+  if (info.format == 0 || info.format > kvbackup_info_format) {
+    return Status::error(StatusCode::unsupported, "this backup has format " +
+                                                      std::to_string(info.format) +
+                                                      ", and this version reads only up to " +
+                                                      std::to_string(kvbackup_info_format))
+        .with_object(backupmeta_name);
+  }
+  if (info.file_crc32c.size() != files) {
+    return damaged_backupmeta("it has not one checksum a file");
+  }
   return {};
 }
 
 }  // namespace detail
 
-/// Reads the bytes of a `backupmeta` and proves its seal. Errors: corruption for anything that is
-/// not exactly what encode_manifest or BR writes, unsupported for a later format of ours.
+/// Reads the bytes of a `backupmeta` and proves its seal, before anything is made of what they say.
+/// Errors: corruption for anything that is not exactly what encode_manifest or BR writes;
+/// unsupported for a later format of ours, and for BR's form whose lists are objects of their own.
 [[nodiscard]] inline Result<Manifest> decode_manifest(ByteView bytes) {
-  constexpr std::size_t seal_size = 3 + 1 + 32;  // tag of field 100002, length, SHA-256
   if (bytes.empty()) return detail::damaged_backupmeta("it is empty");
-  auto meta = decode<BackupMeta>(bytes);
-  if (!meta.ok()) return detail::damaged_backupmeta(std::string(meta.status().message()));
-  Manifest manifest;
-  manifest.meta = std::move(meta).value();
-  std::optional<std::string> info;
-  std::size_t seals = 0;
-  Status status = detail::take_own_fields(manifest.meta, info, seals);
-  if (!status.ok()) return status;
+  const auto outlined = detail::outline_of(bytes);
+  if (!outlined.ok()) return outlined.status();
+  const detail::ManifestOutline& outline = outlined.value();
 
-  if (seals == 0 && !info && manifest.meta.br_version.starts_with("BR")) return manifest;
-  if (seals != 1 || bytes.size() < seal_size) {
-    return detail::damaged_backupmeta("its seal is missing or repeated");
-  }
-  const ByteView before = bytes.substr(0, bytes.size() - seal_size);
-  if (bytes.substr(before.size()) != ByteView(detail::seal_of(before))) {
-    return detail::damaged_backupmeta("its bytes do not match its seal");
-  }
-  manifest.is_sealed = true;
-  if (!info) return detail::damaged_backupmeta("field 100001 is missing");
-  auto decoded = decode<KvbackupInfo>(*info);
-  if (!decoded.ok()) return detail::damaged_backupmeta(std::string(decoded.status().message()));
-  manifest.info = std::move(decoded).value();
-  if (manifest.info->format == 0 || manifest.info->format > kvbackup_info_format) {
-    return Status::error(StatusCode::unsupported, "this backup has format " +
-                                                      std::to_string(manifest.info->format) +
-                                                      ", and this version reads only up to " +
-                                                      std::to_string(kvbackup_info_format))
+  Manifest manifest;
+  manifest.is_sealed =
+      outline.seals != 0 || outline.infos != 0 || !outline.br_version.starts_with("BR");
+  if (manifest.is_sealed) {
+    if (outline.seals != 1) return detail::damaged_backupmeta("its seal is missing or repeated");
+    if (!detail::ends_with_seal(bytes)) {
+      return detail::damaged_backupmeta("its bytes do not match its seal");
+    }
+    if (outline.infos != 1)
+      return detail::damaged_backupmeta("field 100001 is missing or repeated");
+  } else if (outline.has_file_index) {
+    return Status::error(StatusCode::unsupported,
+                         "this backup is BR's meta version 2, whose files are listed in objects "
+                         "of their own; that is not read")
         .with_object(backupmeta_name);
   }
-  if (manifest.info->file_crc32c.size() != manifest.meta.files.size()) {
-    return detail::damaged_backupmeta("it has not one checksum a file");
-  }
+  auto meta = decode<BackupMeta>(bytes);
+  if (!meta.ok()) return detail::damaged_backupmeta(std::string(meta.status().message()));
+  manifest.meta = std::move(meta).value();
+  detail::drop_own_fields(manifest.meta.unknown_fields);
+  if (!manifest.is_sealed) return manifest;
+
+  auto info = decode<KvbackupInfo>(outline.info);
+  if (!info.ok()) return detail::damaged_backupmeta(std::string(info.status().message()));
+  Status status = detail::check_info(info.value(), manifest.meta.files.size());
+  if (!status.ok()) return status;
+  manifest.info = std::move(info).value();
   return manifest;
 }
 
-/// Reads and proves the backupmeta of a ReadableBackend; spelled out here, since that concept stands
-/// in a room of the same floor. not_found where there is no backupmeta.
+/// Reads and proves the backupmeta of a ReadableBackend; spelled out here, since that concept
+/// stands in a room of the same floor. not_found where there is no backupmeta.
 template <class Backend>
 requires requires(Backend& b, std::string_view name) {
   { b.read(name) } -> std::same_as<Result<std::string>>;
+  { b.list(name).value().front().size } -> std::convertible_to<std::uint64_t>;
   { b.url() } -> std::same_as<std::string>;
 }
 [[nodiscard]] Result<Manifest> read_manifest(Backend& backend) {
-  auto bytes = backend.read(backupmeta_name);
-  if (!bytes.ok()) {
-    if (bytes.status().code() != StatusCode::not_found) return std::move(bytes).status();
+  auto listed = backend.list(backupmeta_name);
+  if (!listed.ok()) return std::move(listed).status();
+  bool found = false;
+  for (const auto& object : listed.value()) {
+    if (object.name != backupmeta_name) continue;
+    found = true;
+    if (object.size <= max_backupmeta_size) continue;
+    return Status::error(StatusCode::resource_exhausted, "backupmeta has " +
+                                                             std::to_string(object.size) +
+                                                             " bytes, more than this library reads")
+        .with_object(backend.url());
+  }
+  if (!found) {
     return Status::error(StatusCode::not_found, "there is no backup here: backupmeta is missing")
         .with_object(backend.url());
   }
+  auto bytes = backend.read(backupmeta_name);
+  if (!bytes.ok()) return std::move(bytes).status();
   return decode_manifest(bytes.value());
 }
 

@@ -14,7 +14,7 @@
 
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/proto/detail/field_error.hpp"
-#include "kvbackup/proto/detail/utf8.hpp"
+#include "kvbackup/base/utf8.hpp"
 #include "kvbackup/proto/message.hpp"
 #include "kvbackup/proto/wire.hpp"
 

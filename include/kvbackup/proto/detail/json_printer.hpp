@@ -10,7 +10,7 @@
 #include "kvbackup/base/hex.hpp"
 #include "kvbackup/config.hpp"
 #include "kvbackup/proto/detail/field_error.hpp"
-#include "kvbackup/proto/detail/utf8.hpp"
+#include "kvbackup/base/utf8.hpp"
 #include "kvbackup/proto/message.hpp"
 
 #if KVBACKUP_WITH_RAPIDJSON

@@ -7,7 +7,7 @@
 
 #include "kvbackup/base/bytes.hpp"
 
-namespace kvbackup::inline v1::detail {
+namespace kvbackup::inline v1 {
 
 /// Whether `bytes` are UTF-8 by RFC 3629: shortest forms only, no surrogates, nothing over
 /// U+10FFFF.
@@ -42,4 +42,4 @@ namespace kvbackup::inline v1::detail {
   return true;
 }
 
-}  // namespace kvbackup::inline v1::detail
+}  // namespace kvbackup::inline v1
