@@ -66,10 +66,17 @@ class BackupTest(ProgramTest):
         self.assertGreater(len(files), 1)
         if shutil.which("sst_dump") is None:
             self.skipTest("sst_dump is not installed")
+
+        def verdict(file):
+            result = subprocess.run(["sst_dump", "--command=verify", "--verify_checksum", f"--file={file}"],
+                                    text=True, capture_output=True, timeout=60, check=False)
+            return result.stdout + result.stderr
+
         for file in files:
-            verdict = subprocess.run(["sst_dump", "--command=verify", f"--file={file}"], text=True,
-                                     capture_output=True, timeout=60, check=False)
-            self.assertIn("The file is ok", verdict.stdout + verdict.stderr)
+            self.assertIn("The file is ok", verdict(file))
+        damaged = self.folder / "damaged.sst"
+        damaged.write_bytes(files[0].read_bytes()[:2000] + b"damaged!" + files[0].read_bytes()[2008:])
+        self.assertNotIn("The file is ok", verdict(damaged))
 
     def test_inspect_prints_the_whole_backupmeta_as_json(self):
         store, backup = self.generate(), self.folder / "backup"
@@ -136,9 +143,12 @@ class BackupTest(ProgramTest):
         self.assertFalse(backup.exists())
 
     def test_progress_is_a_log_line_where_there_is_no_terminal(self):
-        source = f"tsv:{self.tsv([('a', '1')])}"
-        result = self.succeed("backup", "--source", source, "-s", self.folder / "b")
+        # 8 MiB at 1 MiB a second take longer than the 5 seconds between two lines
+        store = self.generate(100_000)
+        result = self.succeed("backup", "--source", f"lmdb:{store}", "-s", self.folder / "b", "--compression",
+                              "none", "--file-size", 1, "--ratelimit", 1)
         self.assertNotIn("\r", result.stderr)
+        self.assertRegex(result.stderr, r"Full backup: [0-9.]+%, [0-9]+ pairs, .* stored, [0-9]+ files")
 
     def test_redact_hides_keys(self):
         bad = self.folder / "bad.tsv"
@@ -156,7 +166,55 @@ class BackupTest(ProgramTest):
             self.assertNotIn(b"secret".hex(), self.succeed("inspect", "-s", backup, "--redact", *flags).stdout)
 
 
+    @unittest.skipUnless(os.geteuid() == 0, "only root can become somebody else")
+    def test_it_works_for_users_that_are_not_root_and_leaves_them_their_store(self):
+        os.chmod(self.folder, 0o777)
+        store = self.folder / "store"
+
+        def as_nobody(*arguments):
+            return subprocess.run([str(a) for a in arguments], user="nobody", text=True, capture_output=True,
+                                  timeout=60, check=False)
+        try:
+            as_nobody("true")
+        except (PermissionError, LookupError):
+            self.skipTest("there is no user nobody here")
+        program = self.folder / "kvbackup"
+        shutil.copy(PROGRAM, program)
+        self.assertEqual(as_nobody(program, "generate", "--sink", f"lmdb:{store}", "--count", 100).returncode, DONE)
+        for name in ("one", "two"):
+            result = as_nobody(program, "backup", "--source", f"lmdb:{store}", "-s", self.folder / name)
+            self.assertEqual(result.returncode, DONE, result.stderr)
+        self.assertEqual(as_nobody("mdb_stat", store).returncode, 0)
+
+    def test_a_folder_below_the_destination_is_none_of_its_business(self):
+        backup = self.folder / "b"
+        (backup / "lost+found").mkdir(parents=True)
+        (backup / "lost+found" / "x").write_text("x")
+        self.succeed("backup", "--source", f"tsv:{self.tsv([('a', '1')])}", "-s", backup)
+
+    def test_names_that_are_not_utf8_are_said_in_valid_json(self):
+        missing = os.fsencode(self.folder) + b"/caf\xe9"
+        result = subprocess.run([PROGRAM.encode(), b"backup", b"--json", b"-s", b"noop://", b"--source",
+                                 b"tsv:" + missing], capture_output=True, timeout=60, check=False)
+        self.assertEqual(result.returncode, COULD_NOT_FINISH)
+        self.assertIn("caf", json.loads(result.stdout)["error"]["object"])
+
+
 class BadInputTest(ProgramTest):
+    def test_json_is_promised_for_wrong_flags_too(self):
+        for arguments in (["backup", "--json"], ["backup", "--json", "--nonsense"]):
+            result = self.run_program(*arguments)
+            self.assertEqual(result.returncode, WRONG_USAGE)
+            self.assertEqual(json.loads(result.stdout)["error"]["code"], "invalid_argument")
+
+    def test_closed_standard_descriptors_do_not_end_up_in_files(self):
+        target = self.folder / "out.tsv"
+        done = subprocess.run(f'"{PROGRAM}" generate --sink tsv:{target} --count 10 <&- >&- 2>&-', shell=True,
+                              timeout=60, check=False)
+        self.assertEqual(done.returncode, DONE)
+        expected = self.succeed("generate", "--sink", "tsv:-", "--count", 10).stdout
+        self.assertEqual(target.read_text(), expected)
+
     def test_an_existing_backup_is_refused_and_not_touched(self):
         source, backup = f"tsv:{self.tsv([('a', '1')])}", self.folder / "backup"
         self.succeed("backup", "--source", source, "-s", backup)
@@ -173,6 +231,7 @@ class BadInputTest(ProgramTest):
             self.assertFalse(backup.exists())
             return result
 
+        refused("bogus", "--format", "bogus")
         refused("hex", "--start", "6")
         refused("hex", "--start", "zz")
         refused("--start must be below --end", "--start", "62", "--end", "61")
@@ -188,6 +247,8 @@ class BadInputTest(ProgramTest):
         refused("ratelimit", "--ratelimit", "99999999999999999")
         result = self.run_program("backup", "--source", source, "-s",
                                   "s3://bucket/prefix?secret-access-key=TOPSECRET")
+        self.assertNotIn("TOPSECRET", result.stdout + result.stderr)
+        result = self.run_program("backup", "-s", backup, "--source", "s3://b/p?secret-access-key=TOPSECRET")
         self.assertNotIn("TOPSECRET", result.stdout + result.stderr)
         self.assertEqual(self.run_program().returncode, WRONG_USAGE)
         self.assertEqual(self.run_program("backup").returncode, WRONG_USAGE)
@@ -314,6 +375,24 @@ class InterruptTest(ProgramTest):
             finally:
                 process.kill()
         return backup, process.returncode, output[1]
+
+    def test_a_signal_ends_a_wait_for_input(self):
+        read, write = os.pipe()
+        process = subprocess.Popen([PROGRAM, "backup", "--source", "tsv:-", "-s", str(self.folder / "b")], stdin=read,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        os.close(read)
+        os.write(write, b"00\t00\n")
+        # until it catches the signal and sleeps
+        while process.poll() is None:
+            status = dict(line.split(":\t", 1) for line in
+                          pathlib.Path(f"/proc/{process.pid}/status").read_text().splitlines() if ":\t" in line)
+            if int(status["SigCgt"], 16) >> (signal.SIGINT - 1) & 1 and status["State"].startswith("S"):
+                break
+        process.send_signal(signal.SIGINT)
+        errors = process.communicate(timeout=60)[1]
+        os.close(write)
+        self.assertEqual(process.returncode, COULD_NOT_FINISH, errors)
+        self.assertIn("cancelled", errors)
 
     def test_a_signal_ends_the_run_cleanly(self):
         for number in (signal.SIGINT, signal.SIGTERM):

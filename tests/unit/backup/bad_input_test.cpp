@@ -191,3 +191,82 @@ TEST_CASE("a backend that fails at any operation ends the run without a backup")
     check_nothing_half_written(backend);
   }
 }
+
+TEST_CASE("a column family whose name backupmeta or a file's name cannot hold is refused at once") {
+  const Store store = many_pairs(10);
+  for (const std::string& cf : {std::string("caf\xe9"), std::string(200, 'x')}) {
+    MemoryBackend backend;
+    const auto result =
+        BackupPipeline(RangeSnapshot(store, cf), NoneCodec{}, FileHasher{}, backend).run();
+    REQUIRE_FALSE(result.ok());
+    CHECK(result.status().code() == StatusCode::unsupported);
+    CHECK(result.status().object() == cf);
+    CHECK(backend.list("").value().empty());
+  }
+  MemoryBackend backend;
+  BackupOptions options;
+  options.cluster_version = "\xff";
+  CHECK(run_status(RangeSource(store), backend, options).code() == StatusCode::invalid_argument);
+}
+
+TEST_CASE("an executor that drops tasks makes no backup") {
+  struct Dropping final : Executor {
+    void run(std::size_t, FunctionRef<void(std::size_t)>) override {}
+  } dropping;
+  const Store store = many_pairs(2000);
+  MemoryBackend backend;
+  BackupOptions options;
+  options.part_size = 10'000;
+  options.concurrency = 2;
+  options.executor = &dropping;
+  const auto result =
+      BackupPipeline(RangeSnapshot(store), NoneCodec{}, FileHasher{}, backend).run(options);
+  REQUIRE_FALSE(result.ok());
+  CHECK(result.status().code() == StatusCode::internal);
+  CHECK(backend.list("").value().empty());
+}
+
+TEST_CASE("a snapshot that gives pairs outside the range asked is found out") {
+  // gives everything, whatever it is asked for
+  struct Careless {
+    const Store* store;
+    [[nodiscard]] auto scan(const KeyRange&) const {
+      return Result<RangeSource<const Store&>>(RangeSource<const Store&>(*store));
+    }
+  };
+  static_assert(Snapshot<Careless>);
+  const Store store{{"b", ""}, {"c", ""}, {"z", ""}};
+  for (const KeyRange& range : {KeyRange{"default", "a", "d"}, KeyRange{"default", "bb", ""}}) {
+    MemoryBackend backend;
+    BackupOptions options;
+    options.ranges = {range};
+    const auto result =
+        BackupPipeline(Careless{&store}, NoneCodec{}, FileHasher{}, backend).run(options);
+    REQUIRE_FALSE(result.ok());
+    CHECK(result.status().code() == StatusCode::internal);
+    check_nothing_half_written(backend);
+  }
+}
+
+TEST_CASE("cancel ends the search for the first key of a range too") {
+  struct Endless {
+    std::uint64_t n = 0;
+    CancelToken* token = nullptr;
+    std::string text = "a";
+    [[nodiscard]] bool valid() const { return true; }
+    [[nodiscard]] ByteView key() const { return text; }
+    [[nodiscard]] ByteView value() const { return {}; }
+    void next() {
+      if (++n == 10'000) token->cancel();
+      text = "a" + std::to_string(1'000'000 + n);
+    }
+    [[nodiscard]] Status status() const { return {}; }
+  };
+  CancelToken token;
+  MemoryBackend backend;
+  BackupOptions options;
+  options.cancel = &token;
+  options.ranges = {{.start = "b", .end = ""}};
+  const Status status = run_status(Endless{0, &token, "a"}, backend, options);
+  CHECK(status.code() == StatusCode::cancelled);
+}

@@ -142,3 +142,27 @@ TEST_CASE("a folder without backupmeta holds no backup") {
   CHECK(manifest.status().code() == StatusCode::not_found);
   CHECK(manifest.status().to_string().find("no backup") != std::string::npos);
 }
+
+TEST_CASE("a backupmeta that is too large to be one is not read") {
+  struct Huge {
+    [[nodiscard]] Result<std::vector<ObjectInfo>> list(std::string_view) {
+      return std::vector<ObjectInfo>{{.name = "backupmeta", .size = max_backupmeta_size + 1}};
+    }
+    [[nodiscard]] Result<std::string> read(std::string_view) {
+      FAIL("it was read");
+      return std::string();
+    }
+    [[nodiscard]] std::string url() const { return "huge://"; }
+  } huge;
+  const auto manifest = read_manifest(huge);
+  REQUIRE_FALSE(manifest.ok());
+  CHECK(manifest.status().code() == StatusCode::resource_exhausted);
+}
+
+TEST_CASE("a backup of BR's meta version 2 is not taken for an empty one") {
+  BackupMeta meta = some_meta();
+  meta.br_version = "BR\nRelease Version: v7.5.0\n";
+  const Status status = decode_status(encode(meta) + bytes_field(13, ""));
+  CHECK(status.code() == StatusCode::unsupported);
+  CHECK(status.to_string().find("meta version 2") != std::string::npos);
+}
