@@ -11,7 +11,6 @@
 #pragma once
 
 #include <algorithm>
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <lmdb.h>
@@ -22,8 +21,8 @@
 #include <vector>
 
 #include <kvbackup/ext/detail/lmdb_common.hpp>
+#include <kvbackup/ext/detail/lmdb_place.hpp>
 #include <kvbackup/kvbackup.hpp>
-#include <sys/stat.h>
 
 namespace kvbackup::inline v1 {
 
@@ -77,8 +76,13 @@ struct LmdbSnapshotOptions {
   /// is no database of that name. Without it, all that hold pairs.
   std::optional<std::string> db;
   /// Scans that can be open at once, 1 to 126 (LMDB's default number of readers); each is a read
-  /// transaction of its own.
+  /// transaction of its own. A snapshot takes at most half of the environment's reader slots that
+  /// are free (but one at least), so that the store's own readers find some: 63 of an idle default
+  /// environment.
   std::size_t workers = 1;
+  /// True: no more workers than there are databases to scan; for a caller that scans a database
+  /// with one thread only, as ranges() divide them.
+  bool one_scan_a_database = false;
   /// False: no lock file, for a folder that cannot be written. Nobody may write the store then.
   bool lock = true;
 };
@@ -194,18 +198,21 @@ class LmdbSource {
 /// that tells its pairs from the records of databases.
 class LmdbSnapshot {
  public:
-  /// Opens the environment at `path`, a folder or (MDB_NOSUBDIR) a file, read-only. not_found for a
-  /// path without one and for an unknown database.
+  /// Opens the environment at `path`, a folder or (MDB_NOSUBDIR) a file, read-only. A file data.mdb
+  /// is opened through its folder, unless its lock file is data.mdb-lock. not_found for a path
+  /// without an environment and for an unknown database; invalid_argument where lock files do not
+  /// tell how programs open it. A missing lock file is made with the owner and the permissions of
+  /// the data file; permission_denied where this user cannot make one that its owner can use.
   [[nodiscard]] static Result<LmdbSnapshot> open(const std::string& path,
                                                  const LmdbSnapshotOptions& options = {}) {
     // handles cost memory in every transaction, so begin with few
     for (unsigned handles = 128;; handles *= 16) {
       auto shared = std::make_shared<detail::LmdbShared>();
       shared->where = "lmdb:" + path;
-      if (Status status = open_env(*shared, path, options, handles); !status.ok()) {
-        return std::move(status).with_object(shared->where);
-      }
-      Status status = take(*shared, options);
+      Status status =
+          detail::lmdb_open_reader(shared->env, path, options.lock, handles, shared->where);
+      if (!status.ok()) return std::move(status).with_object(shared->where);
+      status = take(*shared, options);
       if (status.ok()) return LmdbSnapshot(std::move(shared));
       if (status.native_code() != MDB_DBS_FULL || handles > most_handles) return status;
     }
@@ -273,8 +280,8 @@ class LmdbSnapshot {
   [[nodiscard]] std::string identity() const {
     return std::to_string(mdb_txn_id(shared_->txns.front()));
   }
-  /// Sources that can be alive at once: as many as asked for, or fewer where a busy writer never
-  /// let that many transactions begin in one state, or LMDB had no more reader slots.
+  /// Sources that can be alive at once: as many as asked for, or fewer where LMDB had too few free
+  /// reader slots, or a busy writer never let that many transactions begin in one state.
   [[nodiscard]] std::size_t workers() const noexcept { return shared_->txns.size(); }
 
  private:
@@ -299,26 +306,6 @@ class LmdbSnapshot {
         .with_object(shared_->where);
   }
 
-  [[nodiscard]] static Status open_env(Shared& shared, const std::string& path,
-                                       const LmdbSnapshotOptions& options, unsigned handles) {
-    struct stat info {};
-    if (::stat(path.c_str(), &info) != 0) {
-      return errno_status(errno, "open the LMDB environment", shared.where);
-    }
-    if (!S_ISDIR(info.st_mode) && !S_ISREG(info.st_mode)) {
-      return Status::error(StatusCode::invalid_argument,
-                           "an LMDB environment is a folder or a file, and this is neither");
-    }
-    unsigned flags = MDB_RDONLY | MDB_NOTLS;
-    if (!S_ISDIR(info.st_mode)) flags |= MDB_NOSUBDIR;
-    if (!options.lock) flags |= MDB_NOLOCK;
-    int rc = mdb_env_create(&shared.env);
-    if (rc == MDB_SUCCESS) rc = mdb_env_set_maxdbs(shared.env, handles);
-    if (rc == MDB_SUCCESS) rc = mdb_env_open(shared.env, path.c_str(), flags, 0);
-    return rc == MDB_SUCCESS ? Status()
-                             : detail::lmdb_status(rc, "open the LMDB environment", shared.where);
-  }
-
   /// Opens the handles and begins the transactions. Handles opened in one transaction serve only
   /// those that begin after it, so the transactions begin second, and where the store has moved on
   /// between, the list of databases is read again and must be the same.
@@ -331,7 +318,7 @@ class LmdbSnapshot {
       const std::size_t id = mdb_txn_id(first);
       status = list_databases(shared, first, options);
       mdb_txn_commit(first);
-      if (status.ok()) status = begin_agreeing(shared, options.workers);
+      if (status.ok()) status = begin_agreeing(shared, options);
       if (status.native_code() == MDB_MAP_RESIZED && shared.owned) continue;
       if (!status.ok()) return std::move(status).with_object(shared.where);
       if (mdb_txn_id(shared.txns.front()) == id) return ready(shared);
@@ -369,8 +356,30 @@ class LmdbSnapshot {
     return detail::lmdb_status(rc, "begin a read transaction of the LMDB environment",
                                shared.where);
   }
-  [[nodiscard]] static Status begin_agreeing(Shared& shared, std::size_t workers) {
-    workers = std::clamp(workers, std::size_t{1}, most_workers);
+  /// Half of the reader slots that nobody holds; any number where there are no slots.
+  [[nodiscard]] static std::size_t fair_share(const Shared& shared) {
+    unsigned flags = 0;
+    if (mdb_env_get_flags(shared.env, &flags) == 0 && (flags & MDB_NOLOCK) != 0) {
+      return most_workers;
+    }
+    int dead = 0;
+    mdb_reader_check(shared.env, &dead);
+    unsigned slots = 0;
+    std::size_t used = 0;
+    if (mdb_env_get_maxreaders(shared.env, &slots) != 0) return 1;
+    if (mdb_reader_list(shared.env, count_reader, &used) < 0) return 1;
+    return slots > used ? (slots - used) / 2 : 0;
+  }
+  /// mdb_reader_list gives a line a reader, which begins with its process id, and a heading.
+  static int count_reader(const char* line, void* count) {
+    while (*line == ' ') ++line;
+    if (*line >= '0' && *line <= '9') ++*static_cast<std::size_t*>(count);
+    return 0;
+  }
+  [[nodiscard]] static Status begin_agreeing(Shared& shared, const LmdbSnapshotOptions& options) {
+    std::size_t workers = std::min({options.workers, most_workers, fair_share(shared)});
+    if (options.one_scan_a_database) workers = std::min(workers, shared.databases.size());
+    workers = std::max(workers, std::size_t{1});
     while (shared.txns.size() < workers) {
       MDB_txn* txn = nullptr;
       Status status = begin(shared, txn);
