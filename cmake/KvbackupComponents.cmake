@@ -3,12 +3,18 @@
 # source tree and, installed beside kvbackupConfig.cmake, the hosts that use find_package.
 
 # Every component: its macro is KVBACKUP_WITH_<NAME>.
-set(kvbackup_component_names lz4 openssl rapidjson lmdb)
+set(kvbackup_component_names lz4 snappy zstd xxhash openssl rapidjson lmdb)
 
 # What each one needs. header and library are looked up where pkg-config says, then in the usual
 # places, so that a machine without pkg-config works too. target: taken as it is where the host has
 # it already.
 set(kvbackup_lz4_needs       header lz4.h library lz4 module liblz4 package liblz4-dev target LZ4::lz4)
+set(kvbackup_snappy_needs    header snappy.h library snappy module snappy package libsnappy-dev
+                             target Snappy::snappy)
+set(kvbackup_zstd_needs      header zstd.h library zstd module libzstd package libzstd-dev
+                             target zstd::libzstd)
+set(kvbackup_xxhash_needs    header xxhash.h library xxhash module libxxhash package libxxhash-dev
+                             target xxHash::xxhash)
 set(kvbackup_openssl_needs   header openssl/evp.h library crypto module libcrypto package libssl-dev
                              target OpenSSL::Crypto)
 set(kvbackup_rapidjson_needs header rapidjson/rapidjson.h module RapidJSON package rapidjson-dev

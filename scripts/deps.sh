@@ -14,7 +14,8 @@ set -euo pipefail
 
 demo_packages=(
   g++ cmake ninja-build
-  liblz4-dev libssl-dev rapidjson-dev liblmdb-dev libcli11-dev
+  liblz4-dev libsnappy-dev libzstd-dev libxxhash-dev
+  libssl-dev rapidjson-dev liblmdb-dev libcli11-dev
   rocksdb-tools # sst_dump, which judges what the demo wrote
 )
 test_packages=(

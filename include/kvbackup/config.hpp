@@ -73,6 +73,11 @@
 #else
 #define KVBACKUP_DETAIL_X86_64 0
 #endif
+#if defined(__SIZEOF_INT128__)
+#define KVBACKUP_DETAIL_INT128 1
+#else
+#define KVBACKUP_DETAIL_INT128 0
+#endif
 #if defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
 #define KVBACKUP_DETAIL_ARM_CRC32 1
 #else

@@ -11,18 +11,21 @@
 #include "kvbackup/codec/any.hpp"
 #include "kvbackup/codec/lz4.hpp"
 #include "kvbackup/codec/none.hpp"
+#include "kvbackup/codec/snappy.hpp"
+#include "kvbackup/codec/zstd.hpp"
 #include "kvbackup/config.hpp"
 #include "kvbackup/hash/file_hasher.hpp"
 #include "kvbackup/hash/sha256_openssl.hpp"
 #include "kvbackup/hash/sha256_portable.hpp"
 
-#define KVBACKUP_DETAIL_PASTE_(lz4, openssl, posix) \
-  built_lz4_##lz4##_openssl_##openssl##_posix_##posix
-#define KVBACKUP_DETAIL_PASTE(lz4, openssl, posix) KVBACKUP_DETAIL_PASTE_(lz4, openssl, posix)
+#define KVBACKUP_DETAIL_PASTE_(lz4, snappy, zstd, openssl, posix) \
+  built_lz4_##lz4##_snappy_##snappy##_zstd_##zstd##_openssl_##openssl##_posix_##posix
+#define KVBACKUP_DETAIL_PASTE(lz4, snappy, zstd, openssl, posix) \
+  KVBACKUP_DETAIL_PASTE_(lz4, snappy, zstd, openssl, posix)
 
 namespace kvbackup::inline v1 {
-inline namespace KVBACKUP_DETAIL_PASTE(KVBACKUP_WITH_LZ4, KVBACKUP_WITH_OPENSSL,
-                                       KVBACKUP_WITH_POSIX) {
+inline namespace KVBACKUP_DETAIL_PASTE(KVBACKUP_WITH_LZ4, KVBACKUP_WITH_SNAPPY, KVBACKUP_WITH_ZSTD,
+                                       KVBACKUP_WITH_OPENSSL, KVBACKUP_WITH_POSIX) {
 
 /// The Hasher of this build: SHA-256 by OpenSSL where it is built in, the portable one elsewhere.
 #if KVBACKUP_WITH_OPENSSL
@@ -31,12 +34,21 @@ inline namespace KVBACKUP_DETAIL_PASTE(KVBACKUP_WITH_LZ4, KVBACKUP_WITH_OPENSSL,
   using FileHasher = BasicFileHasher<PortableSha256>;
 #endif
 
-/// A run-time choice among the codecs of this build.
+  /// A run-time choice among the codecs of this build.
+  using BuiltCodecs = AnyCodec<NoneCodec
 #if KVBACKUP_WITH_LZ4
-  using BuiltCodecs = AnyCodec<NoneCodec, Lz4Codec>;
-#else
-  using BuiltCodecs = AnyCodec<NoneCodec>;
+                               ,
+                               Lz4Codec
 #endif
+#if KVBACKUP_WITH_SNAPPY
+                               ,
+                               SnappyCodec
+#endif
+#if KVBACKUP_WITH_ZSTD
+                               ,
+                               ZstdCodec
+#endif
+                               >;
 
 /// A run-time choice among the backends of this build.
 #if KVBACKUP_WITH_POSIX

@@ -91,10 +91,13 @@ namespace kvbackup::inline v1 {
 /// Two lower-case hex digits a byte, appended to `out`.
 inline void append_hex(std::string& out, ByteView bytes) {
   static constexpr char digits[] = "0123456789abcdef";
+  const std::size_t before = out.size();
+  out.resize(before + bytes.size() * 2);
+  char* to = out.data() + before;
   for (const char c : bytes) {
     const auto byte = static_cast<unsigned char>(c);
-    out.push_back(digits[byte >> 4]);
-    out.push_back(digits[byte & 15]);
+    *to++ = digits[byte >> 4];
+    *to++ = digits[byte & 15];
   }
 }
 
@@ -209,6 +212,11 @@ inline void append_hex(std::string& out, ByteView bytes) {
 #define KVBACKUP_DETAIL_X86_64 1
 #else
 #define KVBACKUP_DETAIL_X86_64 0
+#endif
+#if defined(__SIZEOF_INT128__)
+#define KVBACKUP_DETAIL_INT128 1
+#else
+#define KVBACKUP_DETAIL_INT128 0
 #endif
 #if defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
 #define KVBACKUP_DETAIL_ARM_CRC32 1
@@ -3252,8 +3260,8 @@ inline constexpr std::string_view nested_too_deeply = "messages nest too deeply"
 
 }  // namespace kvbackup::inline v1::detail
 
-// ---- kvbackup/proto/detail/utf8.hpp ----
-namespace kvbackup::inline v1::detail {
+// ---- kvbackup/base/utf8.hpp ----
+namespace kvbackup::inline v1 {
 
 /// Whether `bytes` are UTF-8 by RFC 3629: shortest forms only, no surrogates, nothing over
 /// U+10FFFF.
@@ -3288,7 +3296,7 @@ namespace kvbackup::inline v1::detail {
   return true;
 }
 
-}  // namespace kvbackup::inline v1::detail
+}  // namespace kvbackup::inline v1
 
 // ---- kvbackup/proto/wire.hpp ----
 // Protobuf's wire format without any message: fields are written one by one, and read as
@@ -4189,7 +4197,7 @@ class SystemClock final : public Clock {
 
 // ---- kvbackup/base/executor.hpp ----
 #if KVBACKUP_WITH_THREADS
-#include <thread>
+#include <pthread.h>
 #endif
 
 namespace kvbackup::inline v1 {
@@ -4212,15 +4220,36 @@ class InlineExecutor final : public Executor {
 };
 
 #if KVBACKUP_WITH_THREADS
-/// Runs task(0) on the calling thread and each other task on a thread of its own.
+/// Runs task(0) on the calling thread and each other task on a POSIX thread of its own. Where the
+/// system gives no more threads, the calling thread runs what is left.
 class ThreadExecutor final : public Executor {
  public:
   void run(std::size_t count, FunctionRef<void(std::size_t)> task) override {
-    std::vector<std::thread> threads;
+    // std::thread throws where a thread cannot be made; pthread_create says so
+    std::vector<Job> jobs;
+    std::vector<pthread_t> threads;
+    jobs.reserve(count);
     threads.reserve(count);
-    for (std::size_t i = 1; i < count; ++i) threads.emplace_back([task, i] { task(i); });
+    std::size_t next = 1;
+    for (; next < count; ++next) {
+      jobs.push_back({task, next});
+      pthread_t thread;
+      if (::pthread_create(&thread, nullptr, &run_job, &jobs.back()) != 0) break;
+      threads.push_back(thread);
+    }
     if (count > 0) task(0);
-    for (std::thread& thread : threads) thread.join();
+    for (; next < count; ++next) task(next);
+    for (const pthread_t thread : threads) ::pthread_join(thread, nullptr);
+  }
+
+ private:
+  struct Job {
+    FunctionRef<void(std::size_t)> task;
+    std::size_t index;
+  };
+  static void* run_job(void* job) {
+    static_cast<Job*>(job)->task(static_cast<Job*>(job)->index);
+    return nullptr;
   }
 };
 #endif
@@ -5998,6 +6027,15 @@ template <class Source>
 
 namespace kvbackup::inline v1::detail {
 
+/// The number of a part stands where TiKV has the region's id. It rises with the part's key and
+/// depends on the plan and the data only: sub-ranges are numbered a million parts apart.
+inline constexpr std::uint64_t parts_of_a_sub_range = 1'000'000;
+
+/// No part of a plan of that many sub-ranges has a higher number.
+[[nodiscard]] constexpr std::uint64_t last_part_number(std::size_t sub_ranges) {
+  return (std::uint64_t{sub_ranges} + 1) * parts_of_a_sub_range;
+}
+
 template <class LayoutT, BlockCodec Codec, Hasher Hash, ObjectBackend Backend>
 class SubRangeWriter {
  public:
@@ -6019,6 +6057,7 @@ class SubRangeWriter {
   Status write(Scan& scan, std::vector<FileRecord>& files) {
     for (; scan.valid(); scan.next()) {
       const SourceEntry entry{.cf = range_.cf, .key = scan.key(), .value = scan.value()};
+      if (!range_.end.empty() && entry.key >= ByteView(range_.end)) return outside(entry.key);
       if (Status status = add(entry, files); !status.ok()) {
         return std::move(status).with_key(entry.key);
       }
@@ -6034,7 +6073,7 @@ class SubRangeWriter {
       if constexpr (SeekableSource<Source>) {
         source.seek(range_.start);
       } else {
-        while (source.valid() && ByteView(source.key()) < ByteView(range_.start)) source.next();
+        if (Status status = skip_to_start(source); !status.ok()) return status;
       }
     }
     Bounded<Source> bounded{&source, range_.end};
@@ -6060,6 +6099,18 @@ class SubRangeWriter {
     [[nodiscard]] Status status() const { return source->status(); }
   };
 
+  template <class Source>
+  Status skip_to_start(Source& source) {
+    constexpr std::uint64_t pairs_between_looks = 1024;
+    for (std::uint64_t n = 1; source.valid() && ByteView(source.key()) < ByteView(range_.start);
+         ++n) {
+      source.next();
+      if (n % pairs_between_looks != 0) continue;
+      if (Status status = check_cancel(run_.cancel); !status.ok()) return status;
+    }
+    return {};
+  }
+
   Status add(const SourceEntry& entry, std::vector<FileRecord>& files) {
     if (part_ && part_->bytes() >= part_size_) {
       if (entry.key <= ByteView(last_key_)) {
@@ -6070,9 +6121,7 @@ class SubRangeWriter {
       if (Status status = close(entry.key, files); !status.ok()) return status;
     }
     if (!part_) {
-      if (!range_.contains(entry.key)) {
-        return Status::error(StatusCode::internal, "the source gave a key outside the range asked");
-      }
+      if (entry.key < ByteView(range_.start)) return outside(entry.key);
       part_.emplace(layout_, codec_, hash_, backend_, run_, range_.cf, part_number(),
                     parts_ == 0 ? ByteView(range_.start) : entry.key);
     }
@@ -6084,6 +6133,12 @@ class SubRangeWriter {
     pairs_ += 1;
     bytes_ += entry.key.size() + entry.value.size();
     return bytes_ < report_interval ? Status() : report();
+  }
+
+  KVBACKUP_DETAIL_COLD static Status outside(ByteView key) {
+    return Status::error(StatusCode::internal,
+                         "the source gave a key outside the range that it was asked for")
+        .with_key(key);
   }
 
   Status report() {
@@ -6105,10 +6160,7 @@ class SubRangeWriter {
     return {};
   }
 
-  // Stands where TiKV has the region's id. It rises with the part's key and depends on the plan and
-  // the data only: sub-ranges are numbered a million parts apart.
   [[nodiscard]] std::uint64_t part_number() const {
-    constexpr std::uint64_t parts_of_a_sub_range = 1'000'000;
     return std::uint64_t{index_} * parts_of_a_sub_range + parts_ + 1;
   }
 
@@ -6243,6 +6295,10 @@ inline constexpr std::uint32_t kvbackup_info_format = 1;
 inline constexpr std::uint32_t kvbackup_info_field = 100001;
 inline constexpr std::uint32_t seal_field = 100002;
 
+/// The largest backupmeta that is read, in bytes: 256 MiB name some half a million files, which
+/// hold 70 TiB in parts of the default size.
+inline constexpr std::uint64_t max_backupmeta_size = 256ull << 20;
+
 /// What a backupmeta says. Without a seal it is BR's own, and nothing proves that it is whole.
 struct Manifest {
   BackupMeta meta;
@@ -6266,93 +6322,148 @@ namespace detail {
       .with_object(backupmeta_name);
 }
 
-/// The seal's field as it ends a backupmeta whose other bytes are `before`.
-[[nodiscard]] inline std::string seal_of(ByteView before) {
-  std::string out;
-  const Sha256Digest digest = PortableSha256::of(before);
-  append_bytes_field(out, seal_field, as_bytes(digest));
-  return out;
-}
+/// What can be told of a backupmeta before anything is allocated for it.
+struct ManifestOutline {
+  std::size_t seals = 0;
+  std::size_t infos = 0;
+  bool has_file_index = false;
+  ByteView info;
+  ByteView br_version;
+};
 
-/// Takes our two fields out of the unknown ones. `info` is what the first field 100001 holds.
-[[nodiscard]] inline Status take_own_fields(BackupMeta& meta, std::optional<std::string>& info,
-                                            std::size_t& seals) {
-  std::string others;
-  WireReader reader(meta.unknown_fields);
+[[nodiscard]] inline Result<ManifestOutline> outline_of(ByteView bytes) {
+  // BackupMeta.br_version, and file_index, schema_index, raw_range_index and ddl_indexes of BR 5.1
+  // and later, which put those lists into objects of their own
+  constexpr std::uint32_t br_version_field = 11;
+  constexpr std::uint32_t first_index_field = 13;
+  constexpr std::uint32_t last_index_field = 16;
+  ManifestOutline outline;
+  WireReader reader(bytes);
   WireField field;
   while (reader.next(field)) {
+    const bool has_payload = field.wire_type == WireType::length_delimited;
     if (field.number == seal_field) {
-      ++seals;
+      ++outline.seals;
     } else if (field.number == kvbackup_info_field) {
-      if (info || field.wire_type != WireType::length_delimited) {
-        return damaged_backupmeta("field 100001 is there twice, or is no message");
-      }
-      info.emplace(field.payload);
-    } else {
+      ++outline.infos;
+      if (!has_payload) return damaged_backupmeta("field 100001 is no message");
+      outline.info = field.payload;
+    } else if (field.number == br_version_field && has_payload) {
+      outline.br_version = field.payload;
+    } else if (field.number >= first_index_field && field.number <= last_index_field) {
+      outline.has_file_index = true;
+    }
+  }
+  if (!reader.status().ok()) return damaged_backupmeta(std::string(reader.status().message()));
+  return outline;
+}
+
+/// Whether `bytes` end with the seal of what stands before it.
+[[nodiscard]] inline bool ends_with_seal(ByteView bytes) {
+  constexpr std::size_t seal_size = 3 + 1 + 32;  // tag of field 100002, length, SHA-256
+  if (bytes.size() < seal_size) return false;
+  const ByteView before = bytes.substr(0, bytes.size() - seal_size);
+  const Sha256Digest digest = PortableSha256::of(before);
+  std::string seal;
+  append_bytes_field(seal, seal_field, as_bytes(digest));
+  return bytes.substr(before.size()) == ByteView(seal);
+}
+
+/// Leaves in `unknown_fields` what is neither of our two.
+inline void drop_own_fields(std::string& unknown_fields) {
+  std::string others;
+  WireReader reader(unknown_fields);
+  WireField field;
+  while (reader.next(field)) {
+    if (field.number != seal_field && field.number != kvbackup_info_field) {
       others.append(field.extent);
     }
   }
-  if (!reader.status().ok()) return reader.status();
-  meta.unknown_fields = std::move(others);
+  unknown_fields = std::move(others);
+}
+
+[[nodiscard]] inline Status check_info(const KvbackupInfo& info, std::size_t files) {
+  if (info.format == 0 || info.format > kvbackup_info_format) {
+    return Status::error(StatusCode::unsupported, "this backup has format " +
+                                                      std::to_string(info.format) +
+                                                      ", and this version reads only up to " +
+                                                      std::to_string(kvbackup_info_format))
+        .with_object(backupmeta_name);
+  }
+  if (info.file_crc32c.size() != files) {
+    return damaged_backupmeta("it has not one checksum a file");
+  }
   return {};
 }
 
 }  // namespace detail
 
-/// Reads the bytes of a `backupmeta` and proves its seal. Errors: corruption for anything that is
-/// not exactly what encode_manifest or BR writes, unsupported for a later format of ours.
+/// Reads the bytes of a `backupmeta` and proves its seal, before anything is made of what they say.
+/// Errors: corruption for anything that is not exactly what encode_manifest or BR writes;
+/// unsupported for a later format of ours, and for BR's form whose lists are objects of their own.
 [[nodiscard]] inline Result<Manifest> decode_manifest(ByteView bytes) {
-  constexpr std::size_t seal_size = 3 + 1 + 32;  // tag of field 100002, length, SHA-256
   if (bytes.empty()) return detail::damaged_backupmeta("it is empty");
-  auto meta = decode<BackupMeta>(bytes);
-  if (!meta.ok()) return detail::damaged_backupmeta(std::string(meta.status().message()));
-  Manifest manifest;
-  manifest.meta = std::move(meta).value();
-  std::optional<std::string> info;
-  std::size_t seals = 0;
-  Status status = detail::take_own_fields(manifest.meta, info, seals);
-  if (!status.ok()) return status;
+  const auto outlined = detail::outline_of(bytes);
+  if (!outlined.ok()) return outlined.status();
+  const detail::ManifestOutline& outline = outlined.value();
 
-  if (seals == 0 && !info && manifest.meta.br_version.starts_with("BR")) return manifest;
-  if (seals != 1 || bytes.size() < seal_size) {
-    return detail::damaged_backupmeta("its seal is missing or repeated");
-  }
-  const ByteView before = bytes.substr(0, bytes.size() - seal_size);
-  if (bytes.substr(before.size()) != ByteView(detail::seal_of(before))) {
-    return detail::damaged_backupmeta("its bytes do not match its seal");
-  }
-  manifest.is_sealed = true;
-  if (!info) return detail::damaged_backupmeta("field 100001 is missing");
-  auto decoded = decode<KvbackupInfo>(*info);
-  if (!decoded.ok()) return detail::damaged_backupmeta(std::string(decoded.status().message()));
-  manifest.info = std::move(decoded).value();
-  if (manifest.info->format == 0 || manifest.info->format > kvbackup_info_format) {
-    return Status::error(StatusCode::unsupported, "this backup has format " +
-                                                      std::to_string(manifest.info->format) +
-                                                      ", and this version reads only up to " +
-                                                      std::to_string(kvbackup_info_format))
+  Manifest manifest;
+  manifest.is_sealed =
+      outline.seals != 0 || outline.infos != 0 || !outline.br_version.starts_with("BR");
+  if (manifest.is_sealed) {
+    if (outline.seals != 1) return detail::damaged_backupmeta("its seal is missing or repeated");
+    if (!detail::ends_with_seal(bytes)) {
+      return detail::damaged_backupmeta("its bytes do not match its seal");
+    }
+    if (outline.infos != 1)
+      return detail::damaged_backupmeta("field 100001 is missing or repeated");
+  } else if (outline.has_file_index) {
+    return Status::error(StatusCode::unsupported,
+                         "this backup is BR's meta version 2, whose files are listed in objects "
+                         "of their own; that is not read")
         .with_object(backupmeta_name);
   }
-  if (manifest.info->file_crc32c.size() != manifest.meta.files.size()) {
-    return detail::damaged_backupmeta("it has not one checksum a file");
-  }
+  auto meta = decode<BackupMeta>(bytes);
+  if (!meta.ok()) return detail::damaged_backupmeta(std::string(meta.status().message()));
+  manifest.meta = std::move(meta).value();
+  detail::drop_own_fields(manifest.meta.unknown_fields);
+  if (!manifest.is_sealed) return manifest;
+
+  auto info = decode<KvbackupInfo>(outline.info);
+  if (!info.ok()) return detail::damaged_backupmeta(std::string(info.status().message()));
+  Status status = detail::check_info(info.value(), manifest.meta.files.size());
+  if (!status.ok()) return status;
+  manifest.info = std::move(info).value();
   return manifest;
 }
 
-/// Reads and proves the backupmeta of a ReadableBackend; spelled out here, since that concept stands
-/// in a room of the same floor. not_found where there is no backupmeta.
+/// Reads and proves the backupmeta of a ReadableBackend; spelled out here, since that concept
+/// stands in a room of the same floor. not_found where there is no backupmeta.
 template <class Backend>
 requires requires(Backend& b, std::string_view name) {
   { b.read(name) } -> std::same_as<Result<std::string>>;
+  { b.list(name).value().front().size } -> std::convertible_to<std::uint64_t>;
   { b.url() } -> std::same_as<std::string>;
 }
 [[nodiscard]] Result<Manifest> read_manifest(Backend& backend) {
-  auto bytes = backend.read(backupmeta_name);
-  if (!bytes.ok()) {
-    if (bytes.status().code() != StatusCode::not_found) return std::move(bytes).status();
+  auto listed = backend.list(backupmeta_name);
+  if (!listed.ok()) return std::move(listed).status();
+  bool found = false;
+  for (const auto& object : listed.value()) {
+    if (object.name != backupmeta_name) continue;
+    found = true;
+    if (object.size <= max_backupmeta_size) continue;
+    return Status::error(StatusCode::resource_exhausted, "backupmeta has " +
+                                                             std::to_string(object.size) +
+                                                             " bytes, more than this library reads")
+        .with_object(backend.url());
+  }
+  if (!found) {
     return Status::error(StatusCode::not_found, "there is no backup here: backupmeta is missing")
         .with_object(backend.url());
   }
+  auto bytes = backend.read(backupmeta_name);
+  if (!bytes.ok()) return std::move(bytes).status();
   return decode_manifest(bytes.value());
 }
 
@@ -6398,6 +6509,7 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
     if (Status status = check(options); !status.ok()) return status;
     auto plan = make_plan(source_, options);
     if (!plan.ok()) return std::move(plan).status();
+    if (Status status = check_names(plan.value(), options); !status.ok()) return status;
     if (Status status = check_destination(); !status.ok()) return status;
     spent_ = !Snapshot<Source>;
 
@@ -6417,7 +6529,7 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
 
     auto files = run_workers(plan.value(), options, context);
     if (!files.ok()) return std::move(files).status();
-    if (Status status = check_stored(files.value()); !status.ok()) return status;
+    if (Status status = check_stored(files.value(), options.store_id); !status.ok()) return status;
     return write_backupmeta(plan.value(), options, context, std::move(files).value());
   }
 
@@ -6425,7 +6537,10 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
   [[nodiscard]] Result<BackupPlan> plan(const BackupOptions& options = {}) {
     if (Status status = check(options); !status.ok()) return status;
     if (Status status = check_destination(); !status.ok()) return status;
-    return make_plan(source_, options);
+    auto plan = make_plan(source_, options);
+    if (!plan.ok()) return plan;
+    if (Status status = check_names(plan.value(), options); !status.ok()) return status;
+    return plan;
   }
 
   [[nodiscard]] Backend& backend() { return backend_; }
@@ -6447,7 +6562,36 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
     if (options.rate_limit > 0 && options.clock == nullptr) {
       return refuse("BackupOptions::rate_limit needs a clock, such as SystemClock");
     }
+    if (!is_utf8(options.cluster_version)) {
+      return refuse("BackupOptions::cluster_version must be UTF-8");
+    }
     return check_cancel(options.cancel);
+  }
+
+  /// Column families stand in backupmeta, as UTF-8, and in the names of files.
+  [[nodiscard]] static Status check_names(const BackupPlan& plan, const BackupOptions& options) {
+    // NAME_MAX of POSIX file systems, less what LocalBackend puts around a temporary name
+    constexpr std::size_t longest = 255 - 32;
+    const FileNameParts parts{.store_id = options.store_id,
+                              .region_id = detail::last_part_number(plan.sub_ranges.size()),
+                              .epoch = options.region_epoch,
+                              .unix_ms = unix_ms(options),
+                              .is_raw_kv = false};
+    for (const KeyRange& range : plan.ranges) {
+      if (!is_utf8(range.cf)) {
+        return Status::error(StatusCode::unsupported,
+                             "the name of a column family is not UTF-8, which backupmeta cannot "
+                             "hold; rename it or leave it out")
+            .with_object(range.cf);
+      }
+      if (sst_file_name(parts, {}, range.cf).size() > longest) {
+        return Status::error(StatusCode::unsupported,
+                             "the name of a column family is too long to stand in a file's name; "
+                             "rename it or leave it out")
+            .with_object(range.cf);
+      }
+    }
+    return {};
   }
 
   [[nodiscard]] static std::uint64_t unix_ms(const BackupOptions& options) {
@@ -6477,6 +6621,7 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
                                           const detail::RunContext& context) {
     std::vector<Files> results(plan.sub_ranges.size());
     std::atomic<std::size_t> next{0};
+    std::atomic<std::size_t> finished{0};
     std::atomic<bool> stop{false};
     Mutex mutex;
     Status first_failure;
@@ -6487,6 +6632,7 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
         Status status =
             run_sub_range(index, plan.sub_ranges[index], options, context, stop, results[index]);
         if (status.ok()) {
+          finished.fetch_add(1, std::memory_order_relaxed);
           context.progress->add_range();
           continue;
         }
@@ -6502,6 +6648,10 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
       options.executor->run(workers, worker);
     }
     if (!first_failure.ok()) return first_failure;
+    if (finished.load(std::memory_order_relaxed) != plan.sub_ranges.size()) {
+      return Status::error(StatusCode::internal,
+                           "the executor returned without running every task it was given");
+    }
     Files files;
     for (Files& each : results) {
       std::move(each.begin(), each.end(), std::back_inserter(files));
@@ -6536,10 +6686,11 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
   }
 
   /// Every file is there, with the size that was written.
-  [[nodiscard]] Status check_stored(const Files& files) {
+  [[nodiscard]] Status check_stored(const Files& files, std::uint64_t store_id) {
     if constexpr (ReadableBackend<Backend>) {
       if (!keeps_objects(backend_) || files.empty()) return {};
-      auto listed = backend_.list({});
+      // only what begins like our own names: what else lies there is none of our business
+      auto listed = backend_.list(std::to_string(store_id) + "_");
       if (!listed.ok()) return std::move(listed).status();
       for (const detail::FileRecord& record : files) {
         const std::vector<ObjectInfo>& objects = listed.value();
@@ -6581,6 +6732,10 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
       result.meta.files.push_back(std::move(record.file));
     }
     const std::string bytes = encode_manifest(result.meta, result.info);
+    // what cannot be read back must not count as a backup
+    if (auto read_back = decode_manifest(bytes); !read_back.ok()) {
+      return std::move(read_back).status();
+    }
     result.backupmeta_size = bytes.size();
     if (Status status = check_cancel(options.cancel); !status.ok()) return status;
     auto writer = backend_.create(backupmeta_name, {.size_hint = bytes.size(), .if_absent = true});
@@ -6725,6 +6880,15 @@ inline void append_escaped(std::string& out, ByteView bytes) {
   return 3;
 }
 
+/// hex_digit() of every character.
+inline constexpr std::array<signed char, 256> hex_values = [] {
+  std::array<signed char, 256> values{};
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = static_cast<signed char>(hex_digit(static_cast<char>(i)));
+  }
+  return values;
+}();
+
 /// Appends what `text` spells; gives why it spells nothing, or null.
 [[nodiscard]] inline const char* append_decoded(KeyFormat format, ByteView text, std::string& out) {
   if (format == KeyFormat::raw) {
@@ -6733,11 +6897,14 @@ inline void append_escaped(std::string& out, ByteView bytes) {
   }
   if (format == KeyFormat::hex) {
     if (text.size() % 2 != 0) return "is not hex: it has an odd number of digits";
+    const std::size_t before = out.size();
+    out.resize(before + text.size() / 2);
+    char* to = out.data() + before;
     for (std::size_t i = 0; i < text.size(); i += 2) {
-      const int high = hex_digit(text[i]);
-      const int low = hex_digit(text[i + 1]);
-      if (high < 0 || low < 0) return "is not hex: it has a character that is no hex digit";
-      out.push_back(static_cast<char>(high << 4 | low));
+      const int high = hex_values[static_cast<unsigned char>(text[i])];
+      const int low = hex_values[static_cast<unsigned char>(text[i + 1])];
+      if ((high | low) < 0) return "is not hex: it has a character that is no hex digit";
+      *to++ = static_cast<char>(high << 4 | low);
     }
     return nullptr;
   }
@@ -7020,6 +7187,199 @@ struct Lz4Codec {
 };
 
 static_assert(BlockCodec<Lz4Codec>);
+
+}  // namespace kvbackup::inline v1
+#endif
+
+// ---- kvbackup/codec/snappy.hpp ----
+#if KVBACKUP_WITH_SNAPPY
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <optional>
+#include <snappy.h>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace kvbackup::inline v1 {
+
+/// Raw Snappy, without a frame, as RocksDB stores it; the same bytes as RocksDB's.
+struct SnappyCodec {
+  /// Compresses. Keeps nothing of a block; Snappy works in a table of its own, made for each call.
+  class Compressor {
+   public:
+    /// Nothing if the result does not fit `out`, or if `in` has 4 GiB or more, whose length Snappy
+    /// cannot say. Less room than bound() asks for costs a copy.
+    std::optional<std::size_t> compress(ByteView in, std::span<char> out) {
+      if (in.size() > longest) return std::nullopt;
+      const std::size_t bound = snappy::MaxCompressedLength(in.size());
+      std::size_t written = 0;
+      // Snappy is told of no limit and writes up to its bound
+      if (out.size() >= bound) {
+        snappy::RawCompress(in.data(), in.size(), out.data(), &written);
+        return written;
+      }
+      std::string roomy(bound, '\0');
+      snappy::RawCompress(in.data(), in.size(), roomy.data(), &written);
+      if (written > out.size()) return std::nullopt;
+      std::memcpy(out.data(), roomy.data(), written);
+      return written;
+    }
+  };
+
+  /// Decompresses; holds nothing.
+  class Decompressor {
+   public:
+    Status decompress(ByteView in, std::span<char> out) {
+      // RawUncompress writes as much as the block itself says
+      std::size_t said = 0;
+      if (!snappy::GetUncompressedLength(in.data(), in.size(), &said) || said != out.size()) {
+        return damaged();
+      }
+      char nothing = 0;
+      if (!snappy::RawUncompress(in.data(), in.size(), out.empty() ? &nothing : out.data())) {
+        return damaged();
+      }
+      return {};
+    }
+
+   private:
+    KVBACKUP_DETAIL_COLD static Status damaged() {
+      return Status::error(StatusCode::corruption,
+                           "a Snappy block does not decompress to the length it is said to have; "
+                           "the file is damaged, take it from another copy");
+    }
+  };
+
+  [[nodiscard]] BlockCompression type() const noexcept { return BlockCompression::snappy; }
+  [[nodiscard]] std::string_view name() const noexcept { return "Snappy"; }
+  /// Snappy's own bound: n + n/6 + 32.
+  [[nodiscard]] std::size_t bound(std::size_t plain_size) const noexcept {
+    return plain_size + plain_size / 6 + 32;
+  }
+  [[nodiscard]] Compressor compressor() const noexcept { return {}; }
+  [[nodiscard]] Decompressor decompressor() const noexcept { return {}; }
+
+ private:
+  static constexpr std::size_t longest = std::numeric_limits<std::uint32_t>::max();
+};
+
+static_assert(BlockCodec<SnappyCodec>);
+
+}  // namespace kvbackup::inline v1
+#endif
+
+// ---- kvbackup/codec/zstd.hpp ----
+#if KVBACKUP_WITH_ZSTD
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <zstd.h>
+
+namespace kvbackup::inline v1 {
+
+/// One Zstandard frame a block, with the length of the plain block and without a checksum of its
+/// own, as RocksDB stores it.
+struct ZstdCodec {
+  /// 1 (fast) to 22 (small); below 0 still faster. 0 is 3, as zstd and TiKV have it. A level past
+  /// either end is that end.
+  int level = 3;
+  /// Give the very bytes RocksDB gives: parameters chosen anew for the length of each block.
+  /// Otherwise levels 0 to 3 take them, chosen once, from an empty dictionary, which is faster for
+  /// small blocks and gives bytes that differ a little; both are frames without a dictionary.
+  bool exact = false;
+
+  /// Compresses; owns the tables that zstd works in, for blocks of up to 64 KiB at most 2 MB.
+  /// Belongs to one thread.
+  class Compressor {
+   public:
+    explicit Compressor(const ZstdCodec& codec) noexcept
+        : context_(ZSTD_createCCtx()), level_(codec.level == 0 ? default_level : codec.level) {
+      // above it, tables that do not know how short the blocks are cost more than they save
+      constexpr int highest_of_dictionary = 3;
+      if (!codec.exact && level_ > 0 && level_ <= highest_of_dictionary) {
+        parameters_.reset(ZSTD_createCDict(nullptr, 0, level_));
+      }
+    }
+
+    /// Nothing if the result does not fit `out`, or if there was no memory for zstd's tables.
+    std::optional<std::size_t> compress(ByteView in, std::span<char> out) noexcept {
+      if (!context_) return std::nullopt;
+      const std::size_t written =
+          parameters_ ? ZSTD_compress_usingCDict(context_.get(), out.data(), out.size(), in.data(),
+                                                 in.size(), parameters_.get())
+                      : ZSTD_compressCCtx(context_.get(), out.data(), out.size(), in.data(),
+                                          in.size(), level_);
+      if (ZSTD_isError(written) != 0) return std::nullopt;
+      return written;
+    }
+
+   private:
+    struct Free {
+      void operator()(ZSTD_CCtx* context) const noexcept { ZSTD_freeCCtx(context); }
+      void operator()(ZSTD_CDict* parameters) const noexcept { ZSTD_freeCDict(parameters); }
+    };
+    std::unique_ptr<ZSTD_CCtx, Free> context_;
+    std::unique_ptr<ZSTD_CDict, Free> parameters_;
+    int level_;
+  };
+
+  /// Decompresses; owns zstd's tables. Belongs to one thread. Memory does not depend on what a
+  /// frame says: its window is `out` itself.
+  class Decompressor {
+   public:
+    Decompressor() noexcept : context_(ZSTD_createDCtx()) {}
+
+    Status decompress(ByteView in, std::span<char> out) {
+      if (!context_) return no_memory();
+      if (!is_one_frame(in)) return damaged();
+      const std::size_t written =
+          ZSTD_decompressDCtx(context_.get(), out.data(), out.size(), in.data(), in.size());
+      if (ZSTD_isError(written) != 0 || written != out.size()) return damaged();
+      return {};
+    }
+
+   private:
+    /// zstd would also take several frames, skippable ones and the formats before 0.8; a block is
+    /// none of these.
+    static bool is_one_frame(ByteView in) noexcept {
+      return in.size() >= 4 && load_le32(in.data()) == ZSTD_MAGICNUMBER &&
+             ZSTD_findFrameCompressedSize(in.data(), in.size()) == in.size();
+    }
+    KVBACKUP_DETAIL_COLD static Status damaged() {
+      return Status::error(StatusCode::corruption,
+                           "a Zstandard block does not decompress to the length it is said to "
+                           "have; the file is damaged, take it from another copy");
+    }
+    KVBACKUP_DETAIL_COLD static Status no_memory() {
+      return Status::error(StatusCode::resource_exhausted,
+                           "cannot decompress a Zstandard block: there is no memory for zstd's "
+                           "tables; run with fewer workers");
+    }
+    struct Free {
+      void operator()(ZSTD_DCtx* context) const noexcept { ZSTD_freeDCtx(context); }
+    };
+    std::unique_ptr<ZSTD_DCtx, Free> context_;
+  };
+
+  [[nodiscard]] BlockCompression type() const noexcept { return BlockCompression::zstd; }
+  [[nodiscard]] std::string_view name() const noexcept { return "ZSTD"; }
+  /// zstd's own bound: about n + n/256 + 64.
+  [[nodiscard]] std::size_t bound(std::size_t plain_size) const noexcept {
+    return ZSTD_compressBound(plain_size);
+  }
+  [[nodiscard]] Compressor compressor() const noexcept { return Compressor(*this); }
+  [[nodiscard]] Decompressor decompressor() const noexcept { return {}; }
+
+ private:
+  static constexpr int default_level = 3;
+};
+
+static_assert(BlockCodec<ZstdCodec>);
 
 }  // namespace kvbackup::inline v1
 #endif
@@ -7374,13 +7734,14 @@ static_assert(Sha256Function<OpensslSha256>);
 // stand in an inline namespace whose name spells the settings, so units with different settings
 // link.
 
-#define KVBACKUP_DETAIL_PASTE_(lz4, openssl, posix) \
-  built_lz4_##lz4##_openssl_##openssl##_posix_##posix
-#define KVBACKUP_DETAIL_PASTE(lz4, openssl, posix) KVBACKUP_DETAIL_PASTE_(lz4, openssl, posix)
+#define KVBACKUP_DETAIL_PASTE_(lz4, snappy, zstd, openssl, posix) \
+  built_lz4_##lz4##_snappy_##snappy##_zstd_##zstd##_openssl_##openssl##_posix_##posix
+#define KVBACKUP_DETAIL_PASTE(lz4, snappy, zstd, openssl, posix) \
+  KVBACKUP_DETAIL_PASTE_(lz4, snappy, zstd, openssl, posix)
 
 namespace kvbackup::inline v1 {
-inline namespace KVBACKUP_DETAIL_PASTE(KVBACKUP_WITH_LZ4, KVBACKUP_WITH_OPENSSL,
-                                       KVBACKUP_WITH_POSIX) {
+inline namespace KVBACKUP_DETAIL_PASTE(KVBACKUP_WITH_LZ4, KVBACKUP_WITH_SNAPPY, KVBACKUP_WITH_ZSTD,
+                                       KVBACKUP_WITH_OPENSSL, KVBACKUP_WITH_POSIX) {
 
 /// The Hasher of this build: SHA-256 by OpenSSL where it is built in, the portable one elsewhere.
 #if KVBACKUP_WITH_OPENSSL
@@ -7389,12 +7750,21 @@ inline namespace KVBACKUP_DETAIL_PASTE(KVBACKUP_WITH_LZ4, KVBACKUP_WITH_OPENSSL,
   using FileHasher = BasicFileHasher<PortableSha256>;
 #endif
 
-/// A run-time choice among the codecs of this build.
+  /// A run-time choice among the codecs of this build.
+  using BuiltCodecs = AnyCodec<NoneCodec
 #if KVBACKUP_WITH_LZ4
-  using BuiltCodecs = AnyCodec<NoneCodec, Lz4Codec>;
-#else
-  using BuiltCodecs = AnyCodec<NoneCodec>;
+                               ,
+                               Lz4Codec
 #endif
+#if KVBACKUP_WITH_SNAPPY
+                               ,
+                               SnappyCodec
+#endif
+#if KVBACKUP_WITH_ZSTD
+                               ,
+                               ZstdCodec
+#endif
+                               >;
 
 /// A run-time choice among the backends of this build.
 #if KVBACKUP_WITH_POSIX
@@ -7408,6 +7778,200 @@ inline namespace KVBACKUP_DETAIL_PASTE(KVBACKUP_WITH_LZ4, KVBACKUP_WITH_OPENSSL,
 
 #undef KVBACKUP_DETAIL_PASTE
 #undef KVBACKUP_DETAIL_PASTE_
+
+// ---- kvbackup/hash/xxhash.hpp ----
+#if KVBACKUP_WITH_XXHASH
+#include <cstdint>
+#include <xxhash.h>
+
+#if XXH_VERSION_NUMBER < 800
+#error "kvbackup: XXH3 is final only since libxxhash 0.8.0; take that or a newer one"
+#endif
+
+namespace kvbackup::inline v1 {
+
+/// XXH32 of `bytes`, by libxxhash.
+[[nodiscard]] inline std::uint32_t xxhash32(ByteView bytes, std::uint32_t seed = 0) noexcept {
+  return XXH32(bytes.data(), bytes.size(), seed);
+}
+
+/// XXH64 of `bytes`, by libxxhash.
+[[nodiscard]] inline std::uint64_t xxhash64(ByteView bytes, std::uint64_t seed = 0) noexcept {
+  return XXH64(bytes.data(), bytes.size(), seed);
+}
+
+/// The 64-bit XXH3 of `bytes` with seed 0, by libxxhash. RocksDB checks blocks with it; its filters
+/// hash with xxph3_64, which is another function.
+[[nodiscard]] inline std::uint64_t xxh3_64(ByteView bytes) noexcept {
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
+
+}  // namespace kvbackup::inline v1
+#endif
+
+// ---- kvbackup/hash/xxph3.hpp ----
+// XXPH3: the preview of XXH3 that RocksDB froze into its filters (RocksDB util/xxph3.h). It equals
+// the final XXH3 at no length, so libxxhash cannot stand in for it.
+
+namespace kvbackup::inline v1 {
+
+namespace detail::xxph3 {
+
+// The primes of xxHash, 64 and 32 bits wide.
+inline constexpr std::uint64_t prime64_1 = 0x9e3779b185ebca87;
+inline constexpr std::uint64_t prime64_2 = 0xc2b2ae3d27d4eb4f;
+inline constexpr std::uint64_t prime64_3 = 0x165667b19e3779f9;
+inline constexpr std::uint64_t prime64_4 = 0x85ebca77c2b2ae63;
+inline constexpr std::uint64_t prime64_5 = 0x27d4eb2f165667c5;
+inline constexpr std::uint64_t prime32_1 = 0x9e3779b1;
+inline constexpr std::uint64_t prime32_2 = 0x85ebca77;
+inline constexpr std::uint64_t prime32_3 = 0xc2b2ae3d;
+
+/// XXH3's default secret, 192 bytes; every 8 that are used are loaded little-endian.
+inline constexpr unsigned char secret_bytes[192] = {
+    0xb8, 0xfe, 0x6c, 0x39, 0x23, 0xa4, 0x4b, 0xbe, 0x7c, 0x01, 0x81, 0x2c, 0xf7, 0x21, 0xad, 0x1c,
+    0xde, 0xd4, 0x6d, 0xe9, 0x83, 0x90, 0x97, 0xdb, 0x72, 0x40, 0xa4, 0xa4, 0xb7, 0xb3, 0x67, 0x1f,
+    0xcb, 0x79, 0xe6, 0x4e, 0xcc, 0xc0, 0xe5, 0x78, 0x82, 0x5a, 0xd0, 0x7d, 0xcc, 0xff, 0x72, 0x21,
+    0xb8, 0x08, 0x46, 0x74, 0xf7, 0x43, 0x24, 0x8e, 0xe0, 0x35, 0x90, 0xe6, 0x81, 0x3a, 0x26, 0x4c,
+    0x3c, 0x28, 0x52, 0xbb, 0x91, 0xc3, 0x00, 0xcb, 0x88, 0xd0, 0x65, 0x8b, 0x1b, 0x53, 0x2e, 0xa3,
+    0x71, 0x64, 0x48, 0x97, 0xa2, 0x0d, 0xf9, 0x4e, 0x38, 0x19, 0xef, 0x46, 0xa9, 0xde, 0xac, 0xd8,
+    0xa8, 0xfa, 0x76, 0x3f, 0xe3, 0x9c, 0x34, 0x3f, 0xf9, 0xdc, 0xbb, 0xc7, 0xc7, 0x0b, 0x4f, 0x1d,
+    0x8a, 0x51, 0xe0, 0x4b, 0xcd, 0xb4, 0x59, 0x31, 0xc8, 0x9f, 0x7e, 0xc9, 0xd9, 0x78, 0x73, 0x64,
+    0xea, 0xc5, 0xac, 0x83, 0x34, 0xd3, 0xeb, 0xc3, 0xc5, 0x81, 0xa0, 0xff, 0xfa, 0x13, 0x63, 0xeb,
+    0x17, 0x0d, 0xdd, 0x51, 0xb7, 0xf0, 0xda, 0x49, 0xd3, 0x16, 0x55, 0x26, 0x29, 0xd4, 0x68, 0x9e,
+    0x2b, 0x16, 0xbe, 0x58, 0x7d, 0x47, 0xa1, 0xfc, 0x8f, 0xf8, 0xb8, 0xd1, 0x7a, 0xd0, 0x31, 0xce,
+    0x45, 0xcb, 0x3a, 0x8f, 0x95, 0x16, 0x04, 0x28, 0xaf, 0xd7, 0xfb, 0xca, 0xbb, 0x4b, 0x40, 0x7e};
+
+[[nodiscard]] inline std::uint64_t secret(std::size_t at) noexcept {
+  return load_le64(reinterpret_cast<const char*>(secret_bytes) + at);
+}
+
+/// Both halves of a * b, XORed.
+[[nodiscard]] inline std::uint64_t fold(std::uint64_t a, std::uint64_t b) noexcept {
+#if KVBACKUP_DETAIL_INT128
+  __extension__ using Wide = unsigned __int128;
+  const Wide product = static_cast<Wide>(a) * b;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+#else
+  constexpr std::uint64_t low_half = 0xffffffff;
+  const std::uint64_t low = (a & low_half) * (b & low_half);
+  const std::uint64_t mid_a = (a >> 32) * (b & low_half) + (low >> 32);
+  const std::uint64_t mid_b = (a & low_half) * (b >> 32) + (mid_a & low_half);
+  const std::uint64_t high = (a >> 32) * (b >> 32) + (mid_a >> 32) + (mid_b >> 32);
+  return (mid_b << 32 | (low & low_half)) ^ high;
+#endif
+}
+
+[[nodiscard]] inline std::uint64_t avalanche(std::uint64_t h) noexcept {
+  h ^= h >> 37;
+  h *= prime64_3;
+  return h ^ h >> 32;
+}
+
+/// 16 bytes of input against 16 of the secret.
+[[nodiscard]] inline std::uint64_t mix(const char* p, std::size_t secret_at) noexcept {
+  return fold(load_le64(p) ^ secret(secret_at), load_le64(p + 8) ^ secret(secret_at + 8));
+}
+
+[[nodiscard]] inline std::uint64_t upto_16(const char* p, std::size_t n) noexcept {
+  if (n > 8) {
+    const std::uint64_t u = load_le64(p) ^ secret(0);
+    const std::uint64_t v = load_le64(p + n - 8) ^ secret(8);
+    return avalanche(n + u + v + fold(u, v));
+  }
+  if (n >= 4) {
+    const std::uint64_t ends = load_le32(p) | static_cast<std::uint64_t>(load_le32(p + n - 4))
+                                                  << 32;
+    const std::uint64_t keyed = ends ^ secret(0);
+    const std::uint64_t m = n + (keyed ^ keyed >> 51) * prime32_1;
+    return avalanche((m ^ m >> 47) * prime64_2);
+  }
+  if (n == 0) return fold(secret(0), prime64_2);
+  const auto byte = [p](std::size_t i) {
+    return static_cast<std::uint32_t>(static_cast<unsigned char>(p[i]));
+  };
+  const std::uint32_t all =
+      byte(0) | byte(n >> 1) << 8 | byte(n - 1) << 16 | static_cast<std::uint32_t>(n) << 24;
+  return avalanche((all ^ (secret(0) & 0xffffffff)) * prime64_1);
+}
+
+[[nodiscard]] inline std::uint64_t upto_128(const char* p, std::size_t n) noexcept {
+  std::uint64_t sum = n * prime64_1;
+  if (n > 32) {
+    if (n > 64) {
+      if (n > 96) sum += mix(p + 48, 96) + mix(p + n - 64, 112);
+      sum += mix(p + 32, 64) + mix(p + n - 48, 80);
+    }
+    sum += mix(p + 16, 32) + mix(p + n - 32, 48);
+  }
+  sum += mix(p, 0) + mix(p + n - 16, 16);
+  return avalanche(sum);
+}
+
+[[nodiscard]] inline std::uint64_t upto_240(const char* p, std::size_t n) noexcept {
+  std::uint64_t sum = n * prime64_1;
+  for (std::size_t i = 0; i < 8; ++i) sum += mix(p + 16 * i, 16 * i);
+  sum = avalanche(sum);
+  for (std::size_t i = 8; i < n / 16; ++i) sum += mix(p + 16 * i, 16 * (i - 8) + 3);
+  return avalanche(sum + mix(p + n - 16, 119));
+}
+
+/// The eight running sums of an input over 240 bytes.
+class Lanes {
+ public:
+  void add_stripe(const char* p, std::size_t secret_at) noexcept {
+    for (std::size_t i = 0; i < 8; ++i) {
+      const std::uint64_t data = load_le64(p + 8 * i);
+      const std::uint64_t keyed = data ^ secret(secret_at + 8 * i);
+      sums_[i] += data + (keyed & 0xffffffff) * (keyed >> 32);
+    }
+  }
+  void scramble() noexcept {
+    for (std::size_t i = 0; i < 8; ++i) {
+      sums_[i] = (sums_[i] ^ sums_[i] >> 47 ^ secret(128 + 8 * i)) * prime32_1;
+    }
+  }
+  [[nodiscard]] std::uint64_t merged(std::size_t n) const noexcept {
+    std::uint64_t sum = n * prime64_1;
+    for (std::size_t i = 0; i < 4; ++i) {
+      sum += fold(sums_[2 * i] ^ secret(11 + 16 * i), sums_[2 * i + 1] ^ secret(19 + 16 * i));
+    }
+    return avalanche(sum);
+  }
+
+ private:
+  std::array<std::uint64_t, 8> sums_ = {prime32_3, prime64_1, prime64_2, prime64_3,
+                                        prime64_4, prime32_2, prime64_5, prime32_1};
+};
+
+[[nodiscard]] inline std::uint64_t over_240(const char* p, std::size_t n) noexcept {
+  constexpr std::size_t stripe = 64;
+  constexpr std::size_t stripes_a_block = 16;
+  Lanes lanes;
+  std::size_t at = 0;
+  for (; n - at >= stripe * stripes_a_block; at += stripe * stripes_a_block) {
+    for (std::size_t i = 0; i < stripes_a_block; ++i) lanes.add_stripe(p + at + stripe * i, 8 * i);
+    lanes.scramble();
+  }
+  for (std::size_t i = 0; n - at >= stripe; ++i, at += stripe) lanes.add_stripe(p + at, 8 * i);
+  if (at != n) lanes.add_stripe(p + n - stripe, 121);
+  return lanes.merged(n);
+}
+
+}  // namespace detail::xxph3
+
+/// The 64-bit XXPH3 of `bytes`, seed 0: what RocksDB's filters since 6.6 hash keys with. The same
+/// on any machine.
+[[nodiscard]] inline std::uint64_t xxph3_64(ByteView bytes) noexcept {
+  const char* const p = bytes.data();
+  const std::size_t n = bytes.size();
+  if (n <= 16) return detail::xxph3::upto_16(p, n);
+  if (n <= 128) return detail::xxph3::upto_128(p, n);
+  if (n <= 240) return detail::xxph3::upto_240(p, n);
+  return detail::xxph3::over_240(p, n);
+}
+
+}  // namespace kvbackup::inline v1
 
 // ---- kvbackup/proto/encryptionpb.hpp ----
 // Messages of proto/encryptionpb.proto.
@@ -9100,6 +9664,7 @@ class BoundedSource {
 
 #if KVBACKUP_WITH_POSIX
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <sys/stat.h>
@@ -9163,8 +9728,13 @@ class FdReader {
     return FdReader(fd, std::move(name));
   }
 
+  /// From now on read() ends with `cancelled` when the token is set, even while it waits for a pipe
+  /// or a terminal. The token outlives the reader; null takes it away.
+  void cancel_on(const CancelToken* token) noexcept { cancel_ = token; }
+
   [[nodiscard]] Result<std::size_t> read(char* out, std::size_t size) {
     for (;;) {
+      if (Status status = wait(); !status.ok()) return status;
       const ssize_t got = ::read(fd_, out, size);
       if (got >= 0) return static_cast<std::size_t>(got);
       if (errno != EINTR) return errno_status(errno, "read the file", name_);
@@ -9172,9 +9742,23 @@ class FdReader {
   }
 
  private:
+  /// Returns when read(2) would not block.
+  Status wait() const {
+    constexpr int slice_ms = 100;  // a token set between the look and the wait is seen that late
+    while (cancel_ != nullptr) {
+      if (Status status = check_cancel(cancel_); !status.ok()) return status;
+      pollfd waited{.fd = fd_, .events = POLLIN, .revents = 0};
+      // what poll cannot wait for is read(2)'s to report
+      const int ready = ::poll(&waited, 1, slice_ms);
+      if (ready > 0 || (ready < 0 && errno != EINTR)) break;
+    }
+    return {};
+  }
+
   FdReader(int fd, std::string name) : fd_(fd), name_(std::move(name)) {}
 
   int fd_;
+  const CancelToken* cancel_ = nullptr;
   FileHandle owned_;  // closed where it is borrowed
   std::string name_;
 };
@@ -9505,10 +10089,14 @@ class GeneratorSource {
   [[nodiscard]] static std::string identity_of(const GeneratorOptions& options) {
     std::string out("count=");
     out += std::to_string(options.count);
-    out += " key_size=" + std::to_string(options.key_size);
-    out += " value_size=" + std::to_string(options.value_size);
-    out += " seed=" + std::to_string(options.seed);
-    out += " compressibility=" + std::to_string(options.compressibility);
+    out += " key_size=";
+    out += std::to_string(options.key_size);
+    out += " value_size=";
+    out += std::to_string(options.value_size);
+    out += " seed=";
+    out += std::to_string(options.seed);
+    out += " compressibility=";
+    out += std::to_string(options.compressibility);
     return out;
   }
 
@@ -10006,18 +10594,22 @@ static_assert(SortedSource<TsvSource<MemoryReader>>);
 
 #if KVBACKUP_WITH_POSIX
 /// A TSV file by its path; "-" is standard input, which stays open. Failures name the path.
+/// A wait for more of a pipe ends when `cancel` is set.
 [[nodiscard]] inline Result<TsvSource<FdReader>> open_tsv(const std::string& path,
-                                                          KeyFormat format = KeyFormat::hex) {
+                                                          KeyFormat format = KeyFormat::hex,
+                                                          const CancelToken* cancel = nullptr) {
   TsvOptions options;
   options.format = format;
   if (path == "-") {
     options.name = "standard input";
     FdReader reader = FdReader::borrow(STDIN_FILENO, options.name);
+    reader.cancel_on(cancel);
     return TsvSource<FdReader>(std::move(reader), std::move(options));
   }
   Result<FdReader> reader = FdReader::open(path);
   if (!reader.ok()) return std::move(reader).status();
   options.name = path;
+  reader.value().cancel_on(cancel);
   return TsvSource<FdReader>(std::move(reader).value(), std::move(options));
 }
 #endif
@@ -10032,6 +10624,7 @@ static_assert(SortedSource<TsvSource<MemoryReader>>);
 // ---- internal macros end here ----
 #undef KVBACKUP_DETAIL_AMALGAMATING
 #undef KVBACKUP_DETAIL_X86_64
+#undef KVBACKUP_DETAIL_INT128
 #undef KVBACKUP_DETAIL_ARM_CRC32
 #undef KVBACKUP_DETAIL_COLD
 #undef KVBACKUP_DETAIL_TARGET
