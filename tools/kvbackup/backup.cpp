@@ -24,16 +24,28 @@ struct BackupFlags {
   std::string format = "hex";
   std::string cf;
   std::string compression = "lz4";
+  std::optional<int> compression_level;
   std::uint64_t concurrency = 4;
   std::uint64_t rate_limit_mib = 0;
   std::uint64_t file_size_mib = default_part_size >> 20;
   bool dry_run = false;
 };
 
-Result<BuiltCodecs> codec_of(const std::string& name) {
-  if (name == "none") return BuiltCodecs(NoneCodec{});
+Result<BuiltCodecs> codec_of(const BackupFlags& flags) {
+  const std::string& name = flags.compression;
+  if (name == "zstd") {
+    return BuiltCodecs(ZstdCodec{.level = flags.compression_level.value_or(ZstdCodec{}.level)});
+  }
+  if (name != "lz4" && name != "snappy" && name != "none") {
+    return usage_error("there is no compression \"" + name +
+                       "\"; there are lz4, snappy, zstd and none");
+  }
+  if (flags.compression_level) {
+    return usage_error("--compression-level is for --compression zstd; " + name + " has no levels");
+  }
+  if (name == "snappy") return BuiltCodecs(SnappyCodec{});
   if (name == "lz4") return BuiltCodecs(Lz4Codec{});
-  return usage_error("the compression \"" + name + "\" is not built in; there are lz4 and none");
+  return BuiltCodecs(NoneCodec{});
 }
 
 Result<std::uint64_t> mib(std::uint64_t count, const char* flag) {
@@ -184,7 +196,7 @@ Status back_up(Source source, BuiltCodecs codec, BuiltBackends backend, const Ba
 }
 
 Status run_backup(const BackupFlags& flags) {
-  auto codec = codec_of(flags.compression);
+  auto codec = codec_of(flags);
   if (!codec.ok()) return codec.status();
   auto backend = open_storage(flags.storage);
   if (!backend.ok()) return backend.status();
@@ -209,7 +221,13 @@ void add_backup_command(CLI::App& app, Run& run) {
   command->add_option("--format", flags->format, "Of --start and --end: raw, escaped or hex")
       ->capture_default_str();
   command->add_option("--cf", flags->cf, "Column family: one database of an LMDB environment");
-  command->add_option("--compression", flags->compression, "lz4 or none")->capture_default_str();
+  command->add_option("--compression", flags->compression, "lz4, snappy, zstd or none")
+      ->capture_default_str();
+  // zstd's own ends: ZSTD_minCLevel() and ZSTD_maxCLevel()
+  command
+      ->add_option("--compression-level", flags->compression_level,
+                   "Of zstd: 1 (fast) to 22 (small), below 0 still faster, 0 = 3")
+      ->check(CLI::Range(-131072, 22));
   command->add_option("--concurrency", flags->concurrency, "Sub-ranges worked on at once")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();

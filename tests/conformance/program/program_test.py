@@ -78,6 +78,30 @@ class BackupTest(ProgramTest):
         damaged.write_bytes(files[0].read_bytes()[:2000] + b"damaged!" + files[0].read_bytes()[2008:])
         self.assertNotIn("The file is ok", verdict(damaged))
 
+    def test_every_compression_is_the_one_that_rocksdb_names(self):
+        source = f"tsv:{self.tsv([(f'key{i:05}', f'value {i} of no great interest') for i in range(20000)])}"
+        sizes = {}
+        for flags, name in ((["none"], "NoCompression"), (["lz4"], "LZ4"), (["snappy"], "Snappy"),
+                            (["zstd"], "ZSTD"), (["zstd", "--compression-level", -50], "ZSTD"),
+                            (["zstd", "--compression-level", 0], "ZSTD"),
+                            (["zstd", "--compression-level", 9], "ZSTD")):
+            case = "-".join(map(str, flags))
+            backup = self.folder / case
+            self.succeed("backup", "--source", source, "-s", backup, "--compression", *flags)
+            file, = backup.glob("*.sst")
+            sizes[case] = file.stat().st_size
+            if shutil.which("sst_dump") is None:
+                continue
+            shown = subprocess.run(["sst_dump", "--command=scan", "--verify_checksum", "--show_properties",
+                                    f"--file={file}"], text=True, capture_output=True, timeout=60, check=False)
+            self.assertIn(f"SST file compression algo: {name}\n", shown.stdout)
+            self.assertEqual(shown.stdout.count(" => value "), 20000)
+        for case, size in sizes.items():
+            self.assertTrue(case == "none" or size < sizes["none"] * 3 / 4, sizes)
+        self.assertEqual(sizes["zstd"], sizes["zstd---compression-level-0"])
+        self.assertLess(sizes["zstd---compression-level-9"], sizes["zstd"])
+        self.assertLess(sizes["zstd"], sizes["zstd---compression-level--50"])
+
     def test_inspect_prints_the_whole_backupmeta_as_json(self):
         store, backup = self.generate(), self.folder / "backup"
         self.succeed("backup", "--source", f"lmdb:{store}", "-s", f"local://{backup}", "--json")
@@ -237,7 +261,12 @@ class BadInputTest(ProgramTest):
         refused("--start must be below --end", "--start", "62", "--end", "61")
         refused("--start must be below --end", "--start", "61", "--end", "61")
         refused("raw, escaped or hex", "--start", "61", "--format", "base64")
-        refused("lz4 and none", "--compression", "zip")
+        refused("lz4, snappy, zstd and none", "--compression", "zip")
+        for codec in ("lz4", "snappy", "none"):
+            refused(codec + " has no levels", "--compression", codec, "--compression-level", 3)
+        refused("has no levels", "--compression-level", 0)
+        for level in (23, -131073, "high"):
+            refused("--compression-level", "--compression", "zstd", "--compression-level", level)
         refused("storage", storage="ftp://host/path")
         refused("storage", storage="s3://bucket/prefix?secret-access-key=TOPSECRET")
         refused("SCHEME:PATH", source="nowhere")
