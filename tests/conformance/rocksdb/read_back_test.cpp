@@ -188,6 +188,18 @@ TEST_CASE("RocksDB takes LZ4 tables and finds every key") {
 }
 #endif
 
+#if KVBACKUP_WITH_SNAPPY
+TEST_CASE("RocksDB takes Snappy tables and finds every key") {
+  check_codec(kvbackup::SnappyCodec{}, rocksdb::kSnappyCompression);
+}
+#endif
+
+#if KVBACKUP_WITH_ZSTD
+TEST_CASE("RocksDB takes Zstandard tables and finds every key") {
+  check_codec(kvbackup::ZstdCodec{}, rocksdb::kZSTD);
+}
+#endif
+
 TEST_CASE("RocksDB finds the user properties of TiKV's collectors") {
   Model model;
   for (int i = 0; i < 3000; ++i) {
