@@ -2304,6 +2304,36 @@ inline constexpr std::uint32_t crc32c_mask_delta = 0xa282ead8;
 
 }  // namespace kvbackup::inline v1
 
+// ---- kvbackup/hash/xxhash.hpp ----
+#if KVBACKUP_WITH_XXHASH
+#include <cstdint>
+#include <xxhash.h>
+
+#if XXH_VERSION_NUMBER < 800
+#error "kvbackup: XXH3 is final only since libxxhash 0.8.0; take that or a newer one"
+#endif
+
+namespace kvbackup::inline v1 {
+
+/// XXH32 of `bytes`, by libxxhash.
+[[nodiscard]] inline std::uint32_t xxhash32(ByteView bytes, std::uint32_t seed = 0) noexcept {
+  return XXH32(bytes.data(), bytes.size(), seed);
+}
+
+/// XXH64 of `bytes`, by libxxhash.
+[[nodiscard]] inline std::uint64_t xxhash64(ByteView bytes, std::uint64_t seed = 0) noexcept {
+  return XXH64(bytes.data(), bytes.size(), seed);
+}
+
+/// The 64-bit XXH3 of `bytes` with seed 0, by libxxhash. RocksDB checks blocks with it; its filters
+/// hash with xxph3_64, which is another function.
+[[nodiscard]] inline std::uint64_t xxh3_64(ByteView bytes) noexcept {
+  return XXH3_64bits(bytes.data(), bytes.size());
+}
+
+}  // namespace kvbackup::inline v1
+#endif
+
 // ---- kvbackup/base/function_ref.hpp ----
 namespace kvbackup::inline v1 {
 
@@ -2341,8 +2371,8 @@ class FunctionRef<R(Args...)> {
 //
 // ByteSink: s.append(bytes) -> Status takes the file's bytes, strictly forward.
 //
-// BlockChecksum: C::kind is the footer's code, C::of(payload, type) the 32 bits stored behind a
-// block, equal to RocksDB's for that kind.
+// BlockChecksum: C::kind is the footer's code, C::of(payload_and_type) the 32 bits stored behind a
+// block, equal to RocksDB's for that kind; the last byte of payload_and_type is the block's type.
 //
 // PropertyCollector: c.add(user_key, value) for every entry in order; then c.finish(emit) calls
 // emit(name, bytes) for each user property, in any order, each name once and none of RocksDB's;
@@ -2360,9 +2390,9 @@ concept ByteSink = requires(S s, ByteView bytes) {
 enum class ChecksumKind : std::uint8_t { none = 0, crc32c = 1, xxhash = 2, xxhash64 = 3, xxh3 = 4 };
 
 template <class C>
-concept BlockChecksum = requires(ByteView payload, std::uint8_t type) {
+concept BlockChecksum = requires(ByteView payload_and_type) {
   { C::kind } -> std::convertible_to<ChecksumKind>;
-  { C::of(payload, type) } -> std::same_as<std::uint32_t>;
+  { C::of(payload_and_type) } -> std::same_as<std::uint32_t>;
 };
 
 /// Receives the name and the bytes of one user property.
@@ -2391,18 +2421,61 @@ static_assert(PropertyCollector<NoCollector>);
 
 namespace kvbackup::inline v1 {
 
+/// No protection: readers take every block as it is.
+struct NoneChecksum {
+  static constexpr ChecksumKind kind = ChecksumKind::none;
+  [[nodiscard]] static std::uint32_t of(ByteView /*payload_and_type*/) { return 0; }
+};
+static_assert(BlockChecksum<NoneChecksum>);
+
 /// CRC-32C over the stored payload and its type, masked as RocksDB and LevelDB mask it.
 struct Crc32cChecksum {
   static constexpr ChecksumKind kind = ChecksumKind::crc32c;
-
-  [[nodiscard]] static std::uint32_t of(ByteView payload, std::uint8_t type) {
-    const char last = static_cast<char>(type);
-    return crc32c_mask(crc32c(ByteView(&last, 1), crc32c(payload)));
+  [[nodiscard]] static std::uint32_t of(ByteView payload_and_type) {
+    return crc32c_mask(crc32c(payload_and_type));
   }
 };
 static_assert(BlockChecksum<Crc32cChecksum>);
 
 }  // namespace kvbackup::inline v1
+
+#if KVBACKUP_WITH_XXHASH
+namespace kvbackup::inline v1 {
+
+/// XXH32 over the stored payload and its type.
+struct XxHashChecksum {
+  static constexpr ChecksumKind kind = ChecksumKind::xxhash;
+  [[nodiscard]] static std::uint32_t of(ByteView payload_and_type) {
+    return xxhash32(payload_and_type, 0);
+  }
+};
+static_assert(BlockChecksum<XxHashChecksum>);
+
+/// The low half of XXH64 over the stored payload and its type.
+struct XxHash64Checksum {
+  static constexpr ChecksumKind kind = ChecksumKind::xxhash64;
+  [[nodiscard]] static std::uint32_t of(ByteView payload_and_type) {
+    return static_cast<std::uint32_t>(xxhash64(payload_and_type, 0));
+  }
+};
+static_assert(BlockChecksum<XxHash64Checksum>);
+
+/// The low half of XXH3 over the stored payload, into which the type is mixed. RocksDB reads it
+/// from 6.27 on, and writes it from 7.8 on.
+struct Xxh3Checksum {
+  static constexpr ChecksumKind kind = ChecksumKind::xxh3;
+  [[nodiscard]] static std::uint32_t of(ByteView payload_and_type) {
+    // RocksDB's kRandomPrime (table/format.cc)
+    constexpr std::uint32_t prime = 0x6b9083d9;
+    const auto type = static_cast<unsigned char>(payload_and_type.back());
+    const ByteView payload = payload_and_type.substr(0, payload_and_type.size() - 1);
+    return static_cast<std::uint32_t>(xxh3_64(payload)) ^ type * prime;
+  }
+};
+static_assert(BlockChecksum<Xxh3Checksum>);
+
+}  // namespace kvbackup::inline v1
+#endif
 
 // ---- kvbackup/sst/prefix_extractor.hpp ----
 // Which part of a key a prefix filter remembers.
@@ -2469,9 +2542,44 @@ enum class IndexShortening : std::uint8_t {
   separators_and_successor,  ///< the last key too is replaced by a short one behind it
 };
 
+/// Form of the index (RocksDB's IndexType; the values are the file's).
+enum class IndexType : std::uint32_t {
+  binary_search = 0,  ///< one block
+  two_level = 2,      ///< partitions of about metadata_block_size, and an index of these
+};
+
+/// Form of the filter.
+enum class FilterKind : std::uint8_t {
+  none,
+  legacy_bloom,      ///< read by every RocksDB
+  fast_local_bloom,  ///< read from RocksDB 6.6 on; asks for format_version 5
+};
+
+/// Whose habits a table has where writers differ and readers do not care.
+enum class TableDialect : std::uint8_t {
+  tikv_5,       ///< RocksDB 6.4, which TiKV 5.x links
+  rocksdb_7_8,  ///< RocksDB 7.8.3
+};
+
+/// Where a table comes from, as RocksDB records it. What is left out does not stand in the file.
+///
+/// RocksDB from 6.24 on keeps blocks of open tables in its cache by database identity, session
+/// identity and file number: two different tables with the same three in one database read each
+/// other's blocks. Without a session identity it makes a key of its own for each open table.
+struct TableIdentity {
+  std::string database;                      ///< `rocksdb.creating.db.identity`
+  std::string session;                       ///< `rocksdb.creating.session.identity`
+  std::string host;                          ///< `rocksdb.creating.host.identity`
+  std::optional<std::uint64_t> file_number;  ///< `rocksdb.original.file.number`
+};
+
 /// Options of a TableWriter. The defaults are those of TiKV 5.x for its default column family
 /// (TiKV src/config.rs), which are also what BR's backups of raw key spaces have.
 struct TableOptions {
+  /// Version of the file's format, 2 to 5. By RocksDB's version that reads it: 2 from 3.10 on, 3
+  /// from 5.15, 4 from 5.16, 5 from 6.6.
+  std::uint32_t format_version = 2;
+  TableDialect dialect = TableDialect::tikv_5;
   /// A data block is cut when it holds about as many bytes before compression.
   std::uint32_t block_size = 64 * 1024;
   /// Percent of block_size by which a block may stay smaller so that the next entry, which would
@@ -2479,20 +2587,44 @@ struct TableOptions {
   std::uint32_t block_size_deviation = 10;
   /// Entries from one key that is stored whole to the next.
   std::uint32_t block_restart_interval = 16;
+  /// Fills data blocks up with zeros to a multiple of block_size, at most of 4096, so that none
+  /// lies in more pages than it must. Asks for a block_size that is a power of two and for no
+  /// compression.
+  bool block_align = false;
+
+  IndexType index_type = IndexType::binary_search;
   IndexShortening index_shortening = IndexShortening::separators;
+  /// The same as block_restart_interval in the blocks of an index.
+  std::uint32_t index_block_restart_interval = 1;
+  /// Size at which a partition of a two-level index is cut, and of a partitioned filter.
+  std::uint32_t metadata_block_size = 4096;
+  /// Whether keys of the index are stored without their 8 bytes of sequence number and type; left
+  /// open: from format_version 3 on, as RocksDB does it.
+  std::optional<bool> index_key_is_user_key;
+  /// Whether the index tells of a block only by how much its size differs from that of the block
+  /// before it; left open: from format_version 4 on, but not with block_align, as RocksDB does it.
+  std::optional<bool> index_value_is_delta_encoded;
   /// The type byte of shortened index keys, the highest that the writing RocksDB knows: 0x11
   /// in 6.4, which TiKV 5.x links; 0x16 in 7.8. Readers accept any.
   std::uint8_t index_seek_type = 0x11;
+
+  FilterKind filter = FilterKind::legacy_bloom;
   /// Size of the bloom filter; 0 = no filter, at most 100.
   std::uint32_t filter_bits_per_key = 10;
   /// Whether the filter knows whole keys; prefixes it knows by prefix_extractor.
   bool whole_key_filtering = true;
   PrefixExtractor prefix_extractor;
+  /// Cuts the filter where the index is cut; asks for a two-level index.
+  bool partition_filters = false;
+
   /// Text of the property `rocksdb.compression_options`, for information only. This is TiKV's for a
   /// codec level that is left to the codec.
   std::string compression_options =
       "window_bits=-14; level=32767; strategy=0; max_dict_bytes=0; zstd_max_train_bytes=0; "
       "enabled=0; ";
+  TableIdentity identity;
+  /// Names and values of properties of the host's own, beside what the collector emits.
+  std::vector<std::pair<std::string, std::string>> user_properties;
 
   /// TiKV 5.x, default column family: whole keys in the filter.
   [[nodiscard]] static TableOptions br_default_cf() { return {}; }
@@ -2503,21 +2635,98 @@ struct TableOptions {
     options.prefix_extractor = PrefixExtractor::fixed_suffix(8);
     return options;
   }
+  /// The defaults of RocksDB 7.8.3 with a bloom filter of 10 bits a key, without an identity. Its
+  /// default checksum is Xxh3Checksum, its default codec Snappy.
+  [[nodiscard]] static TableOptions rocksdb() {
+    TableOptions options;
+    options.format_version = 5;
+    options.dialect = TableDialect::rocksdb_7_8;
+    options.block_size = 4096;
+    options.index_seek_type = 0x16;
+    options.filter = FilterKind::fast_local_bloom;
+    options.compression_options += "max_dict_buffer_bytes=0; use_zstd_dict_trainer=1; ";
+    return options;
+  }
+
+  [[nodiscard]] bool has_filter() const {
+    return filter != FilterKind::none && filter_bits_per_key > 0;
+  }
+  /// The form that index_key_is_user_key and index_value_is_delta_encoded choose.
+  [[nodiscard]] bool user_keys_in_index() const {
+    return index_key_is_user_key.value_or(format_version >= 3);
+  }
+  [[nodiscard]] bool delta_handles_in_index() const {
+    return index_value_is_delta_encoded.value_or(format_version >= 4 && !block_align);
+  }
+  /// Data blocks begin at multiples of this.
+  [[nodiscard]] std::uint32_t alignment() const {
+    return block_align ? std::min(block_size, page_size) : 1;
+  }
 
   /// invalid_argument if no table can be written so.
   [[nodiscard]] Status validate() const {
+    if (format_version < 2 || format_version > 5) return refused("format_version must be 2 to 5");
     if (block_size < 1 || block_size > max_block_size) {
       return refused("block_size must be 1 to 1073741824 bytes");
     }
     if (block_size_deviation > 100) return refused("block_size_deviation must be 0 to 100 percent");
     if (block_restart_interval < 1) return refused("block_restart_interval must be at least 1");
-    if (filter_bits_per_key > 100) return refused("filter_bits_per_key must be 0 to 100");
-    return {};
+    if (block_align && !std::has_single_bit(block_size)) {
+      return refused("block_align asks for a block_size that is a power of two");
+    }
+    if (Status status = validate_index(); !status.ok()) return status;
+    if (Status status = validate_filter(); !status.ok()) return status;
+    return validate_identity();
   }
 
   static constexpr std::uint32_t max_block_size = 1u << 30;
 
  private:
+  static constexpr std::uint32_t page_size = 4096;
+
+  [[nodiscard]] Status validate_index() const {
+    if (index_type != IndexType::binary_search && index_type != IndexType::two_level) {
+      return refused("index_type must be binary_search or two_level");
+    }
+    if (index_block_restart_interval < 1) {
+      return refused("index_block_restart_interval must be at least 1");
+    }
+    if (metadata_block_size < 1 || metadata_block_size > max_block_size) {
+      return refused("metadata_block_size must be 1 to 1073741824 bytes");
+    }
+    // a reader of delta-encoded handles takes it that every block follows the one before it
+    if (delta_handles_in_index() && block_align) {
+      return refused("index_value_is_delta_encoded and block_align exclude each other");
+    }
+    return {};
+  }
+  [[nodiscard]] Status validate_filter() const {
+    if (filter_bits_per_key > 100) return refused("filter_bits_per_key must be 0 to 100");
+    if (has_filter() && filter == FilterKind::fast_local_bloom && format_version < 5) {
+      return refused(
+          "fast_local_bloom asks for format_version 5, because RocksDB before 6.6 knows neither; "
+          "take legacy_bloom");
+    }
+    if (partition_filters && index_type != IndexType::two_level) {
+      return refused("partition_filters asks for a two_level index");
+    }
+    return {};
+  }
+  [[nodiscard]] Status validate_identity() const {
+    const std::string_view session = identity.session;
+    if (session.empty()) return {};
+    constexpr std::string_view digits = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    if (session.size() < 13 || session.size() > 24 ||
+        session.find_first_not_of(digits) != std::string_view::npos) {
+      return refused("identity.session must be 13 to 24 characters 0-9 and A-Z");
+    }
+    if (identity.file_number.value_or(0) == 0) {
+      return refused(
+          "identity.session asks for identity.file_number, at least 1 and another for each table "
+          "of a session, because RocksDB's block cache tells tables apart by both");
+    }
+    return {};
+  }
   KVBACKUP_DETAIL_COLD static Status refused(const char* why) {
     return Status::error(StatusCode::invalid_argument, std::string("cannot write a table: ") + why);
   }
@@ -4864,21 +5073,28 @@ inline constexpr std::uint64_t max_block_bytes = 0xffffffff;
 /// key, one restart, the count, the trailer.
 inline constexpr std::uint64_t lone_entry_overhead = 3 * max_varint32 + internal_key_tail_size + 13;
 
-/// When a data block is closed before an entry is added (RocksDB's FlushBlockBySizePolicy).
+/// The least size that RocksDB aims at where a block of `size` may be `deviation` percent smaller.
+[[nodiscard]] constexpr std::uint64_t size_less_deviation(std::uint64_t size,
+                                                          std::uint32_t deviation) {
+  return (size * (100 - deviation) + 99) / 100;
+}
+
+/// When a block is closed before an entry is added (RocksDB's FlushBlockBySizePolicy).
 class CutRule {
  public:
-  explicit CutRule(const TableOptions& options)
-      : block_size_(options.block_size),
-        limit_((std::uint64_t{options.block_size} * (100 - options.block_size_deviation) + 99) /
-               100) {}
+  /// `aligned` = blocks are filled up, so that none may pass `size` where it need not.
+  CutRule(std::uint32_t size, std::uint32_t deviation, bool aligned)
+      : block_size_(size), limit_(size_less_deviation(size, deviation)) {
+    if (limit_ == 0) return;
+    most_after_ = aligned ? std::max<std::uint64_t>(size, block_trailer) - block_trailer : size;
+    cut_after_from_ = aligned ? 0 : limit_ + 1;
+  }
 
   /// Below this estimate no block is cut, but for an entry that would pass max_block_bytes.
-  [[nodiscard]] std::uint64_t from() const {
-    return limit_ > 0 && limit_ < block_size_ ? limit_ + 1 : block_size_;
-  }
+  [[nodiscard]] std::uint64_t from() const { return std::min(block_size_, cut_after_from_); }
   /// `estimate` = bytes of the block, not empty, as it is; `after` = with the entry.
   [[nodiscard]] bool cuts(std::uint64_t estimate, std::uint64_t after) const {
-    return estimate >= block_size_ || (limit_ > 0 && after > block_size_ && estimate > limit_) ||
+    return estimate >= block_size_ || (after > most_after_ && estimate >= cut_after_from_) ||
            after + block_trailer > max_block_bytes;
   }
 
@@ -4886,6 +5102,9 @@ class CutRule {
   static constexpr std::uint64_t block_trailer = 5;
   std::uint64_t block_size_;
   std::uint64_t limit_;
+  // a block of at least cut_after_from_ is closed before it passes most_after_
+  std::uint64_t most_after_ = max_block_bytes;
+  std::uint64_t cut_after_from_ = max_block_bytes;
 };
 
 /// Entries, then the offsets of those with whole keys (restarts), then their number.
@@ -4910,8 +5129,7 @@ class BlockBuilder {
   /// internal key, at most the length of `user_key`.
   void add_internal(std::size_t shared, ByteView user_key, ByteView value) {
     // changes nothing; without it g++ 12 warns of a wrapped length where the key's size is constant
-    shared = std::min(shared, user_key.size());
-    shared = begin_entry(shared);
+    shared = std::min(begin_entry(shared), user_key.size());
     const std::size_t rest = user_key.size() - shared;
     char* p = entries_.room(3 * max_varint32 + rest + internal_key_tail_size + value.size());
     p = store_lengths(p, shared, rest + internal_key_tail_size, value.size());
@@ -4932,6 +5150,21 @@ class BlockBuilder {
     copy_short(p + rest, value.data(), value.size());
     entries_.set_end(p + rest + value.size());
   }
+
+  /// Adds an entry of an index whose reader knows how long a value is: `changed` where the key
+  /// shares a prefix with the one before it, else `value`.
+  void add_without_length(std::size_t shared, ByteView key, ByteView value, ByteView changed) {
+    shared = begin_entry(shared);
+    const std::size_t rest = key.size() - shared;
+    if (shared > 0) value = changed;
+    char* p = entries_.room(2 * max_varint32 + rest + value.size());
+    p = store_varint(store_varint(p, shared), rest);
+    copy_short(p, key.data() + shared, rest);
+    copy_short(p + rest, value.data(), value.size());
+    entries_.set_end(p + rest + value.size());
+  }
+  /// Whether the next entry is a restart because the ones before it fill an interval.
+  [[nodiscard]] bool interval_is_full() const { return since_restart_ >= interval_; }
 
   /// The finished payload; the caller may append a trailer. clear() makes the builder usable again.
   [[nodiscard]] GrowingBuffer& finish() {
@@ -4999,6 +5232,135 @@ class MetaBlockBuilder {
 
 }  // namespace kvbackup::inline v1::detail
 
+// ---- kvbackup/sst/footer.hpp ----
+// Block handles, block trailers and the footer of an SST.
+
+namespace kvbackup::inline v1 {
+
+/// Where a block stands in its file; `size` does not count the trailer.
+struct BlockHandle {
+  std::uint64_t offset = 0;
+  std::uint64_t size = 0;
+  friend bool operator==(const BlockHandle&, const BlockHandle&) = default;
+};
+
+/// The longest encoded handle.
+inline constexpr std::size_t max_block_handle = 2 * max_varint64;
+
+/// Writes the handle at `p`, which has room for max_block_handle bytes, and gives its end.
+inline char* store_handle(char* p, const BlockHandle& handle) noexcept {
+  return store_varint(store_varint(p, handle.offset), handle.size);
+}
+inline void append_handle(std::string& out, const BlockHandle& handle) {
+  append_varint(out, handle.offset);
+  append_varint(out, handle.size);
+}
+/// Writes, for a block that follows right behind `before`, how its size differs, at `p`, which has
+/// room for max_varint64 bytes, and gives the end: signed, the sign in the lowest bit.
+inline char* store_handle_change(char* p, const BlockHandle& before,
+                                 const BlockHandle& handle) noexcept {
+  const std::uint64_t change = handle.size - before.size;
+  return store_varint(p, change << 1 ^ (change >> 63 != 0 ? ~std::uint64_t{0} : 0));
+}
+
+/// Behind every block: its compression type, then its checksum.
+inline constexpr std::size_t block_trailer_size = 5;
+
+/// RocksDB's kBlockBasedTableMagicNumber.
+inline constexpr std::uint64_t block_based_table_magic = 0x88e241b785f4cff7;
+
+/// Size of the footer from format_version 1 on.
+inline constexpr std::size_t footer_size = 53;
+
+/// The footer of format_version 1 to 5.
+[[nodiscard]] inline std::string encode_footer(ChecksumKind kind, std::uint32_t format_version,
+                                               const BlockHandle& metaindex,
+                                               const BlockHandle& index) {
+  constexpr std::size_t kind_and_handles = 1 + 2 * max_block_handle;
+  std::string out(1, static_cast<char>(kind));
+  append_handle(out, metaindex);
+  append_handle(out, index);
+  out.resize(kind_and_handles);
+  append_le32(out, format_version);
+  append_le64(out, block_based_table_magic);
+  return out;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/sst/detail/block_output.hpp ----
+namespace kvbackup::inline v1::detail {
+
+/// Gives blocks their stored form and hands them out, one behind the other.
+template <BlockCodec Codec, BlockChecksum Checksum, ByteSink Output>
+class BlockOutput {
+ public:
+  BlockOutput(const Codec& codec, Output output)
+      : codec_(codec), compressor_(codec_.compressor()), output_(std::move(output)) {}
+
+  /// Writes a block compressed where that saves an eighth or more, else plain, and then zeros up to
+  /// a multiple of `alignment`, a power of two. A plain block's buffer gets its trailer appended.
+  Status write(GrowingBuffer& plain, BlockHandle& handle, std::uint32_t alignment = 1) {
+    if (compress(plain.view())) return hand_out(compressed_, codec_.type(), handle, alignment);
+    return hand_out(plain, BlockCompression::none, handle, alignment);
+  }
+  Status write_plain(GrowingBuffer& payload, BlockHandle& handle) {
+    return hand_out(payload, BlockCompression::none, handle, 1);
+  }
+  /// Bytes that are no block.
+  Status append(ByteView bytes) {
+    Status status = output_.append(bytes);
+    if (status.ok()) offset_ += bytes.size();
+    return status;
+  }
+
+  [[nodiscard]] std::uint64_t offset() const { return offset_; }
+  [[nodiscard]] const Codec& codec() const { return codec_; }
+  [[nodiscard]] Output& output() { return output_; }
+
+ private:
+  /// RocksDB stores larger blocks plain: its codecs count in int.
+  static constexpr std::size_t max_compressible = std::numeric_limits<std::int32_t>::max();
+
+  Status hand_out(GrowingBuffer& payload, BlockCompression type, BlockHandle& handle,
+                  std::uint32_t alignment) {
+    handle = {.offset = offset_, .size = payload.size()};
+    const std::uint64_t end = offset_ + payload.size() + block_trailer_size;
+    const auto padding = static_cast<std::size_t>(-end & (alignment - 1));
+    char* p = payload.room(block_trailer_size + padding);
+    p[0] = static_cast<char>(type);
+    store_le32(p + 1, Checksum::of(ByteView(payload.data(), payload.size() + 1)));
+    p += block_trailer_size;
+    std::memset(p, 0, padding);
+    payload.set_end(p + padding);
+    return append(payload.view());
+  }
+
+  /// Fills compressed_ with the stored form of `plain`; false if it is not worth it.
+  bool compress(ByteView plain) {
+    const BlockCompression type = codec_.type();
+    if (type == BlockCompression::none || plain.size() >= max_compressible) return false;
+    const std::size_t bound = codec_.bound(plain.size());
+    if (bound == 0) return false;
+    compressed_.clear();
+    char* const begin = compressed_.room(max_varint32 + bound + block_trailer_size);
+    // Snappy's own format says the plain length; every other payload has it in front.
+    char* const p = type == BlockCompression::snappy ? begin : store_varint(begin, plain.size());
+    const auto size = compressor_.compress(plain, std::span<char>(p, bound));
+    if (!size) return false;
+    compressed_.set_end(p + *size);
+    return compressed_.size() < plain.size() - plain.size() / 8;
+  }
+
+  Codec codec_;
+  decltype(std::declval<const Codec&>().compressor()) compressor_;
+  Output output_;
+  GrowingBuffer compressed_;
+  std::uint64_t offset_ = 0;
+};
+
+}  // namespace kvbackup::inline v1::detail
+
 // ---- kvbackup/hash/legacy_bloom_hash.hpp ----
 namespace kvbackup::inline v1 {
 
@@ -5034,8 +5396,175 @@ inline constexpr std::uint32_t legacy_bloom_seed = 0xbc9f1d34;
 
 }  // namespace kvbackup::inline v1
 
+// ---- kvbackup/hash/xxph3.hpp ----
+// XXPH3: the preview of XXH3 that RocksDB froze into its filters (RocksDB util/xxph3.h). It equals
+// the final XXH3 at no length, so libxxhash cannot stand in for it.
+
+namespace kvbackup::inline v1 {
+
+namespace detail::xxph3 {
+
+// The primes of xxHash, 64 and 32 bits wide.
+inline constexpr std::uint64_t prime64_1 = 0x9e3779b185ebca87;
+inline constexpr std::uint64_t prime64_2 = 0xc2b2ae3d27d4eb4f;
+inline constexpr std::uint64_t prime64_3 = 0x165667b19e3779f9;
+inline constexpr std::uint64_t prime64_4 = 0x85ebca77c2b2ae63;
+inline constexpr std::uint64_t prime64_5 = 0x27d4eb2f165667c5;
+inline constexpr std::uint64_t prime32_1 = 0x9e3779b1;
+inline constexpr std::uint64_t prime32_2 = 0x85ebca77;
+inline constexpr std::uint64_t prime32_3 = 0xc2b2ae3d;
+
+/// XXH3's default secret, 192 bytes; every 8 that are used are loaded little-endian.
+inline constexpr unsigned char secret_bytes[192] = {
+    0xb8, 0xfe, 0x6c, 0x39, 0x23, 0xa4, 0x4b, 0xbe, 0x7c, 0x01, 0x81, 0x2c, 0xf7, 0x21, 0xad, 0x1c,
+    0xde, 0xd4, 0x6d, 0xe9, 0x83, 0x90, 0x97, 0xdb, 0x72, 0x40, 0xa4, 0xa4, 0xb7, 0xb3, 0x67, 0x1f,
+    0xcb, 0x79, 0xe6, 0x4e, 0xcc, 0xc0, 0xe5, 0x78, 0x82, 0x5a, 0xd0, 0x7d, 0xcc, 0xff, 0x72, 0x21,
+    0xb8, 0x08, 0x46, 0x74, 0xf7, 0x43, 0x24, 0x8e, 0xe0, 0x35, 0x90, 0xe6, 0x81, 0x3a, 0x26, 0x4c,
+    0x3c, 0x28, 0x52, 0xbb, 0x91, 0xc3, 0x00, 0xcb, 0x88, 0xd0, 0x65, 0x8b, 0x1b, 0x53, 0x2e, 0xa3,
+    0x71, 0x64, 0x48, 0x97, 0xa2, 0x0d, 0xf9, 0x4e, 0x38, 0x19, 0xef, 0x46, 0xa9, 0xde, 0xac, 0xd8,
+    0xa8, 0xfa, 0x76, 0x3f, 0xe3, 0x9c, 0x34, 0x3f, 0xf9, 0xdc, 0xbb, 0xc7, 0xc7, 0x0b, 0x4f, 0x1d,
+    0x8a, 0x51, 0xe0, 0x4b, 0xcd, 0xb4, 0x59, 0x31, 0xc8, 0x9f, 0x7e, 0xc9, 0xd9, 0x78, 0x73, 0x64,
+    0xea, 0xc5, 0xac, 0x83, 0x34, 0xd3, 0xeb, 0xc3, 0xc5, 0x81, 0xa0, 0xff, 0xfa, 0x13, 0x63, 0xeb,
+    0x17, 0x0d, 0xdd, 0x51, 0xb7, 0xf0, 0xda, 0x49, 0xd3, 0x16, 0x55, 0x26, 0x29, 0xd4, 0x68, 0x9e,
+    0x2b, 0x16, 0xbe, 0x58, 0x7d, 0x47, 0xa1, 0xfc, 0x8f, 0xf8, 0xb8, 0xd1, 0x7a, 0xd0, 0x31, 0xce,
+    0x45, 0xcb, 0x3a, 0x8f, 0x95, 0x16, 0x04, 0x28, 0xaf, 0xd7, 0xfb, 0xca, 0xbb, 0x4b, 0x40, 0x7e};
+
+[[nodiscard]] inline std::uint64_t secret(std::size_t at) noexcept {
+  return load_le64(reinterpret_cast<const char*>(secret_bytes) + at);
+}
+
+/// Both halves of a * b, XORed.
+[[nodiscard]] inline std::uint64_t fold(std::uint64_t a, std::uint64_t b) noexcept {
+#if KVBACKUP_DETAIL_INT128
+  __extension__ using Wide = unsigned __int128;
+  const Wide product = static_cast<Wide>(a) * b;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+#else
+  constexpr std::uint64_t low_half = 0xffffffff;
+  const std::uint64_t low = (a & low_half) * (b & low_half);
+  const std::uint64_t mid_a = (a >> 32) * (b & low_half) + (low >> 32);
+  const std::uint64_t mid_b = (a & low_half) * (b >> 32) + (mid_a & low_half);
+  const std::uint64_t high = (a >> 32) * (b >> 32) + (mid_a >> 32) + (mid_b >> 32);
+  return (mid_b << 32 | (low & low_half)) ^ high;
+#endif
+}
+
+[[nodiscard]] inline std::uint64_t avalanche(std::uint64_t h) noexcept {
+  h ^= h >> 37;
+  h *= prime64_3;
+  return h ^ h >> 32;
+}
+
+/// 16 bytes of input against 16 of the secret.
+[[nodiscard]] inline std::uint64_t mix(const char* p, std::size_t secret_at) noexcept {
+  return fold(load_le64(p) ^ secret(secret_at), load_le64(p + 8) ^ secret(secret_at + 8));
+}
+
+[[nodiscard]] inline std::uint64_t upto_16(const char* p, std::size_t n) noexcept {
+  if (n > 8) {
+    const std::uint64_t u = load_le64(p) ^ secret(0);
+    const std::uint64_t v = load_le64(p + n - 8) ^ secret(8);
+    return avalanche(n + u + v + fold(u, v));
+  }
+  if (n >= 4) {
+    const std::uint64_t ends = load_le32(p) | static_cast<std::uint64_t>(load_le32(p + n - 4))
+                                                  << 32;
+    const std::uint64_t keyed = ends ^ secret(0);
+    const std::uint64_t m = n + (keyed ^ keyed >> 51) * prime32_1;
+    return avalanche((m ^ m >> 47) * prime64_2);
+  }
+  if (n == 0) return fold(secret(0), prime64_2);
+  const auto byte = [p](std::size_t i) {
+    return static_cast<std::uint32_t>(static_cast<unsigned char>(p[i]));
+  };
+  const std::uint32_t all =
+      byte(0) | byte(n >> 1) << 8 | byte(n - 1) << 16 | static_cast<std::uint32_t>(n) << 24;
+  return avalanche((all ^ (secret(0) & 0xffffffff)) * prime64_1);
+}
+
+[[nodiscard]] inline std::uint64_t upto_128(const char* p, std::size_t n) noexcept {
+  std::uint64_t sum = n * prime64_1;
+  if (n > 32) {
+    if (n > 64) {
+      if (n > 96) sum += mix(p + 48, 96) + mix(p + n - 64, 112);
+      sum += mix(p + 32, 64) + mix(p + n - 48, 80);
+    }
+    sum += mix(p + 16, 32) + mix(p + n - 32, 48);
+  }
+  sum += mix(p, 0) + mix(p + n - 16, 16);
+  return avalanche(sum);
+}
+
+[[nodiscard]] inline std::uint64_t upto_240(const char* p, std::size_t n) noexcept {
+  std::uint64_t sum = n * prime64_1;
+  for (std::size_t i = 0; i < 8; ++i) sum += mix(p + 16 * i, 16 * i);
+  sum = avalanche(sum);
+  for (std::size_t i = 8; i < n / 16; ++i) sum += mix(p + 16 * i, 16 * (i - 8) + 3);
+  return avalanche(sum + mix(p + n - 16, 119));
+}
+
+/// The eight running sums of an input over 240 bytes.
+class Lanes {
+ public:
+  void add_stripe(const char* p, std::size_t secret_at) noexcept {
+    for (std::size_t i = 0; i < 8; ++i) {
+      const std::uint64_t data = load_le64(p + 8 * i);
+      const std::uint64_t keyed = data ^ secret(secret_at + 8 * i);
+      sums_[i] += data + (keyed & 0xffffffff) * (keyed >> 32);
+    }
+  }
+  void scramble() noexcept {
+    for (std::size_t i = 0; i < 8; ++i) {
+      sums_[i] = (sums_[i] ^ sums_[i] >> 47 ^ secret(128 + 8 * i)) * prime32_1;
+    }
+  }
+  [[nodiscard]] std::uint64_t merged(std::size_t n) const noexcept {
+    std::uint64_t sum = n * prime64_1;
+    for (std::size_t i = 0; i < 4; ++i) {
+      sum += fold(sums_[2 * i] ^ secret(11 + 16 * i), sums_[2 * i + 1] ^ secret(19 + 16 * i));
+    }
+    return avalanche(sum);
+  }
+
+ private:
+  std::array<std::uint64_t, 8> sums_ = {prime32_3, prime64_1, prime64_2, prime64_3,
+                                        prime64_4, prime32_2, prime64_5, prime32_1};
+};
+
+[[nodiscard]] inline std::uint64_t over_240(const char* p, std::size_t n) noexcept {
+  constexpr std::size_t stripe = 64;
+  constexpr std::size_t stripes_a_block = 16;
+  Lanes lanes;
+  std::size_t at = 0;
+  for (; n - at >= stripe * stripes_a_block; at += stripe * stripes_a_block) {
+    for (std::size_t i = 0; i < stripes_a_block; ++i) lanes.add_stripe(p + at + stripe * i, 8 * i);
+    lanes.scramble();
+  }
+  for (std::size_t i = 0; n - at >= stripe; ++i, at += stripe) lanes.add_stripe(p + at, 8 * i);
+  if (at != n) lanes.add_stripe(p + n - stripe, 121);
+  return lanes.merged(n);
+}
+
+}  // namespace detail::xxph3
+
+/// The 64-bit XXPH3 of `bytes`, seed 0: what RocksDB's filters since 6.6 hash keys with. The same
+/// on any machine.
+[[nodiscard]] inline std::uint64_t xxph3_64(ByteView bytes) noexcept {
+  const char* const p = bytes.data();
+  const std::size_t n = bytes.size();
+  if (n <= 16) return detail::xxph3::upto_16(p, n);
+  if (n <= 128) return detail::xxph3::upto_128(p, n);
+  if (n <= 240) return detail::xxph3::upto_240(p, n);
+  return detail::xxph3::over_240(p, n);
+}
+
+}  // namespace kvbackup::inline v1
+
 // ---- kvbackup/sst/detail/chunked_array.hpp ----
 namespace kvbackup::inline v1::detail {
+
+/// Bytes of a piece of a ChunkedArray.
+inline constexpr std::size_t chunk_bytes = 64 * 1024;
 
 /// A list that only grows, in pieces of 64 KiB: adding never copies what is there, and at most one
 /// piece is unused.
@@ -5070,65 +5599,158 @@ class ChunkedArray {
   }
 
  private:
-  static constexpr std::size_t chunk_size = 64 * 1024 / sizeof(T);
+  static constexpr std::size_t chunk_size = chunk_bytes / sizeof(T);
   std::vector<std::unique_ptr<T[]>> chunks_;
   std::size_t used_ = 0;  // of the last chunk
 };
 
 }  // namespace kvbackup::inline v1::detail
 
-// ---- kvbackup/sst/filter_builder.hpp ----
-// Builds the bloom filter of a table.
+// ---- kvbackup/sst/bloom_bits.hpp ----
+// The bits of RocksDB's two bloom filters. In both, all probes of a key fall into one line of 64
+// bytes; they differ in the hash, in the number of lines and in what stands behind the bits.
 
 namespace kvbackup::inline v1::detail {
 
-/// The bits of RocksDB's legacy bloom filter ("full filter", the only kind before RocksDB 6.6): all
-/// probes of a key fall into one line of 64 bytes. Keeps 4 bytes a key until finish().
-class LegacyBloomBits {
+inline constexpr std::size_t bloom_line_bytes = 64;
+inline constexpr std::size_t bloom_metadata_size = 5;
+
+/// The filter of all RocksDB versions ("full filter", the only kind before RocksDB 6.6).
+class LegacyBloomForm {
  public:
-  explicit LegacyBloomBits(std::uint32_t bits_per_key) : bits_per_key_(bits_per_key) {}
+  using Hash = std::uint32_t;
+
+  explicit LegacyBloomForm(std::uint32_t bits_per_key) : bits_per_key_(bits_per_key) {}
+
+  [[nodiscard]] static Hash hash(ByteView key) { return legacy_bloom_hash(key); }
+  [[nodiscard]] std::uint32_t probes() const {
+    // 0.69 = ln 2, as RocksDB rounds it: the number of probes with the fewest false positives.
+    return std::clamp(static_cast<std::uint32_t>(bits_per_key_ * 0.69), 1u, 30u);
+  }
+  [[nodiscard]] std::uint32_t lines(std::uint64_t keys) const {
+    if (keys == 0) return 0;
+    // An odd number of lines lets more bits of the hash take part in choosing one. Readers count
+    // the bits in 32 bits; a filter that would need more only answers "may be there" more often.
+    constexpr std::uint64_t line_bits = 8 * bloom_line_bytes;
+    const std::uint64_t bits = std::min(keys * bits_per_key_, most_bits);
+    return static_cast<std::uint32_t>((bits + line_bits - 1) / line_bits | 1);
+  }
+  /// The most keys whose filter takes no more than `size` bytes.
+  [[nodiscard]] std::uint64_t keys_that_fit(std::uint64_t size) const {
+    std::uint64_t keys = std::min(8 * size, most_bits) / bits_per_key_ + 1;
+    while (keys > 0 && lines(keys) * bloom_line_bytes + bloom_metadata_size > size) --keys;
+    return keys;
+  }
+  void store_metadata(char* p, std::uint32_t lines) const {
+    *p = static_cast<char>(probes());
+    store_le32(p + 1, lines);
+  }
+
+  [[nodiscard]] static std::uint32_t line_of(Hash hash, std::uint32_t lines) {
+    return hash % lines;
+  }
+  static void set_bits(char* line, Hash hash, std::uint32_t probes) {
+    const std::uint32_t delta = std::rotr(hash, 17);
+    for (std::uint32_t probe = 0; probe < probes; ++probe) {
+      const std::uint32_t bit = hash % (8 * bloom_line_bytes);
+      line[bit / 8] = static_cast<char>(line[bit / 8] | 1 << bit % 8);
+      hash += delta;
+    }
+  }
+
+ private:
+  static constexpr std::uint64_t most_bits = 0xffff0000;
+  std::uint32_t bits_per_key_;
+};
+
+/// The filter of RocksDB 6.6 and later ("FastLocalBloom").
+class FastLocalBloomForm {
+ public:
+  using Hash = std::uint64_t;
+
+  explicit FastLocalBloomForm(std::uint32_t bits_per_key)
+      : millibits_per_key_(1000 * bits_per_key) {}
+
+  [[nodiscard]] static Hash hash(ByteView key) { return xxph3_64(key); }
+  [[nodiscard]] std::uint32_t probes() const {
+    // RocksDB's choice (FastLocalBloomImpl::ChooseNumProbes): the most thousandths of bits a key
+    // for which 1, 2, ... probes do best in lines of 64 bytes.
+    constexpr std::uint32_t most_millibits[] = {2080,  3580,  5100,  6640,  8300,  10070,
+                                                11720, 14001, 16050, 18300, 22001, 25501};
+    if (millibits_per_key_ > 50000) return 24;
+    if (millibits_per_key_ > 25501) return (millibits_per_key_ - 1) / 2000 - 1;
+    const auto* found =
+        std::lower_bound(std::begin(most_millibits), std::end(most_millibits), millibits_per_key_);
+    return static_cast<std::uint32_t>(found - most_millibits) + 1;
+  }
+  [[nodiscard]] std::uint32_t lines(std::uint64_t keys) const {
+    const std::uint64_t bytes = std::min((keys * millibits_per_key_ + 7999) / 8000, most_bytes);
+    return static_cast<std::uint32_t>((bytes + bloom_line_bytes - 1) / bloom_line_bytes);
+  }
+  [[nodiscard]] std::uint64_t keys_that_fit(std::uint64_t size) const {
+    if (size < bloom_metadata_size) return 0;
+    const std::uint64_t lines = (size - bloom_metadata_size) / bloom_line_bytes;
+    return 8000 * std::min(lines * bloom_line_bytes, most_bytes) / millibits_per_key_;
+  }
+  void store_metadata(char* p, std::uint32_t /*lines*/) const {
+    const auto probes_byte = static_cast<char>(probes());
+    // -1 says that it is no legacy filter, 0 which of the new ones, then the probes in lines of 64
+    const char bytes[bloom_metadata_size] = {'\xff', 0, probes_byte, 0, 0};
+    std::memcpy(p, bytes, sizeof bytes);
+  }
+
+  [[nodiscard]] static std::uint32_t line_of(Hash hash, std::uint32_t lines) {
+    return static_cast<std::uint32_t>((hash & 0xffffffff) * lines >> 32);
+  }
+  static void set_bits(char* line, Hash hash, std::uint32_t probes) {
+    auto h = static_cast<std::uint32_t>(hash >> 32);
+    for (std::uint32_t probe = 0; probe < probes; ++probe) {
+      const std::uint32_t bit = h >> 23;
+      line[bit / 8] = static_cast<char>(line[bit / 8] | 1 << bit % 8);
+      h *= 0x9e3779b9;  // 2^32 over the golden ratio, odd: runs through all values
+    }
+  }
+
+ private:
+  static constexpr std::uint64_t most_bytes = 0xffffffc0;
+  std::uint32_t millibits_per_key_;
+};
+
+/// Collects the hashes of keys, each once where equal ones follow one another, and makes a filter
+/// of them.
+template <class Form>
+class BloomBits {
+ public:
+  explicit BloomBits(std::uint32_t bits_per_key) : form_(bits_per_key) {}
 
   [[nodiscard]] bool empty() const { return hashes_.size() == 0; }
+  /// Keys that count.
+  [[nodiscard]] std::uint64_t size() const { return hashes_.size(); }
+  [[nodiscard]] const Form& form() const { return form_; }
   void add(ByteView key) {
-    const std::uint32_t hash = legacy_bloom_hash(key);
+    const auto hash = Form::hash(key);
     if (hashes_.size() == 0 || hashes_.back() != hash) hashes_.push_back(hash);
   }
 
-  /// The filter block's payload, in `out`, which is empty; the builder is empty after it.
+  /// The filter block's payload, in `out`, which is empty; the builder is empty after it. Without
+  /// keys there are no lines, in which readers find nothing.
   void finish(GrowingBuffer& out) {
-    const std::uint32_t lines = line_count();
-    const std::size_t size = std::size_t{lines} * line_bytes;
-    char* bits = out.room(size + metadata_size);
+    const std::uint32_t lines = form_.lines(hashes_.size());
+    const std::size_t size = std::size_t{lines} * bloom_line_bytes;
+    char* bits = out.room(size + bloom_metadata_size + block_trailer_size);
     std::memset(bits, 0, size);
-    const std::uint32_t probes = probe_count();
-    hashes_.for_each_chunk([&](const std::uint32_t* hashes, std::size_t n) {
+    const std::uint32_t probes = form_.probes();
+    hashes_.for_each_chunk([&](const typename Form::Hash* hashes, std::size_t n) {
       set_bits(bits, lines, probes, hashes, n);
     });
-    bits[size] = static_cast<char>(probes);
-    store_le32(bits + size + 1, lines);
-    out.set_end(bits + size + metadata_size);
+    form_.store_metadata(bits + size, lines);
+    out.set_end(bits + size + bloom_metadata_size);
     hashes_.clear();
   }
 
  private:
-  static constexpr std::size_t line_bytes = 64;
-  static constexpr std::size_t metadata_size = 5;
-
-  [[nodiscard]] std::uint32_t probe_count() const {
-    // 0.69 = ln 2, as RocksDB rounds it: the number of probes with the fewest false positives.
-    return std::clamp(static_cast<std::uint32_t>(bits_per_key_ * 0.69), 1u, 30u);
-  }
-  [[nodiscard]] std::uint32_t line_count() const {
-    // An odd number of lines lets more bits of the hash take part in choosing one. Readers count
-    // the bits in 32 bits; a filter that would need more only answers "may be there" more often.
-    constexpr std::uint64_t most_bits = 0xffff0000;
-    constexpr std::uint64_t line_bits = 8 * line_bytes;
-    const std::uint64_t bits = std::min(hashes_.size() * bits_per_key_, most_bits);
-    return static_cast<std::uint32_t>((bits + line_bits - 1) / line_bits | 1);
-  }
-
   static void set_bits(char* bits, std::uint32_t lines, std::uint32_t probes,
-                       const std::uint32_t* hashes, std::size_t n) {
+                       const typename Form::Hash* hashes, std::size_t n) {
     // The lines of a group are asked for before the first is used, so that their cache misses
     // overlap.
     constexpr std::size_t group_size = 16;
@@ -5136,116 +5758,24 @@ class LegacyBloomBits {
     for (std::size_t done = 0; done < n; done += group_size) {
       const std::size_t group = std::min(group_size, n - done);
       for (std::size_t i = 0; i < group; ++i) {
-        line[i] = bits + std::size_t{hashes[done + i] % lines} * line_bytes;
+        line[i] = bits + std::size_t{Form::line_of(hashes[done + i], lines)} * bloom_line_bytes;
         KVBACKUP_DETAIL_PREFETCH_TO_WRITE(line[i]);
       }
-      for (std::size_t i = 0; i < group; ++i) {
-        std::uint32_t h = hashes[done + i];
-        const std::uint32_t delta = std::rotr(h, 17);
-        for (std::uint32_t probe = 0; probe < probes; ++probe) {
-          const std::uint32_t bit = h % (8 * line_bytes);
-          line[i][bit / 8] = static_cast<char>(line[i][bit / 8] | 1 << bit % 8);
-          h += delta;
-        }
-      }
+      for (std::size_t i = 0; i < group; ++i) Form::set_bits(line[i], hashes[done + i], probes);
     }
   }
 
-  ChunkedArray<std::uint32_t> hashes_;
-  std::uint32_t bits_per_key_;
+  ChunkedArray<typename Form::Hash> hashes_;
+  Form form_;
 };
 
-/// Chooses what the filter remembers of each key: all of it, its prefix, or both.
-class FilterBuilder {
- public:
-  explicit FilterBuilder(const TableOptions& options)
-      : bits_(options.filter_bits_per_key),
-        extractor_(options.prefix_extractor),
-        whole_keys_(options.whole_key_filtering),
-        enabled_(options.filter_bits_per_key > 0) {}
-
-  [[nodiscard]] bool enabled() const { return enabled_; }
-  [[nodiscard]] bool empty() const { return bits_.empty(); }
-
-  /// The next key of the table.
-  void add(ByteView user_key) {
-    if (whole_keys_) bits_.add(user_key);
-    if (extractor_.in_domain(user_key)) add_prefix(extractor_.transform(user_key));
-  }
-  void finish(GrowingBuffer& out) { bits_.finish(out); }
-
- private:
-  void add_prefix(ByteView prefix) {
-    if (whole_keys_) {
-      // Prefixes alternate with keys, so equal ones are not neighbours among the hashes.
-      if (has_last_prefix_ && last_prefix_ == prefix) return;
-      last_prefix_ = prefix;
-      has_last_prefix_ = true;
-    }
-    bits_.add(prefix);
-  }
-
-  LegacyBloomBits bits_;
-  PrefixExtractor extractor_;
-  std::string last_prefix_;
-  bool has_last_prefix_ = false;
-  bool whole_keys_;
-  bool enabled_;
-};
+using LegacyBloomBits = BloomBits<LegacyBloomForm>;
+using FastLocalBloomBits = BloomBits<FastLocalBloomForm>;
 
 }  // namespace kvbackup::inline v1::detail
 
-// ---- kvbackup/sst/footer.hpp ----
-// Block handles, block trailers and the footer of an SST.
-
-namespace kvbackup::inline v1 {
-
-/// Where a block stands in its file; `size` does not count the trailer.
-struct BlockHandle {
-  std::uint64_t offset = 0;
-  std::uint64_t size = 0;
-  friend bool operator==(const BlockHandle&, const BlockHandle&) = default;
-};
-
-/// The longest encoded handle.
-inline constexpr std::size_t max_block_handle = 2 * max_varint64;
-
-/// Writes the handle at `p`, which has room for max_block_handle bytes, and gives its end.
-inline char* store_handle(char* p, const BlockHandle& handle) noexcept {
-  return store_varint(store_varint(p, handle.offset), handle.size);
-}
-inline void append_handle(std::string& out, const BlockHandle& handle) {
-  append_varint(out, handle.offset);
-  append_varint(out, handle.size);
-}
-
-/// Behind every block: its compression type, then its checksum.
-inline constexpr std::size_t block_trailer_size = 5;
-
-/// RocksDB's kBlockBasedTableMagicNumber.
-inline constexpr std::uint64_t block_based_table_magic = 0x88e241b785f4cff7;
-
-/// Size of the footer from format_version 1 on.
-inline constexpr std::size_t footer_size = 53;
-
-/// The footer of format_version 1 to 5.
-[[nodiscard]] inline std::string encode_footer(ChecksumKind kind, std::uint32_t format_version,
-                                               const BlockHandle& metaindex,
-                                               const BlockHandle& index) {
-  constexpr std::size_t kind_and_handles = 1 + 2 * max_block_handle;
-  std::string out(1, static_cast<char>(kind));
-  append_handle(out, metaindex);
-  append_handle(out, index);
-  out.resize(kind_and_handles);
-  append_le32(out, format_version);
-  append_le64(out, block_based_table_magic);
-  return out;
-}
-
-}  // namespace kvbackup::inline v1
-
 // ---- kvbackup/sst/index_builder.hpp ----
-// Builds the index block: one entry a data block, a key between its last and the next one's first.
+// Builds the index: one entry a data block, a key between its last and the next one's first.
 
 namespace kvbackup::inline v1::detail {
 
@@ -5277,17 +5807,112 @@ inline bool shorten_successor(std::string& last) {
   return true;
 }
 
-/// The binary-search index: internal keys, full handles, every key whole.
-class BinaryIndexBuilder {
+/// What is wrong with a table whose index grows too large.
+KVBACKUP_DETAIL_COLD inline Status index_too_large() {
+  return Status::error(StatusCode::resource_exhausted,
+                       "cannot add to a table: its index would pass 4 GiB; write smaller tables or "
+                       "larger blocks");
+}
+
+/// A block of keys and handles in the form that the options choose. The blocks of the handles
+/// follow one another in the file.
+class IndexBlock {
  public:
-  explicit BinaryIndexBuilder(const TableOptions& options)
-      : block_(1),
+  explicit IndexBlock(const TableOptions& options)
+      : block_(options.index_block_restart_interval),
+        user_keys_(options.user_keys_in_index()),
+        delta_handles_(options.delta_handles_in_index()) {}
+
+  [[nodiscard]] bool empty() const { return block_.empty(); }
+  [[nodiscard]] std::uint64_t estimate() const { return block_.estimate(); }
+  /// RocksDB's estimate of the same with one more entry.
+  [[nodiscard]] std::uint64_t estimate_with(std::uint64_t internal_key_size,
+                                            const BlockHandle& handle) const {
+    const std::uint64_t size = varint_size(handle.offset) + varint_size(handle.size);
+    const std::uint64_t whole = block_.estimate_with(internal_key_size, size);
+    if (!delta_handles_ || block_.interval_is_full()) return whole;
+    return whole - size + size / 2 - varint_size(size);
+  }
+
+  /// False if the block would pass max_block_bytes.
+  [[nodiscard]] bool add(ByteView internal_key, const BlockHandle& handle) {
+    const ByteView key = user_keys_
+                             ? internal_key.substr(0, internal_key.size() - internal_key_tail_size)
+                             : internal_key;
+    char value[max_block_handle];
+    const auto size = static_cast<std::size_t>(store_handle(value, handle) - value);
+    if (block_.estimate() + key.size() + size + lone_entry_overhead > max_block_bytes) {
+      return false;
+    }
+    const std::size_t shared = common_prefix(last_key_, key);
+    if (delta_handles_) {
+      char change[max_varint64];
+      char* const end = store_handle_change(change, last_handle_, handle);
+      block_.add_without_length(shared, key, ByteView(value, size),
+                                ByteView(change, static_cast<std::size_t>(end - change)));
+    } else {
+      block_.add(shared, key, ByteView(value, size));
+    }
+    last_key_ = key;
+    last_handle_ = handle;
+    return true;
+  }
+  [[nodiscard]] GrowingBuffer& finish() { return block_.finish(); }
+  void clear() { block_.clear(); }
+
+ private:
+  BlockBuilder block_;
+  std::string last_key_;
+  BlockHandle last_handle_;
+  bool user_keys_;
+  bool delta_handles_;
+};
+
+/// A finished block that is written later, and the internal key by which it is found: no key in it
+/// is greater.
+struct Partition {
+  std::string key;
+  GrowingBuffer payload;
+};
+
+/// Plain payload sizes of blocks that belong together.
+struct PayloadSizes {
+  std::uint64_t all = 0;
+  std::uint64_t top_level = 0;  ///< of the one that finds the others, which `all` counts too
+};
+
+/// Writes the partitions and behind them `index`, which is empty and becomes the index of them.
+/// `write(GrowingBuffer& payload, BlockHandle& handle) -> Status` writes a block. `root` is the
+/// index's place.
+template <class Write>
+[[nodiscard]] Status write_partitions(std::vector<Partition>& partitions, IndexBlock& index,
+                                      Write&& write, BlockHandle& root, PayloadSizes& sizes) {
+  for (Partition& partition : partitions) {
+    sizes.all += partition.payload.size();
+    BlockHandle handle;
+    if (Status status = write(partition.payload, handle); !status.ok()) return status;
+    if (!index.add(partition.key, handle)) return index_too_large();
+  }
+  GrowingBuffer& payload = index.finish();
+  sizes.top_level = payload.size();
+  sizes.all += sizes.top_level;
+  return write(payload, root);
+}
+
+/// The index of a table's data blocks, whole or, with two levels, in partitions.
+class IndexBuilder {
+ public:
+  explicit IndexBuilder(const TableOptions& options)
+      : block_(options),
+        cut_(options.metadata_block_size, options.block_size_deviation, false),
         shortening_(options.index_shortening),
+        two_level_(options.index_type == IndexType::two_level),
         seek_tail_(seek_sequence << 8 | options.index_seek_type) {}
 
   /// The block at `handle` ends with user key `last`; the next one begins with `next`. False if the
   /// index would pass max_block_bytes.
   [[nodiscard]] bool add_block(ByteView last, ByteView next, const BlockHandle& handle) {
+    if (two_level_) cut_before(last, handle);
     key_ = last;
     return add(shortening_ != IndexShortening::none && shorten_separator(key_, next), handle);
   }
@@ -5295,9 +5920,30 @@ class BinaryIndexBuilder {
   [[nodiscard]] bool add_last_block(ByteView last, const BlockHandle& handle) {
     key_ = last;
     const bool shorten = shortening_ == IndexShortening::separators_and_successor;
-    return add(shorten && shorten_successor(key_), handle);
+    if (!add(shorten && shorten_successor(key_), handle)) return false;
+    if (two_level_) close_partition(key_);
+    return true;
   }
-  [[nodiscard]] GrowingBuffer& finish() { return block_.finish(); }
+
+  /// Asks for a new partition before the next block, unless that one is the first of a partition.
+  void request_cut() { cut_requested_ = true; }
+  /// Whether a partition was closed since the last call.
+  [[nodiscard]] bool take_closed() { return std::exchange(closed_, false); }
+  /// The internal key of the last entry.
+  [[nodiscard]] ByteView last_key() const { return key_; }
+
+  /// After add_last_block: writes all blocks as write_partitions does.
+  template <class Write>
+  [[nodiscard]] Status write(Write&& write, BlockHandle& root) {
+    if (two_level_) return write_partitions(partitions_, block_, write, root, sizes_);
+    GrowingBuffer& payload = block_.finish();
+    sizes_.all = payload.size();
+    return write(payload, root);
+  }
+  /// After write().
+  [[nodiscard]] const PayloadSizes& sizes() const { return sizes_; }
+  /// 0 with one level.
+  [[nodiscard]] std::uint64_t partitions() const { return partitions_.size(); }
 
  private:
   /// The highest sequence number, so that the key stands before every real one of its user key.
@@ -5305,22 +5951,360 @@ class BinaryIndexBuilder {
 
   [[nodiscard]] bool add(bool shortened, const BlockHandle& handle) {
     append_le64(key_, shortened ? seek_tail_ : value_key_tail);
-    char value[max_block_handle];
-    const auto size = static_cast<std::size_t>(store_handle(value, handle) - value);
-    if (block_.estimate() + key_.size() + size + lone_entry_overhead > max_block_bytes) {
-      return false;
+    return block_.add(key_, handle);
+  }
+  /// Closes the open partition if it is full without the block that ends with user key `last`.
+  void cut_before(ByteView last, const BlockHandle& handle) {
+    if (!block_.empty()) {
+      const std::uint64_t after =
+          block_.estimate_with(last.size() + internal_key_tail_size, handle);
+      if (!cut_requested_ && !cut_.cuts(block_.estimate(), after)) return;
+      close_partition(key_);
     }
-    block_.add(0, key_, ByteView(value, size));
-    return true;
+    cut_requested_ = false;
+  }
+  void close_partition(ByteView key) {
+    Partition& partition = partitions_.emplace_back();
+    partition.key = key;
+    const ByteView payload = block_.finish().view();
+    char* p = partition.payload.room(payload.size() + block_trailer_size);
+    std::memcpy(p, payload.data(), payload.size());
+    partition.payload.set_end(p + payload.size());
+    block_.clear();
+    closed_ = true;
   }
 
-  BlockBuilder block_;
+  IndexBlock block_;  // the open partition, or the whole index
+  std::vector<Partition> partitions_;
   std::string key_;
+  CutRule cut_;
   IndexShortening shortening_;
+  bool two_level_;
+  bool cut_requested_ = false;
+  bool closed_ = false;
   std::uint64_t seek_tail_;
+  PayloadSizes sizes_;
 };
 
 }  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/sst/filter_builder.hpp ----
+// Builds the filter of a table, whole or in partitions.
+
+namespace kvbackup::inline v1::detail {
+
+/// Keys after which a filter asks for a new partition (RocksDB's PartitionedFilterBlockBuilder).
+template <class Form>
+[[nodiscard]] std::uint64_t filter_keys_per_partition(const Form& form,
+                                                      const TableOptions& options) {
+  const std::uint64_t size = std::max<std::uint64_t>(
+      size_less_deviation(options.metadata_block_size, options.block_size_deviation), 1);
+  std::uint64_t keys = form.keys_that_fit(size);
+  // a filter of one key may already be larger
+  for (std::uint64_t larger = std::max<std::uint64_t>(size + 4, 16); keys == 0;
+       larger += larger / 4) {
+    keys = larger > 100000 ? size : form.keys_that_fit(larger);
+  }
+  return keys;
+}
+
+/// Chooses what the filter remembers of each key: all of it, its prefix, or both.
+class FilterBuilder {
+ public:
+  explicit FilterBuilder(const TableOptions& options)
+      : legacy_(options.filter_bits_per_key),
+        fast_(options.filter_bits_per_key),
+        extractor_(options.prefix_extractor),
+        enabled_(options.has_filter()),
+        is_fast_(options.filter == FilterKind::fast_local_bloom),
+        whole_keys_(options.whole_key_filtering),
+        partitioned_(options.partition_filters),
+        repeats_prefixes_(options.dialect == TableDialect::rocksdb_7_8 || partitioned_) {
+    if (enabled_ && partitioned_) {
+      most_entries_ = is_fast_ ? filter_keys_per_partition(fast_.form(), options)
+                               : filter_keys_per_partition(legacy_.form(), options);
+    }
+  }
+
+  [[nodiscard]] bool enabled() const { return enabled_; }
+  [[nodiscard]] bool partitioned() const { return enabled_ && partitioned_; }
+  [[nodiscard]] bool empty() const { return num_entries() == 0; }
+  /// Keys and prefixes in the filter, those not counted that repeat the one before.
+  [[nodiscard]] std::uint64_t num_entries() const {
+    return closed_entries_ + (is_fast_ ? fast_.size() : legacy_.size());
+  }
+
+  /// The next key of the table.
+  void add(ByteView user_key) {
+    if (entries_ == most_entries_) wants_cut_ = true;
+    if (extractor_.enabled()) {
+      add_with_prefix(user_key);
+    } else if (whole_keys_) {
+      add_entry(user_key);
+    }
+  }
+
+  /// Whether a partition was full since the last call.
+  [[nodiscard]] bool take_cut_request() { return std::exchange(wants_cut_, false); }
+  /// Closes a partition, all keys of which are at most `key`, an internal key; `next` is the user
+  /// key that follows.
+  void cut(ByteView key, ByteView next) {
+    if (entries_ == most_entries_) wants_cut_ = true;
+    // A seek backwards by the prefix of the next key ends in this partition.
+    if (extractor_.in_domain(next)) {
+      const ByteView prefix = extractor_.transform(next);
+      if (prefix != last_prefix_) hash(prefix);
+    }
+    close(key);
+  }
+  /// Closes the last partition.
+  void close(ByteView key) {
+    closed_entries_ = num_entries();
+    Partition& partition = partitions_.emplace_back();
+    partition.key = key;
+    finish_bits(partition.payload);
+    entries_ = 0;
+    prefix_recorded_ = false;
+  }
+
+  /// Writes the filter, which is not empty; `write` and `root` as in write_partitions. After it
+  /// `size` counts the payloads.
+  template <class Write>
+  [[nodiscard]] Status write(const TableOptions& options, Write&& write, BlockHandle& root,
+                             std::uint64_t& size) {
+    if (partitioned_) {
+      IndexBlock index(options);
+      PayloadSizes sizes;
+      Status status = write_partitions(partitions_, index, write, root, sizes);
+      size = sizes.all;
+      return status;
+    }
+    GrowingBuffer payload;
+    finish_bits(payload);
+    size = payload.size();
+    return write(payload, root);
+  }
+
+ private:
+  void hash(ByteView bytes) {
+    if (is_fast_) {
+      fast_.add(bytes);
+    } else {
+      legacy_.add(bytes);
+    }
+  }
+  void finish_bits(GrowingBuffer& out) {
+    if (is_fast_) {
+      fast_.finish(out);
+    } else {
+      legacy_.finish(out);
+    }
+  }
+  void add_entry(ByteView bytes) {
+    ++entries_;
+    hash(bytes);
+  }
+
+  void add_with_prefix(ByteView user_key) {
+    // RocksDB from 6.29 on adds the prefix before a partition's first key once more, which is empty
+    // where whole keys are left out, because it does not remember it then.
+    if (repeats_prefixes_ && !prefix_recorded_ && last_in_domain_) {
+      add_entry(last_prefix_);
+      prefix_recorded_ = true;
+    }
+    if (whole_keys_) add_entry(user_key);
+    last_in_domain_ = extractor_.in_domain(user_key);
+    if (last_in_domain_) add_prefix(extractor_.transform(user_key));
+  }
+  void add_prefix(ByteView prefix) {
+    if (whole_keys_) {
+      // Prefixes alternate with keys, so equal ones are not neighbours among the hashes.
+      if (prefix_recorded_ && last_prefix_ == prefix) return;
+      last_prefix_ = prefix;
+      prefix_recorded_ = true;
+    }
+    add_entry(prefix);
+  }
+
+  LegacyBloomBits legacy_;  // one of both is used
+  FastLocalBloomBits fast_;
+  PrefixExtractor extractor_;
+  std::vector<Partition> partitions_;
+  std::string last_prefix_;
+  std::uint64_t entries_ = 0;  // of the open partition, repeated ones too
+  std::uint64_t most_entries_ = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t closed_entries_ = 0;
+  bool wants_cut_ = false;
+  bool prefix_recorded_ = false;
+  bool last_in_domain_ = false;
+  bool enabled_;
+  bool is_fast_;
+  bool whole_keys_;
+  bool partitioned_;
+  bool repeats_prefixes_;
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/sst/memory_bound.hpp ----
+// How much memory the writing of a table takes at most.
+
+namespace kvbackup::inline v1 {
+
+/// What a table is going to hold, at most.
+struct TableContent {
+  std::uint64_t pairs = 0;
+  std::uint64_t bytes = 0;  ///< of all keys and values together
+  std::uint64_t largest_key = 0;
+  std::uint64_t largest_value = 0;
+};
+
+namespace detail {
+
+/// A number of bytes that stays at the highest instead of passing it.
+struct Capped {
+  std::uint64_t n = 0;
+
+  friend Capped operator+(Capped a, Capped b) { return {a.n > most - b.n ? most : a.n + b.n}; }
+  friend Capped operator*(Capped a, Capped b) {
+    return {b.n != 0 && a.n > most / b.n ? most : a.n * b.n};
+  }
+  friend Capped operator/(Capped a, Capped b) { return {a.n / std::max<std::uint64_t>(b.n, 1)}; }
+  friend bool operator<(Capped a, Capped b) { return a.n < b.n; }
+
+ private:
+  static constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
+};
+
+/// What a buffer takes that doubles until it holds `size`: its last step has the old one and the
+/// new one.
+[[nodiscard]] inline Capped grown(Capped size) { return size * Capped{3}; }
+
+/// The bound of TableWriter::memory_bound, part by part.
+class MemoryBound {
+ public:
+  MemoryBound(const TableOptions& options, const TableContent& content)
+      : options_(options), pairs_{content.pairs}, key_{content.largest_key} {
+    const Capped total = Capped{content.bytes} + pairs_ * Capped{entry_overhead};
+    const Capped pair = key_ + Capped{content.largest_value} + Capped{entry_overhead};
+    const CutRule cut(options.block_size, options.block_size_deviation, options.block_align);
+    // Blocks that are filled up are cut by what comes next, so each byte counts for two of them.
+    const Capped least = without_count(
+        options.block_align ? std::max<std::uint64_t>(options.block_size, 5) - 5 : cut.from());
+    blocks_ = std::min(pairs_, total * Capped{options.block_align ? 2u : 1u} / least +
+                                   total / Capped{TableOptions::max_block_size} + Capped{1});
+    block_ = std::min(total, Capped{options.block_size} + pair) + Capped{options.alignment()} +
+             Capped{entry_overhead};
+    index_entry_ = key_ + Capped{internal_key_tail_size + max_block_handle + entry_overhead};
+    index_ = blocks_ * index_entry_ + Capped{entry_overhead};
+    partitions_ = partitions();
+  }
+
+  template <class Codec>
+  [[nodiscard]] Capped all(const Codec& codec) const {
+    return open_block(codec) + grown(key_) + index(codec) + filter() + properties() +
+           Capped{small_things};
+  }
+
+ private:
+  /// Three varints, tail and restart of an entry, more than anything else that comes with one.
+  static constexpr std::uint64_t entry_overhead = 3 * max_varint32 + internal_key_tail_size + 13;
+  /// The writer's members, lists of properties, names, what an allocation rounds up.
+  static constexpr std::uint64_t small_things = 24 * 1024;
+
+  [[nodiscard]] static Capped without_count(std::uint64_t estimate) {
+    return {std::max(estimate, sizeof(std::uint32_t)) - sizeof(std::uint32_t)};
+  }
+
+  [[nodiscard]] Capped partitions() const {
+    if (options_.index_type != IndexType::two_level) return {};
+    const CutRule cut(options_.metadata_block_size, options_.block_size_deviation, false);
+    Capped out = index_ / without_count(cut.from()) + Capped{1};
+    if (options_.has_filter() && options_.partition_filters) {
+      const std::uint64_t keys =
+          options_.filter == FilterKind::fast_local_bloom
+              ? filter_keys_per_partition(FastLocalBloomForm(options_.filter_bits_per_key),
+                                          options_)
+              : filter_keys_per_partition(LegacyBloomForm(options_.filter_bits_per_key), options_);
+      out = out + filter_entries() / Capped{keys} + Capped{1};
+    }
+    return std::min(blocks_, out);
+  }
+  /// A list of partitions, their keys and the index of them.
+  [[nodiscard]] Capped partition_list() const {
+    return partitions_ * (grown({sizeof(Partition)}) + index_entry_) +
+           grown(partitions_ * index_entry_);
+  }
+
+  template <class Codec>
+  [[nodiscard]] static Capped compressed(const Codec& codec, Capped plain) {
+    if (codec.type() == BlockCompression::none) return {};
+    const std::uint64_t most = std::numeric_limits<std::int32_t>::max();
+    const auto size = static_cast<std::size_t>(std::min(plain.n, most));
+    return grown({codec.bound(size) + entry_overhead});
+  }
+  template <class Codec>
+  [[nodiscard]] Capped open_block(const Codec& codec) const {
+    const Capped restarts = std::min(pairs_, block_ / Capped{sizeof(std::uint32_t)} + Capped{1});
+    return grown(block_) + grown(restarts * Capped{sizeof(std::uint32_t)}) +
+           compressed(codec, block_);
+  }
+  template <class Codec>
+  [[nodiscard]] Capped index(const Codec& codec) const {
+    const Capped restarts = blocks_ * Capped{sizeof(std::uint32_t)};
+    if (options_.index_type != IndexType::two_level) {
+      return grown(index_) + grown(restarts) + grown(index_entry_) + compressed(codec, index_);
+    }
+    const Capped partition = std::min(index_, Capped{options_.metadata_block_size} + index_entry_);
+    const Capped top = partitions_ * index_entry_ + Capped{entry_overhead};
+    return index_ + grown(partition) + grown(restarts) + grown(index_entry_) + partition_list() +
+           compressed(codec, std::max(partition, top));
+  }
+
+  /// Keys and prefixes in the filter, those repeated that begin a partition.
+  [[nodiscard]] Capped filter_entries() const {
+    const unsigned kinds =
+        (options_.whole_key_filtering ? 1u : 0u) + (options_.prefix_extractor.enabled() ? 1u : 0u);
+    return pairs_ * Capped{kinds} + Capped{kinds};
+  }
+  [[nodiscard]] Capped filter() const {
+    if (!options_.has_filter()) return {};
+    const Capped entries = filter_entries() + partitions_ * Capped{2};
+    const Capped hash{options_.filter == FilterKind::fast_local_bloom ? sizeof(std::uint64_t)
+                                                                      : sizeof(std::uint32_t)};
+    const Capped pieces = entries * hash / Capped{chunk_bytes} + Capped{1};
+    const Capped bits = entries * Capped{options_.filter_bits_per_key} / Capped{8};
+    // a filter is rounded up to lines, the legacy one to an odd number of them
+    const Capped filters =
+        bits + (partitions_ + Capped{1}) *
+                   Capped{2 * bloom_line_bytes + bloom_metadata_size + block_trailer_size};
+    return pieces * (Capped{chunk_bytes} + grown({sizeof(void*)})) + filters + grown(key_) +
+           (options_.partition_filters ? partition_list() : Capped{});
+  }
+
+  /// Their strings, in the options, in the list and in the block.
+  [[nodiscard]] Capped properties() const {
+    Capped bytes{options_.compression_options.size() + options_.identity.database.size() +
+                 options_.identity.session.size() + options_.identity.host.size()};
+    for (const auto& [name, value] : options_.user_properties) {
+      bytes = bytes + Capped{name.size()} + Capped{value.size()} +
+              Capped{3 * sizeof(options_.user_properties.front())};
+    }
+    return bytes * Capped{6};
+  }
+
+  const TableOptions& options_;
+  Capped pairs_;
+  Capped key_;
+  Capped blocks_;       // number of data blocks
+  Capped block_;        // bytes of one
+  Capped index_entry_;  // bytes of one
+  Capped index_;        // bytes of all entries
+  Capped partitions_;   // their number
+};
+
+}  // namespace detail
+}  // namespace kvbackup::inline v1
 
 // ---- kvbackup/sst/properties.hpp ----
 // The properties block of an SST.
@@ -5332,16 +6316,19 @@ struct TableSummary {
   std::uint64_t file_size = 0;
   std::uint64_t num_entries = 0;
   std::uint64_t data_size = 0;    ///< stored data blocks with their trailers
-  std::uint64_t index_size = 0;   ///< index block before compression, with its trailer
-  std::uint64_t filter_size = 0;  ///< filter block without its trailer; 0 = none
+  std::uint64_t index_size = 0;   ///< index blocks before compression, and one trailer
+  std::uint64_t filter_size = 0;  ///< filter blocks without their trailers; 0 = none
   std::uint64_t num_data_blocks = 0;
   std::uint64_t raw_key_size = 0;  ///< user keys, and 8 bytes for each
   std::uint64_t raw_value_size = 0;
+  std::uint64_t num_filter_entries = 0;    ///< keys and prefixes in the filter
+  std::uint64_t index_partitions = 0;      ///< 0 = an index of one level
+  std::uint64_t top_level_index_size = 0;  ///< of a two-level index, without its trailer
 };
 
 namespace detail {
 
-/// The name that RocksDB gives its built-in filters.
+/// The name that RocksDB gives all its built-in filters in the metaindex.
 inline constexpr std::string_view filter_policy_name = "rocksdb.BuiltinBloomFilter";
 /// Key of the properties block in the metaindex.
 inline constexpr std::string_view properties_block_name = "rocksdb.properties";
@@ -5384,8 +6371,20 @@ class PropertyBlockBuilder {
   MetaBlockBuilder block_{std::numeric_limits<std::uint32_t>::max()};
 };
 
-/// The set of properties that TiKV 5.x (RocksDB 6.4) writes. Nothing in it identifies the writer or
-/// the time, so equal content gives equal bytes.
+inline void add_identity(PropertyBlockBuilder& out, const TableIdentity& identity) {
+  const auto add_if_given = [&out](std::string_view name, const std::string& text) {
+    if (!text.empty()) out.add(name, text);
+  };
+  add_if_given("rocksdb.creating.db.identity", identity.database);
+  add_if_given("rocksdb.creating.session.identity", identity.session);
+  add_if_given("rocksdb.creating.host.identity", identity.host);
+  if (identity.file_number) {
+    out.add_varint("rocksdb.original.file.number", *identity.file_number);
+  }
+}
+
+/// The properties that the options' dialect has. But for an identity that is given, nothing in them
+/// tells of the writer or the time, so equal content gives equal bytes.
 inline void add_table_properties(PropertyBlockBuilder& out, const TableOptions& options,
                                  const TableSummary& summary, std::string_view codec_name,
                                  std::string_view collectors) {
@@ -5397,15 +6396,24 @@ inline void add_table_properties(PropertyBlockBuilder& out, const TableOptions& 
   out.add_varint("rocksdb.filter.size", summary.filter_size);
   out.add_varint("rocksdb.num.entries", summary.num_entries);
   out.add_varint("rocksdb.num.data.blocks", summary.num_data_blocks);
+  if (summary.index_partitions > 0) {
+    out.add_varint("rocksdb.index.partitions", summary.index_partitions);
+    out.add_varint("rocksdb.top-level.index.size", summary.top_level_index_size);
+  }
+  out.add_varint("rocksdb.index.key.is.user.key", options.user_keys_in_index() ? 1 : 0);
+  out.add_varint("rocksdb.index.value.is.delta.encoded", options.delta_handles_in_index() ? 1 : 0);
   for (const std::string_view zero :
        {"rocksdb.deleted.keys", "rocksdb.merge.operands", "rocksdb.num.range-deletions",
         "rocksdb.format.version", "rocksdb.fixed.key.length", "rocksdb.creation.time",
-        "rocksdb.oldest.key.time", "rocksdb.index.key.is.user.key",
-        "rocksdb.index.value.is.delta.encoded"}) {
+        "rocksdb.oldest.key.time"}) {
     out.add_varint(zero, 0);
   }
+  const bool is_7_8 = options.dialect == TableDialect::rocksdb_7_8;
+  if (is_7_8) out.add_varint("rocksdb.num.filter_entries", summary.num_filter_entries);
   out.add_varint("rocksdb.column.family.id", unknown_column_family);
-  if (options.filter_bits_per_key > 0) out.add("rocksdb.filter.policy", filter_policy_name);
+  if (options.has_filter()) {
+    out.add("rocksdb.filter.policy", is_7_8 ? "bloomfilter" : filter_policy_name);
+  }
   out.add("rocksdb.comparator", "leveldb.BytewiseComparator");
   out.add("rocksdb.merge.operator", "nullptr");
   out.add("rocksdb.prefix.extractor.name", options.prefix_extractor.name());
@@ -5415,7 +6423,8 @@ inline void add_table_properties(PropertyBlockBuilder& out, const TableOptions& 
   out.add("rocksdb.property.collectors", list);
   out.add("rocksdb.compression", codec_name);
   out.add("rocksdb.compression_options", options.compression_options);
-  out.add_le32("rocksdb.block.based.table.index.type", 0);
+  out.add_le32("rocksdb.block.based.table.index.type",
+               static_cast<std::uint32_t>(options.index_type));
   out.add("rocksdb.block.based.table.whole.key.filtering", options.whole_key_filtering ? "1" : "0");
   out.add("rocksdb.block.based.table.prefix.filtering",
           options.prefix_extractor.enabled() ? "1" : "0");
@@ -5423,25 +6432,28 @@ inline void add_table_properties(PropertyBlockBuilder& out, const TableOptions& 
   // ingesting store assigns.
   out.add_le32("rocksdb.external_sst_file.version", 2);
   out.add_le64("rocksdb.external_sst_file.global_seqno", 0);
+  add_identity(out, options.identity);
 }
 
 }  // namespace detail
 }  // namespace kvbackup::inline v1
 
 // ---- kvbackup/sst/table_writer.hpp ----
-// Writes a sorted run of pairs as an SST file (RocksDB's block-based table, format_version 2).
+// Writes a sorted run of pairs as an SST file (RocksDB's block-based table, format_version 2 to 5).
 
 namespace kvbackup::inline v1 {
 
 /// Writes one table, strictly forward: every block goes to the output when it is full.
 ///
-/// The file is meant for ingestion (sequence number 0, puts only); RocksDB 4.6 to 11, TiKV and BR
-/// take it. Equal options and pairs give equal bytes.
+/// The file is meant for ingestion (sequence number 0, puts only). Which RocksDB takes it depends
+/// on the options and the checksum; with those of TiKV every one from 4.6 to 11, TiKV and BR do.
+/// Equal options and pairs give equal bytes.
 ///
 /// Memory beside the codec's: one data block (the options' block size, or the largest entry) and
 /// its compressed form; for each data block its index entry, about the length of a key + 20 bytes;
-/// for each key 4 bytes for the filter, and bits_per_key bits while finish() builds it. add()
-/// allocates only to let these grow.
+/// for each key 4 bytes for the legacy filter and 8 for the fast local one, and bits_per_key bits
+/// while finish() builds it; a partitioned filter has its bits only. add() allocates only to let
+/// these grow. memory_bound() tells the most.
 ///
 /// After a failure every call fails with the same status. A writer belongs to one thread.
 template <BlockCodec Codec, BlockChecksum Checksum, ByteSink Output,
@@ -5451,12 +6463,10 @@ class TableWriter {
   /// Touches nothing; options that cannot work fail the first call (TableOptions::validate).
   TableWriter(TableOptions options, const Codec& codec, Output output, Collector collector = {})
       : options_(std::move(options)),
-        codec_(codec),
-        compressor_(codec_.compressor()),
-        output_(std::move(output)),
+        blocks_(codec, std::move(output)),
         collector_(std::move(collector)),
-        status_(options_.validate()),
-        cut_(options_),
+        status_(validate(options_, codec)),
+        cut_(options_.block_size, options_.block_size_deviation, options_.block_align),
         block_(options_.block_restart_interval),
         index_(options_),
         filter_(options_),
@@ -5507,15 +6517,23 @@ class TableWriter {
     }
     if (status_.ok()) write_tail();
     if (!status_.ok()) return status_;
-    summary_.file_size = offset_;
+    summary_.file_size = blocks_.offset();
     status_ = failure(StatusCode::invalid_argument,
                       "the table is finished: begin another one for more pairs");
     return summary_;
   }
 
+  /// The most that a writer with these options and this codec holds while it writes `content`, in
+  /// bytes. What the codec's context, the collector with its properties, and the output hold is not
+  /// counted. The bound is safe rather than close: about three times what a large table takes.
+  [[nodiscard]] static std::uint64_t memory_bound(const TableOptions& options, const Codec& codec,
+                                                  const TableContent& content) {
+    return detail::MemoryBound(options, content).all(codec).n;
+  }
+
   /// Bytes handed to the output so far.
-  [[nodiscard]] std::uint64_t file_size() const { return offset_; }
-  [[nodiscard]] Output& output() { return output_; }
+  [[nodiscard]] std::uint64_t file_size() const { return blocks_.offset(); }
+  [[nodiscard]] Output& output() { return blocks_.output(); }
 
  private:
   static constexpr std::size_t tail_size = detail::internal_key_tail_size;
@@ -5524,9 +6542,14 @@ class TableWriter {
   /// Smaller ones cannot take a block that CutRule lets grow past max_block_bytes.
   static constexpr std::uint64_t large_pair =
       detail::max_block_bytes - 2 * std::uint64_t{TableOptions::max_block_size};
-  /// RocksDB stores larger blocks plain: its codecs count in int.
-  static constexpr std::size_t max_compressible = std::numeric_limits<std::int32_t>::max();
 
+  static Status validate(const TableOptions& options, const Codec& codec) {
+    if (options.block_align && codec.type() != BlockCompression::none) {
+      return failure(StatusCode::invalid_argument,
+                     "cannot write a table: block_align asks for no compression");
+    }
+    return options.validate();
+  }
   /// How far the tail of the previous internal key goes on agreeing with `rest` of the new user
   /// key.
   static std::size_t shared_with_tail(ByteView rest) {
@@ -5547,15 +6570,17 @@ class TableWriter {
   bool cut_block(ByteView next) {
     BlockHandle handle;
     if (!write_data_block(handle)) return false;
+    if (filter_.take_cut_request()) index_.request_cut();
     if (!index_.add_block(last_key_.view(), next, handle)) return fail_index(next);
+    if (filter_.partitioned() && index_.take_closed()) filter_.cut(index_.last_key(), next);
     return true;
   }
 
   bool write_data_block(BlockHandle& handle) {
-    if (!write_block(block_.finish(), handle)) return false;
+    if (!check(blocks_.write(block_.finish(), handle, options_.alignment()))) return false;
     block_.clear();
     ++summary_.num_data_blocks;
-    summary_.data_size = offset_;
+    summary_.data_size = blocks_.offset();
     return true;
   }
 
@@ -5568,47 +6593,60 @@ class TableWriter {
     }
     detail::MetaBlockBuilder metaindex(1);
     if (!write_filter(metaindex)) return;
-
-    detail::GrowingBuffer& index = index_.finish();
-    summary_.index_size = index.size() + block_trailer_size;
     BlockHandle index_handle;
-    if (!write_block(index, index_handle)) return;
-
+    if (!write_index(index_handle)) return;
     if (!write_properties(metaindex)) return;
     BlockHandle metaindex_handle;
-    if (!write_plain(metaindex.finish(), BlockCompression::none, metaindex_handle)) return;
-    hand_out(encode_footer(Checksum::kind, format_version, metaindex_handle, index_handle));
+    if (!check(blocks_.write_plain(metaindex.finish(), metaindex_handle))) return;
+    check(blocks_.append(
+        encode_footer(Checksum::kind, options_.format_version, metaindex_handle, index_handle)));
   }
 
   bool write_filter(detail::MetaBlockBuilder& metaindex) {
+    summary_.num_filter_entries = filter_.num_entries();
     if (filter_.empty()) return true;
-    detail::GrowingBuffer filter;
-    filter_.finish(filter);
-    summary_.filter_size = filter.size();
+    if (filter_.partitioned()) filter_.close(index_.last_key());
+    const auto write = [this](detail::GrowingBuffer& payload, BlockHandle& handle) {
+      return blocks_.write_plain(payload, handle);
+    };
     BlockHandle handle;
-    if (!write_plain(filter, BlockCompression::none, handle)) return false;
-    std::string name("fullfilter.");
+    if (!check(filter_.write(options_, write, handle, summary_.filter_size))) return false;
+    std::string name(filter_.partitioned() ? "partitionedfilter." : "fullfilter.");
     name += detail::filter_policy_name;
     add_to_metaindex(metaindex, name, handle);
+    return true;
+  }
+
+  bool write_index(BlockHandle& root) {
+    const auto write = [this](detail::GrowingBuffer& payload, BlockHandle& handle) {
+      return blocks_.write(payload, handle);
+    };
+    if (!check(index_.write(write, root))) return false;
+    // RocksDB counts one trailer, however many blocks there are.
+    summary_.index_size = index_.sizes().all + block_trailer_size;
+    summary_.index_partitions = index_.partitions();
+    summary_.top_level_index_size = index_.sizes().top_level;
     return true;
   }
 
   bool write_properties(detail::MetaBlockBuilder& metaindex) {
     detail::PropertyBlockBuilder properties;
     const std::string collectors = collector_.name();
-    detail::add_table_properties(properties, options_, summary_, codec_.name(), collectors);
+    detail::add_table_properties(properties, options_, summary_, blocks_.codec().name(),
+                                 collectors);
     auto add = [&properties](std::string_view name, ByteView bytes) {
       properties.add(name, bytes);
     };
     collector_.finish(add);
+    for (const auto& [name, bytes] : options_.user_properties) properties.add(name, bytes);
     if (!properties.sort()) {
       status_ = failure(StatusCode::invalid_argument,
-                        "cannot write the table's properties: a name is given twice; check what "
-                        "the property collector emits");
+                        "cannot write the table's properties: a name is given twice; check "
+                        "what the property collector emits and TableOptions::user_properties");
       return false;
     }
     BlockHandle handle;
-    if (!write_plain(properties.finish(), BlockCompression::none, handle)) return false;
+    if (!check(blocks_.write_plain(properties.finish(), handle))) return false;
     add_to_metaindex(metaindex, detail::properties_block_name, handle);
     return true;
   }
@@ -5620,45 +6658,9 @@ class TableWriter {
     metaindex.add(name, value);
   }
 
-  /// Writes a block compressed where that saves an eighth or more, else plain.
-  bool write_block(detail::GrowingBuffer& plain, BlockHandle& handle) {
-    if (compress(plain.view())) return write_plain(compressed_, codec_.type(), handle);
-    return write_plain(plain, BlockCompression::none, handle);
-  }
-
-  /// Appends the trailer to `payload` and hands both out.
-  bool write_plain(detail::GrowingBuffer& payload, BlockCompression type, BlockHandle& handle) {
-    handle = {.offset = offset_, .size = payload.size()};
-    const auto type_byte = static_cast<std::uint8_t>(type);
-    const std::uint32_t checksum = Checksum::of(payload.view(), type_byte);
-    char* p = payload.room(block_trailer_size);
-    p[0] = static_cast<char>(type_byte);
-    store_le32(p + 1, checksum);
-    payload.set_end(p + block_trailer_size);
-    return hand_out(payload.view());
-  }
-
-  bool hand_out(ByteView bytes) {
-    status_ = output_.append(bytes);
-    if (!status_.ok()) return false;
-    offset_ += bytes.size();
-    return true;
-  }
-
-  /// Fills compressed_ with the stored form of `plain`; false if it is not worth it.
-  bool compress(ByteView plain) {
-    const BlockCompression type = codec_.type();
-    if (type == BlockCompression::none || plain.size() >= max_compressible) return false;
-    const std::size_t bound = codec_.bound(plain.size());
-    if (bound == 0) return false;
-    compressed_.clear();
-    char* const begin = compressed_.room(max_varint32 + bound + block_trailer_size);
-    // Snappy's own format says the plain length; every other payload has it in front.
-    char* const p = type == BlockCompression::snappy ? begin : store_varint(begin, plain.size());
-    const auto size = compressor_.compress(plain, std::span<char>(p, bound));
-    if (!size) return false;
-    compressed_.set_end(p + *size);
-    return compressed_.size() < plain.size() - plain.size() / 8;
+  bool check(Status status) {
+    status_ = std::move(status);
+    return status_.ok();
   }
 
   KVBACKUP_DETAIL_COLD static Status failure(StatusCode code, const char* message) {
@@ -5683,29 +6685,20 @@ class TableWriter {
     return status_;
   }
   KVBACKUP_DETAIL_COLD bool fail_index(ByteView user_key) {
-    status_ = failure(StatusCode::resource_exhausted,
-                      "cannot add to a table: its index would pass 4 GiB; write smaller tables or "
-                      "larger blocks")
-                  .with_key(user_key);
+    status_ = detail::index_too_large().with_key(user_key);
     return false;
   }
 
-  static constexpr std::uint32_t format_version = 2;
-
   TableOptions options_;
-  Codec codec_;
-  decltype(std::declval<const Codec&>().compressor()) compressor_;
-  Output output_;
+  detail::BlockOutput<Codec, Checksum, Output> blocks_;
   Collector collector_;
   Status status_;
   detail::CutRule cut_;
   detail::BlockBuilder block_;
-  detail::BinaryIndexBuilder index_;
+  detail::IndexBuilder index_;
   detail::FilterBuilder filter_;
-  detail::GrowingBuffer compressed_;
   detail::GrowingBuffer last_key_;
   std::uint64_t cut_from_;
-  std::uint64_t offset_ = 0;
   TableSummary summary_;
 };
 
@@ -7778,200 +8771,6 @@ inline namespace KVBACKUP_DETAIL_PASTE(KVBACKUP_WITH_LZ4, KVBACKUP_WITH_SNAPPY, 
 
 #undef KVBACKUP_DETAIL_PASTE
 #undef KVBACKUP_DETAIL_PASTE_
-
-// ---- kvbackup/hash/xxhash.hpp ----
-#if KVBACKUP_WITH_XXHASH
-#include <cstdint>
-#include <xxhash.h>
-
-#if XXH_VERSION_NUMBER < 800
-#error "kvbackup: XXH3 is final only since libxxhash 0.8.0; take that or a newer one"
-#endif
-
-namespace kvbackup::inline v1 {
-
-/// XXH32 of `bytes`, by libxxhash.
-[[nodiscard]] inline std::uint32_t xxhash32(ByteView bytes, std::uint32_t seed = 0) noexcept {
-  return XXH32(bytes.data(), bytes.size(), seed);
-}
-
-/// XXH64 of `bytes`, by libxxhash.
-[[nodiscard]] inline std::uint64_t xxhash64(ByteView bytes, std::uint64_t seed = 0) noexcept {
-  return XXH64(bytes.data(), bytes.size(), seed);
-}
-
-/// The 64-bit XXH3 of `bytes` with seed 0, by libxxhash. RocksDB checks blocks with it; its filters
-/// hash with xxph3_64, which is another function.
-[[nodiscard]] inline std::uint64_t xxh3_64(ByteView bytes) noexcept {
-  return XXH3_64bits(bytes.data(), bytes.size());
-}
-
-}  // namespace kvbackup::inline v1
-#endif
-
-// ---- kvbackup/hash/xxph3.hpp ----
-// XXPH3: the preview of XXH3 that RocksDB froze into its filters (RocksDB util/xxph3.h). It equals
-// the final XXH3 at no length, so libxxhash cannot stand in for it.
-
-namespace kvbackup::inline v1 {
-
-namespace detail::xxph3 {
-
-// The primes of xxHash, 64 and 32 bits wide.
-inline constexpr std::uint64_t prime64_1 = 0x9e3779b185ebca87;
-inline constexpr std::uint64_t prime64_2 = 0xc2b2ae3d27d4eb4f;
-inline constexpr std::uint64_t prime64_3 = 0x165667b19e3779f9;
-inline constexpr std::uint64_t prime64_4 = 0x85ebca77c2b2ae63;
-inline constexpr std::uint64_t prime64_5 = 0x27d4eb2f165667c5;
-inline constexpr std::uint64_t prime32_1 = 0x9e3779b1;
-inline constexpr std::uint64_t prime32_2 = 0x85ebca77;
-inline constexpr std::uint64_t prime32_3 = 0xc2b2ae3d;
-
-/// XXH3's default secret, 192 bytes; every 8 that are used are loaded little-endian.
-inline constexpr unsigned char secret_bytes[192] = {
-    0xb8, 0xfe, 0x6c, 0x39, 0x23, 0xa4, 0x4b, 0xbe, 0x7c, 0x01, 0x81, 0x2c, 0xf7, 0x21, 0xad, 0x1c,
-    0xde, 0xd4, 0x6d, 0xe9, 0x83, 0x90, 0x97, 0xdb, 0x72, 0x40, 0xa4, 0xa4, 0xb7, 0xb3, 0x67, 0x1f,
-    0xcb, 0x79, 0xe6, 0x4e, 0xcc, 0xc0, 0xe5, 0x78, 0x82, 0x5a, 0xd0, 0x7d, 0xcc, 0xff, 0x72, 0x21,
-    0xb8, 0x08, 0x46, 0x74, 0xf7, 0x43, 0x24, 0x8e, 0xe0, 0x35, 0x90, 0xe6, 0x81, 0x3a, 0x26, 0x4c,
-    0x3c, 0x28, 0x52, 0xbb, 0x91, 0xc3, 0x00, 0xcb, 0x88, 0xd0, 0x65, 0x8b, 0x1b, 0x53, 0x2e, 0xa3,
-    0x71, 0x64, 0x48, 0x97, 0xa2, 0x0d, 0xf9, 0x4e, 0x38, 0x19, 0xef, 0x46, 0xa9, 0xde, 0xac, 0xd8,
-    0xa8, 0xfa, 0x76, 0x3f, 0xe3, 0x9c, 0x34, 0x3f, 0xf9, 0xdc, 0xbb, 0xc7, 0xc7, 0x0b, 0x4f, 0x1d,
-    0x8a, 0x51, 0xe0, 0x4b, 0xcd, 0xb4, 0x59, 0x31, 0xc8, 0x9f, 0x7e, 0xc9, 0xd9, 0x78, 0x73, 0x64,
-    0xea, 0xc5, 0xac, 0x83, 0x34, 0xd3, 0xeb, 0xc3, 0xc5, 0x81, 0xa0, 0xff, 0xfa, 0x13, 0x63, 0xeb,
-    0x17, 0x0d, 0xdd, 0x51, 0xb7, 0xf0, 0xda, 0x49, 0xd3, 0x16, 0x55, 0x26, 0x29, 0xd4, 0x68, 0x9e,
-    0x2b, 0x16, 0xbe, 0x58, 0x7d, 0x47, 0xa1, 0xfc, 0x8f, 0xf8, 0xb8, 0xd1, 0x7a, 0xd0, 0x31, 0xce,
-    0x45, 0xcb, 0x3a, 0x8f, 0x95, 0x16, 0x04, 0x28, 0xaf, 0xd7, 0xfb, 0xca, 0xbb, 0x4b, 0x40, 0x7e};
-
-[[nodiscard]] inline std::uint64_t secret(std::size_t at) noexcept {
-  return load_le64(reinterpret_cast<const char*>(secret_bytes) + at);
-}
-
-/// Both halves of a * b, XORed.
-[[nodiscard]] inline std::uint64_t fold(std::uint64_t a, std::uint64_t b) noexcept {
-#if KVBACKUP_DETAIL_INT128
-  __extension__ using Wide = unsigned __int128;
-  const Wide product = static_cast<Wide>(a) * b;
-  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
-#else
-  constexpr std::uint64_t low_half = 0xffffffff;
-  const std::uint64_t low = (a & low_half) * (b & low_half);
-  const std::uint64_t mid_a = (a >> 32) * (b & low_half) + (low >> 32);
-  const std::uint64_t mid_b = (a & low_half) * (b >> 32) + (mid_a & low_half);
-  const std::uint64_t high = (a >> 32) * (b >> 32) + (mid_a >> 32) + (mid_b >> 32);
-  return (mid_b << 32 | (low & low_half)) ^ high;
-#endif
-}
-
-[[nodiscard]] inline std::uint64_t avalanche(std::uint64_t h) noexcept {
-  h ^= h >> 37;
-  h *= prime64_3;
-  return h ^ h >> 32;
-}
-
-/// 16 bytes of input against 16 of the secret.
-[[nodiscard]] inline std::uint64_t mix(const char* p, std::size_t secret_at) noexcept {
-  return fold(load_le64(p) ^ secret(secret_at), load_le64(p + 8) ^ secret(secret_at + 8));
-}
-
-[[nodiscard]] inline std::uint64_t upto_16(const char* p, std::size_t n) noexcept {
-  if (n > 8) {
-    const std::uint64_t u = load_le64(p) ^ secret(0);
-    const std::uint64_t v = load_le64(p + n - 8) ^ secret(8);
-    return avalanche(n + u + v + fold(u, v));
-  }
-  if (n >= 4) {
-    const std::uint64_t ends = load_le32(p) | static_cast<std::uint64_t>(load_le32(p + n - 4))
-                                                  << 32;
-    const std::uint64_t keyed = ends ^ secret(0);
-    const std::uint64_t m = n + (keyed ^ keyed >> 51) * prime32_1;
-    return avalanche((m ^ m >> 47) * prime64_2);
-  }
-  if (n == 0) return fold(secret(0), prime64_2);
-  const auto byte = [p](std::size_t i) {
-    return static_cast<std::uint32_t>(static_cast<unsigned char>(p[i]));
-  };
-  const std::uint32_t all =
-      byte(0) | byte(n >> 1) << 8 | byte(n - 1) << 16 | static_cast<std::uint32_t>(n) << 24;
-  return avalanche((all ^ (secret(0) & 0xffffffff)) * prime64_1);
-}
-
-[[nodiscard]] inline std::uint64_t upto_128(const char* p, std::size_t n) noexcept {
-  std::uint64_t sum = n * prime64_1;
-  if (n > 32) {
-    if (n > 64) {
-      if (n > 96) sum += mix(p + 48, 96) + mix(p + n - 64, 112);
-      sum += mix(p + 32, 64) + mix(p + n - 48, 80);
-    }
-    sum += mix(p + 16, 32) + mix(p + n - 32, 48);
-  }
-  sum += mix(p, 0) + mix(p + n - 16, 16);
-  return avalanche(sum);
-}
-
-[[nodiscard]] inline std::uint64_t upto_240(const char* p, std::size_t n) noexcept {
-  std::uint64_t sum = n * prime64_1;
-  for (std::size_t i = 0; i < 8; ++i) sum += mix(p + 16 * i, 16 * i);
-  sum = avalanche(sum);
-  for (std::size_t i = 8; i < n / 16; ++i) sum += mix(p + 16 * i, 16 * (i - 8) + 3);
-  return avalanche(sum + mix(p + n - 16, 119));
-}
-
-/// The eight running sums of an input over 240 bytes.
-class Lanes {
- public:
-  void add_stripe(const char* p, std::size_t secret_at) noexcept {
-    for (std::size_t i = 0; i < 8; ++i) {
-      const std::uint64_t data = load_le64(p + 8 * i);
-      const std::uint64_t keyed = data ^ secret(secret_at + 8 * i);
-      sums_[i] += data + (keyed & 0xffffffff) * (keyed >> 32);
-    }
-  }
-  void scramble() noexcept {
-    for (std::size_t i = 0; i < 8; ++i) {
-      sums_[i] = (sums_[i] ^ sums_[i] >> 47 ^ secret(128 + 8 * i)) * prime32_1;
-    }
-  }
-  [[nodiscard]] std::uint64_t merged(std::size_t n) const noexcept {
-    std::uint64_t sum = n * prime64_1;
-    for (std::size_t i = 0; i < 4; ++i) {
-      sum += fold(sums_[2 * i] ^ secret(11 + 16 * i), sums_[2 * i + 1] ^ secret(19 + 16 * i));
-    }
-    return avalanche(sum);
-  }
-
- private:
-  std::array<std::uint64_t, 8> sums_ = {prime32_3, prime64_1, prime64_2, prime64_3,
-                                        prime64_4, prime32_2, prime64_5, prime32_1};
-};
-
-[[nodiscard]] inline std::uint64_t over_240(const char* p, std::size_t n) noexcept {
-  constexpr std::size_t stripe = 64;
-  constexpr std::size_t stripes_a_block = 16;
-  Lanes lanes;
-  std::size_t at = 0;
-  for (; n - at >= stripe * stripes_a_block; at += stripe * stripes_a_block) {
-    for (std::size_t i = 0; i < stripes_a_block; ++i) lanes.add_stripe(p + at + stripe * i, 8 * i);
-    lanes.scramble();
-  }
-  for (std::size_t i = 0; n - at >= stripe; ++i, at += stripe) lanes.add_stripe(p + at, 8 * i);
-  if (at != n) lanes.add_stripe(p + n - stripe, 121);
-  return lanes.merged(n);
-}
-
-}  // namespace detail::xxph3
-
-/// The 64-bit XXPH3 of `bytes`, seed 0: what RocksDB's filters since 6.6 hash keys with. The same
-/// on any machine.
-[[nodiscard]] inline std::uint64_t xxph3_64(ByteView bytes) noexcept {
-  const char* const p = bytes.data();
-  const std::size_t n = bytes.size();
-  if (n <= 16) return detail::xxph3::upto_16(p, n);
-  if (n <= 128) return detail::xxph3::upto_128(p, n);
-  if (n <= 240) return detail::xxph3::upto_240(p, n);
-  return detail::xxph3::over_240(p, n);
-}
-
-}  // namespace kvbackup::inline v1
 
 // ---- kvbackup/proto/encryptionpb.hpp ----
 // Messages of proto/encryptionpb.proto.

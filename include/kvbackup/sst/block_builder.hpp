@@ -26,21 +26,28 @@ inline constexpr std::uint64_t max_block_bytes = 0xffffffff;
 /// key, one restart, the count, the trailer.
 inline constexpr std::uint64_t lone_entry_overhead = 3 * max_varint32 + internal_key_tail_size + 13;
 
-/// When a data block is closed before an entry is added (RocksDB's FlushBlockBySizePolicy).
+/// The least size that RocksDB aims at where a block of `size` may be `deviation` percent smaller.
+[[nodiscard]] constexpr std::uint64_t size_less_deviation(std::uint64_t size,
+                                                          std::uint32_t deviation) {
+  return (size * (100 - deviation) + 99) / 100;
+}
+
+/// When a block is closed before an entry is added (RocksDB's FlushBlockBySizePolicy).
 class CutRule {
  public:
-  explicit CutRule(const TableOptions& options)
-      : block_size_(options.block_size),
-        limit_((std::uint64_t{options.block_size} * (100 - options.block_size_deviation) + 99) /
-               100) {}
+  /// `aligned` = blocks are filled up, so that none may pass `size` where it need not.
+  CutRule(std::uint32_t size, std::uint32_t deviation, bool aligned)
+      : block_size_(size), limit_(size_less_deviation(size, deviation)) {
+    if (limit_ == 0) return;
+    most_after_ = aligned ? std::max<std::uint64_t>(size, block_trailer) - block_trailer : size;
+    cut_after_from_ = aligned ? 0 : limit_ + 1;
+  }
 
   /// Below this estimate no block is cut, but for an entry that would pass max_block_bytes.
-  [[nodiscard]] std::uint64_t from() const {
-    return limit_ > 0 && limit_ < block_size_ ? limit_ + 1 : block_size_;
-  }
+  [[nodiscard]] std::uint64_t from() const { return std::min(block_size_, cut_after_from_); }
   /// `estimate` = bytes of the block, not empty, as it is; `after` = with the entry.
   [[nodiscard]] bool cuts(std::uint64_t estimate, std::uint64_t after) const {
-    return estimate >= block_size_ || (limit_ > 0 && after > block_size_ && estimate > limit_) ||
+    return estimate >= block_size_ || (after > most_after_ && estimate >= cut_after_from_) ||
            after + block_trailer > max_block_bytes;
   }
 
@@ -48,6 +55,9 @@ class CutRule {
   static constexpr std::uint64_t block_trailer = 5;
   std::uint64_t block_size_;
   std::uint64_t limit_;
+  // a block of at least cut_after_from_ is closed before it passes most_after_
+  std::uint64_t most_after_ = max_block_bytes;
+  std::uint64_t cut_after_from_ = max_block_bytes;
 };
 
 /// Entries, then the offsets of those with whole keys (restarts), then their number.
@@ -72,8 +82,7 @@ class BlockBuilder {
   /// internal key, at most the length of `user_key`.
   void add_internal(std::size_t shared, ByteView user_key, ByteView value) {
     // changes nothing; without it g++ 12 warns of a wrapped length where the key's size is constant
-    shared = std::min(shared, user_key.size());
-    shared = begin_entry(shared);
+    shared = std::min(begin_entry(shared), user_key.size());
     const std::size_t rest = user_key.size() - shared;
     char* p = entries_.room(3 * max_varint32 + rest + internal_key_tail_size + value.size());
     p = store_lengths(p, shared, rest + internal_key_tail_size, value.size());
@@ -94,6 +103,21 @@ class BlockBuilder {
     copy_short(p + rest, value.data(), value.size());
     entries_.set_end(p + rest + value.size());
   }
+
+  /// Adds an entry of an index whose reader knows how long a value is: `changed` where the key
+  /// shares a prefix with the one before it, else `value`.
+  void add_without_length(std::size_t shared, ByteView key, ByteView value, ByteView changed) {
+    shared = begin_entry(shared);
+    const std::size_t rest = key.size() - shared;
+    if (shared > 0) value = changed;
+    char* p = entries_.room(2 * max_varint32 + rest + value.size());
+    p = store_varint(store_varint(p, shared), rest);
+    copy_short(p, key.data() + shared, rest);
+    copy_short(p + rest, value.data(), value.size());
+    entries_.set_end(p + rest + value.size());
+  }
+  /// Whether the next entry is a restart because the ones before it fill an interval.
+  [[nodiscard]] bool interval_is_full() const { return since_restart_ >= interval_; }
 
   /// The finished payload; the caller may append a trailer. clear() makes the builder usable again.
   [[nodiscard]] GrowingBuffer& finish() {

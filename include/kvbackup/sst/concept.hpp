@@ -3,8 +3,8 @@
 //
 // ByteSink: s.append(bytes) -> Status takes the file's bytes, strictly forward.
 //
-// BlockChecksum: C::kind is the footer's code, C::of(payload, type) the 32 bits stored behind a
-// block, equal to RocksDB's for that kind.
+// BlockChecksum: C::kind is the footer's code, C::of(payload_and_type) the 32 bits stored behind a
+// block, equal to RocksDB's for that kind; the last byte of payload_and_type is the block's type.
 //
 // PropertyCollector: c.add(user_key, value) for every entry in order; then c.finish(emit) calls
 // emit(name, bytes) for each user property, in any order, each name once and none of RocksDB's;
@@ -32,9 +32,9 @@ concept ByteSink = requires(S s, ByteView bytes) {
 enum class ChecksumKind : std::uint8_t { none = 0, crc32c = 1, xxhash = 2, xxhash64 = 3, xxh3 = 4 };
 
 template <class C>
-concept BlockChecksum = requires(ByteView payload, std::uint8_t type) {
+concept BlockChecksum = requires(ByteView payload_and_type) {
   { C::kind } -> std::convertible_to<ChecksumKind>;
-  { C::of(payload, type) } -> std::same_as<std::uint32_t>;
+  { C::of(payload_and_type) } -> std::same_as<std::uint32_t>;
 };
 
 /// Receives the name and the bytes of one user property.

@@ -30,6 +30,13 @@ inline void append_handle(std::string& out, const BlockHandle& handle) {
   append_varint(out, handle.offset);
   append_varint(out, handle.size);
 }
+/// Writes, for a block that follows right behind `before`, how its size differs, at `p`, which has
+/// room for max_varint64 bytes, and gives the end: signed, the sign in the lowest bit.
+inline char* store_handle_change(char* p, const BlockHandle& before,
+                                 const BlockHandle& handle) noexcept {
+  const std::uint64_t change = handle.size - before.size;
+  return store_varint(p, change << 1 ^ (change >> 63 != 0 ? ~std::uint64_t{0} : 0));
+}
 
 /// Behind every block: its compression type, then its checksum.
 inline constexpr std::size_t block_trailer_size = 5;

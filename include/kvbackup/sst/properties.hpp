@@ -24,16 +24,19 @@ struct TableSummary {
   std::uint64_t file_size = 0;
   std::uint64_t num_entries = 0;
   std::uint64_t data_size = 0;    ///< stored data blocks with their trailers
-  std::uint64_t index_size = 0;   ///< index block before compression, with its trailer
-  std::uint64_t filter_size = 0;  ///< filter block without its trailer; 0 = none
+  std::uint64_t index_size = 0;   ///< index blocks before compression, and one trailer
+  std::uint64_t filter_size = 0;  ///< filter blocks without their trailers; 0 = none
   std::uint64_t num_data_blocks = 0;
   std::uint64_t raw_key_size = 0;  ///< user keys, and 8 bytes for each
   std::uint64_t raw_value_size = 0;
+  std::uint64_t num_filter_entries = 0;    ///< keys and prefixes in the filter
+  std::uint64_t index_partitions = 0;      ///< 0 = an index of one level
+  std::uint64_t top_level_index_size = 0;  ///< of a two-level index, without its trailer
 };
 
 namespace detail {
 
-/// The name that RocksDB gives its built-in filters.
+/// The name that RocksDB gives all its built-in filters in the metaindex.
 inline constexpr std::string_view filter_policy_name = "rocksdb.BuiltinBloomFilter";
 /// Key of the properties block in the metaindex.
 inline constexpr std::string_view properties_block_name = "rocksdb.properties";
@@ -76,8 +79,20 @@ class PropertyBlockBuilder {
   MetaBlockBuilder block_{std::numeric_limits<std::uint32_t>::max()};
 };
 
-/// The set of properties that TiKV 5.x (RocksDB 6.4) writes. Nothing in it identifies the writer or
-/// the time, so equal content gives equal bytes.
+inline void add_identity(PropertyBlockBuilder& out, const TableIdentity& identity) {
+  const auto add_if_given = [&out](std::string_view name, const std::string& text) {
+    if (!text.empty()) out.add(name, text);
+  };
+  add_if_given("rocksdb.creating.db.identity", identity.database);
+  add_if_given("rocksdb.creating.session.identity", identity.session);
+  add_if_given("rocksdb.creating.host.identity", identity.host);
+  if (identity.file_number) {
+    out.add_varint("rocksdb.original.file.number", *identity.file_number);
+  }
+}
+
+/// The properties that the options' dialect has. But for an identity that is given, nothing in them
+/// tells of the writer or the time, so equal content gives equal bytes.
 inline void add_table_properties(PropertyBlockBuilder& out, const TableOptions& options,
                                  const TableSummary& summary, std::string_view codec_name,
                                  std::string_view collectors) {
@@ -89,15 +104,24 @@ inline void add_table_properties(PropertyBlockBuilder& out, const TableOptions& 
   out.add_varint("rocksdb.filter.size", summary.filter_size);
   out.add_varint("rocksdb.num.entries", summary.num_entries);
   out.add_varint("rocksdb.num.data.blocks", summary.num_data_blocks);
+  if (summary.index_partitions > 0) {
+    out.add_varint("rocksdb.index.partitions", summary.index_partitions);
+    out.add_varint("rocksdb.top-level.index.size", summary.top_level_index_size);
+  }
+  out.add_varint("rocksdb.index.key.is.user.key", options.user_keys_in_index() ? 1 : 0);
+  out.add_varint("rocksdb.index.value.is.delta.encoded", options.delta_handles_in_index() ? 1 : 0);
   for (const std::string_view zero :
        {"rocksdb.deleted.keys", "rocksdb.merge.operands", "rocksdb.num.range-deletions",
         "rocksdb.format.version", "rocksdb.fixed.key.length", "rocksdb.creation.time",
-        "rocksdb.oldest.key.time", "rocksdb.index.key.is.user.key",
-        "rocksdb.index.value.is.delta.encoded"}) {
+        "rocksdb.oldest.key.time"}) {
     out.add_varint(zero, 0);
   }
+  const bool is_7_8 = options.dialect == TableDialect::rocksdb_7_8;
+  if (is_7_8) out.add_varint("rocksdb.num.filter_entries", summary.num_filter_entries);
   out.add_varint("rocksdb.column.family.id", unknown_column_family);
-  if (options.filter_bits_per_key > 0) out.add("rocksdb.filter.policy", filter_policy_name);
+  if (options.has_filter()) {
+    out.add("rocksdb.filter.policy", is_7_8 ? "bloomfilter" : filter_policy_name);
+  }
   out.add("rocksdb.comparator", "leveldb.BytewiseComparator");
   out.add("rocksdb.merge.operator", "nullptr");
   out.add("rocksdb.prefix.extractor.name", options.prefix_extractor.name());
@@ -107,7 +131,8 @@ inline void add_table_properties(PropertyBlockBuilder& out, const TableOptions& 
   out.add("rocksdb.property.collectors", list);
   out.add("rocksdb.compression", codec_name);
   out.add("rocksdb.compression_options", options.compression_options);
-  out.add_le32("rocksdb.block.based.table.index.type", 0);
+  out.add_le32("rocksdb.block.based.table.index.type",
+               static_cast<std::uint32_t>(options.index_type));
   out.add("rocksdb.block.based.table.whole.key.filtering", options.whole_key_filtering ? "1" : "0");
   out.add("rocksdb.block.based.table.prefix.filtering",
           options.prefix_extractor.enabled() ? "1" : "0");
@@ -115,6 +140,7 @@ inline void add_table_properties(PropertyBlockBuilder& out, const TableOptions& 
   // ingesting store assigns.
   out.add_le32("rocksdb.external_sst_file.version", 2);
   out.add_le64("rocksdb.external_sst_file.global_seqno", 0);
+  add_identity(out, options.identity);
 }
 
 }  // namespace detail

@@ -1,26 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
-// Writes a sorted run of pairs as an SST file (RocksDB's block-based table, format_version 2).
+// Writes a sorted run of pairs as an SST file (RocksDB's block-based table, format_version 2 to 5).
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <limits>
-#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "kvbackup/base/bytes.hpp"
-#include "kvbackup/base/coding.hpp"
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/base/status.hpp"
 #include "kvbackup/codec/concept.hpp"
 #include "kvbackup/sst/block_builder.hpp"
 #include "kvbackup/sst/concept.hpp"
+#include "kvbackup/sst/detail/block_output.hpp"
 #include "kvbackup/sst/detail/growing_buffer.hpp"
 #include "kvbackup/sst/filter_builder.hpp"
 #include "kvbackup/sst/footer.hpp"
 #include "kvbackup/sst/index_builder.hpp"
+#include "kvbackup/sst/memory_bound.hpp"
 #include "kvbackup/sst/options.hpp"
 #include "kvbackup/sst/properties.hpp"
 
@@ -28,13 +27,15 @@ namespace kvbackup::inline v1 {
 
 /// Writes one table, strictly forward: every block goes to the output when it is full.
 ///
-/// The file is meant for ingestion (sequence number 0, puts only); RocksDB 4.6 to 11, TiKV and BR
-/// take it. Equal options and pairs give equal bytes.
+/// The file is meant for ingestion (sequence number 0, puts only). Which RocksDB takes it depends
+/// on the options and the checksum; with those of TiKV every one from 4.6 to 11, TiKV and BR do.
+/// Equal options and pairs give equal bytes.
 ///
 /// Memory beside the codec's: one data block (the options' block size, or the largest entry) and
 /// its compressed form; for each data block its index entry, about the length of a key + 20 bytes;
-/// for each key 4 bytes for the filter, and bits_per_key bits while finish() builds it. add()
-/// allocates only to let these grow.
+/// for each key 4 bytes for the legacy filter and 8 for the fast local one, and bits_per_key bits
+/// while finish() builds it; a partitioned filter has its bits only. add() allocates only to let
+/// these grow. memory_bound() tells the most.
 ///
 /// After a failure every call fails with the same status. A writer belongs to one thread.
 template <BlockCodec Codec, BlockChecksum Checksum, ByteSink Output,
@@ -44,12 +45,10 @@ class TableWriter {
   /// Touches nothing; options that cannot work fail the first call (TableOptions::validate).
   TableWriter(TableOptions options, const Codec& codec, Output output, Collector collector = {})
       : options_(std::move(options)),
-        codec_(codec),
-        compressor_(codec_.compressor()),
-        output_(std::move(output)),
+        blocks_(codec, std::move(output)),
         collector_(std::move(collector)),
-        status_(options_.validate()),
-        cut_(options_),
+        status_(validate(options_, codec)),
+        cut_(options_.block_size, options_.block_size_deviation, options_.block_align),
         block_(options_.block_restart_interval),
         index_(options_),
         filter_(options_),
@@ -100,15 +99,23 @@ class TableWriter {
     }
     if (status_.ok()) write_tail();
     if (!status_.ok()) return status_;
-    summary_.file_size = offset_;
+    summary_.file_size = blocks_.offset();
     status_ = failure(StatusCode::invalid_argument,
                       "the table is finished: begin another one for more pairs");
     return summary_;
   }
 
+  /// The most that a writer with these options and this codec holds while it writes `content`, in
+  /// bytes. What the codec's context, the collector with its properties, and the output hold is not
+  /// counted. The bound is safe rather than close: about three times what a large table takes.
+  [[nodiscard]] static std::uint64_t memory_bound(const TableOptions& options, const Codec& codec,
+                                                  const TableContent& content) {
+    return detail::MemoryBound(options, content).all(codec).n;
+  }
+
   /// Bytes handed to the output so far.
-  [[nodiscard]] std::uint64_t file_size() const { return offset_; }
-  [[nodiscard]] Output& output() { return output_; }
+  [[nodiscard]] std::uint64_t file_size() const { return blocks_.offset(); }
+  [[nodiscard]] Output& output() { return blocks_.output(); }
 
  private:
   static constexpr std::size_t tail_size = detail::internal_key_tail_size;
@@ -117,9 +124,14 @@ class TableWriter {
   /// Smaller ones cannot take a block that CutRule lets grow past max_block_bytes.
   static constexpr std::uint64_t large_pair =
       detail::max_block_bytes - 2 * std::uint64_t{TableOptions::max_block_size};
-  /// RocksDB stores larger blocks plain: its codecs count in int.
-  static constexpr std::size_t max_compressible = std::numeric_limits<std::int32_t>::max();
 
+  static Status validate(const TableOptions& options, const Codec& codec) {
+    if (options.block_align && codec.type() != BlockCompression::none) {
+      return failure(StatusCode::invalid_argument,
+                     "cannot write a table: block_align asks for no compression");
+    }
+    return options.validate();
+  }
   /// How far the tail of the previous internal key goes on agreeing with `rest` of the new user
   /// key.
   static std::size_t shared_with_tail(ByteView rest) {
@@ -140,15 +152,17 @@ class TableWriter {
   bool cut_block(ByteView next) {
     BlockHandle handle;
     if (!write_data_block(handle)) return false;
+    if (filter_.take_cut_request()) index_.request_cut();
     if (!index_.add_block(last_key_.view(), next, handle)) return fail_index(next);
+    if (filter_.partitioned() && index_.take_closed()) filter_.cut(index_.last_key(), next);
     return true;
   }
 
   bool write_data_block(BlockHandle& handle) {
-    if (!write_block(block_.finish(), handle)) return false;
+    if (!check(blocks_.write(block_.finish(), handle, options_.alignment()))) return false;
     block_.clear();
     ++summary_.num_data_blocks;
-    summary_.data_size = offset_;
+    summary_.data_size = blocks_.offset();
     return true;
   }
 
@@ -161,47 +175,60 @@ class TableWriter {
     }
     detail::MetaBlockBuilder metaindex(1);
     if (!write_filter(metaindex)) return;
-
-    detail::GrowingBuffer& index = index_.finish();
-    summary_.index_size = index.size() + block_trailer_size;
     BlockHandle index_handle;
-    if (!write_block(index, index_handle)) return;
-
+    if (!write_index(index_handle)) return;
     if (!write_properties(metaindex)) return;
     BlockHandle metaindex_handle;
-    if (!write_plain(metaindex.finish(), BlockCompression::none, metaindex_handle)) return;
-    hand_out(encode_footer(Checksum::kind, format_version, metaindex_handle, index_handle));
+    if (!check(blocks_.write_plain(metaindex.finish(), metaindex_handle))) return;
+    check(blocks_.append(
+        encode_footer(Checksum::kind, options_.format_version, metaindex_handle, index_handle)));
   }
 
   bool write_filter(detail::MetaBlockBuilder& metaindex) {
+    summary_.num_filter_entries = filter_.num_entries();
     if (filter_.empty()) return true;
-    detail::GrowingBuffer filter;
-    filter_.finish(filter);
-    summary_.filter_size = filter.size();
+    if (filter_.partitioned()) filter_.close(index_.last_key());
+    const auto write = [this](detail::GrowingBuffer& payload, BlockHandle& handle) {
+      return blocks_.write_plain(payload, handle);
+    };
     BlockHandle handle;
-    if (!write_plain(filter, BlockCompression::none, handle)) return false;
-    std::string name("fullfilter.");
+    if (!check(filter_.write(options_, write, handle, summary_.filter_size))) return false;
+    std::string name(filter_.partitioned() ? "partitionedfilter." : "fullfilter.");
     name += detail::filter_policy_name;
     add_to_metaindex(metaindex, name, handle);
+    return true;
+  }
+
+  bool write_index(BlockHandle& root) {
+    const auto write = [this](detail::GrowingBuffer& payload, BlockHandle& handle) {
+      return blocks_.write(payload, handle);
+    };
+    if (!check(index_.write(write, root))) return false;
+    // RocksDB counts one trailer, however many blocks there are.
+    summary_.index_size = index_.sizes().all + block_trailer_size;
+    summary_.index_partitions = index_.partitions();
+    summary_.top_level_index_size = index_.sizes().top_level;
     return true;
   }
 
   bool write_properties(detail::MetaBlockBuilder& metaindex) {
     detail::PropertyBlockBuilder properties;
     const std::string collectors = collector_.name();
-    detail::add_table_properties(properties, options_, summary_, codec_.name(), collectors);
+    detail::add_table_properties(properties, options_, summary_, blocks_.codec().name(),
+                                 collectors);
     auto add = [&properties](std::string_view name, ByteView bytes) {
       properties.add(name, bytes);
     };
     collector_.finish(add);
+    for (const auto& [name, bytes] : options_.user_properties) properties.add(name, bytes);
     if (!properties.sort()) {
       status_ = failure(StatusCode::invalid_argument,
-                        "cannot write the table's properties: a name is given twice; check what "
-                        "the property collector emits");
+                        "cannot write the table's properties: a name is given twice; check "
+                        "what the property collector emits and TableOptions::user_properties");
       return false;
     }
     BlockHandle handle;
-    if (!write_plain(properties.finish(), BlockCompression::none, handle)) return false;
+    if (!check(blocks_.write_plain(properties.finish(), handle))) return false;
     add_to_metaindex(metaindex, detail::properties_block_name, handle);
     return true;
   }
@@ -213,45 +240,9 @@ class TableWriter {
     metaindex.add(name, value);
   }
 
-  /// Writes a block compressed where that saves an eighth or more, else plain.
-  bool write_block(detail::GrowingBuffer& plain, BlockHandle& handle) {
-    if (compress(plain.view())) return write_plain(compressed_, codec_.type(), handle);
-    return write_plain(plain, BlockCompression::none, handle);
-  }
-
-  /// Appends the trailer to `payload` and hands both out.
-  bool write_plain(detail::GrowingBuffer& payload, BlockCompression type, BlockHandle& handle) {
-    handle = {.offset = offset_, .size = payload.size()};
-    const auto type_byte = static_cast<std::uint8_t>(type);
-    const std::uint32_t checksum = Checksum::of(payload.view(), type_byte);
-    char* p = payload.room(block_trailer_size);
-    p[0] = static_cast<char>(type_byte);
-    store_le32(p + 1, checksum);
-    payload.set_end(p + block_trailer_size);
-    return hand_out(payload.view());
-  }
-
-  bool hand_out(ByteView bytes) {
-    status_ = output_.append(bytes);
-    if (!status_.ok()) return false;
-    offset_ += bytes.size();
-    return true;
-  }
-
-  /// Fills compressed_ with the stored form of `plain`; false if it is not worth it.
-  bool compress(ByteView plain) {
-    const BlockCompression type = codec_.type();
-    if (type == BlockCompression::none || plain.size() >= max_compressible) return false;
-    const std::size_t bound = codec_.bound(plain.size());
-    if (bound == 0) return false;
-    compressed_.clear();
-    char* const begin = compressed_.room(max_varint32 + bound + block_trailer_size);
-    // Snappy's own format says the plain length; every other payload has it in front.
-    char* const p = type == BlockCompression::snappy ? begin : store_varint(begin, plain.size());
-    const auto size = compressor_.compress(plain, std::span<char>(p, bound));
-    if (!size) return false;
-    compressed_.set_end(p + *size);
-    return compressed_.size() < plain.size() - plain.size() / 8;
+  bool check(Status status) {
+    status_ = std::move(status);
+    return status_.ok();
   }
 
   KVBACKUP_DETAIL_COLD static Status failure(StatusCode code, const char* message) {
@@ -276,29 +267,20 @@ class TableWriter {
     return status_;
   }
   KVBACKUP_DETAIL_COLD bool fail_index(ByteView user_key) {
-    status_ = failure(StatusCode::resource_exhausted,
-                      "cannot add to a table: its index would pass 4 GiB; write smaller tables or "
-                      "larger blocks")
-                  .with_key(user_key);
+    status_ = detail::index_too_large().with_key(user_key);
     return false;
   }
 
-  static constexpr std::uint32_t format_version = 2;
-
   TableOptions options_;
-  Codec codec_;
-  decltype(std::declval<const Codec&>().compressor()) compressor_;
-  Output output_;
+  detail::BlockOutput<Codec, Checksum, Output> blocks_;
   Collector collector_;
   Status status_;
   detail::CutRule cut_;
   detail::BlockBuilder block_;
-  detail::BinaryIndexBuilder index_;
+  detail::IndexBuilder index_;
   detail::FilterBuilder filter_;
-  detail::GrowingBuffer compressed_;
   detail::GrowingBuffer last_key_;
   std::uint64_t cut_from_;
-  std::uint64_t offset_ = 0;
   TableSummary summary_;
 };
 

@@ -77,12 +77,27 @@ struct StringOutput {
   }
 };
 
-template <class Codec, class Collector = kvbackup::NoCollector>
-std::string write_ours(const Model& model, const kvbackup::TableOptions& options,
-                       const Codec& codec, kvbackup::TableSummary* summary = nullptr,
-                       Collector collector = {}) {
+/// A codec of those that are built in, chosen at run time.
+using AnyExactCodec = kvbackup::AnyCodec<kvbackup::NoneCodec
+#if KVBACKUP_WITH_SNAPPY
+                                         ,
+                                         kvbackup::SnappyCodec
+#endif
+#if KVBACKUP_WITH_LZ4
+                                         ,
+                                         kvbackup::Lz4Codec
+#endif
+#if KVBACKUP_WITH_ZSTD
+                                         ,
+                                         kvbackup::ZstdCodec
+#endif
+                                         >;
+
+template <class Checksum, class Codec, class Collector>
+std::string write_with(const Model& model, const kvbackup::TableOptions& options,
+                       const Codec& codec, kvbackup::TableSummary* summary, Collector collector) {
   std::string file;
-  kvbackup::TableWriter<Codec, kvbackup::Crc32cChecksum, StringOutput, Collector> writer(
+  kvbackup::TableWriter<Codec, Checksum, StringOutput, Collector> writer(
       options, codec, StringOutput{&file}, std::move(collector));
   for (const auto& [key, value] : model) require_ok(writer.add(key, value));
   auto result = writer.finish();
@@ -91,20 +106,68 @@ std::string write_ours(const Model& model, const kvbackup::TableOptions& options
   return file;
 }
 
+/// The file that our writer makes of `model`.
+template <class Codec, class Collector = kvbackup::NoCollector>
+std::string write_ours(const Model& model, const kvbackup::TableOptions& options,
+                       const Codec& codec, kvbackup::TableSummary* summary = nullptr,
+                       Collector collector = {},
+                       kvbackup::ChecksumKind checksum = kvbackup::ChecksumKind::crc32c) {
+  using kvbackup::ChecksumKind;
+  switch (checksum) {
+    case ChecksumKind::none:
+      return write_with<kvbackup::NoneChecksum>(model, options, codec, summary, collector);
+    case ChecksumKind::crc32c:
+      return write_with<kvbackup::Crc32cChecksum>(model, options, codec, summary, collector);
+#if KVBACKUP_WITH_XXHASH
+    case ChecksumKind::xxhash:
+      return write_with<kvbackup::XxHashChecksum>(model, options, codec, summary, collector);
+    case ChecksumKind::xxhash64:
+      return write_with<kvbackup::XxHash64Checksum>(model, options, codec, summary, collector);
+    case ChecksumKind::xxh3:
+      return write_with<kvbackup::Xxh3Checksum>(model, options, codec, summary, collector);
+#endif
+    default: break;
+  }
+  throw std::runtime_error("no such checksum");
+}
+
+/// The same extractor as RocksDB sees it, or none.
+inline std::shared_ptr<const rocksdb::SliceTransform> rocksdb_extractor(
+    const kvbackup::PrefixExtractor& ours) {
+  using kvbackup::PrefixExtractor;
+  if (!ours.enabled()) return nullptr;
+  for (std::size_t bytes = 0; bytes < 64; ++bytes) {
+    if (ours == PrefixExtractor::fixed_suffix(bytes)) {
+      return std::make_shared<FixedSuffixTransform>(bytes);
+    }
+    if (ours == PrefixExtractor::fixed_prefix(bytes)) {
+      return std::shared_ptr<const rocksdb::SliceTransform>(
+          rocksdb::NewFixedPrefixTransform(bytes));
+    }
+  }
+  throw std::runtime_error("no such extractor");
+}
+
 /// RocksDB's options that say the same as ours.
-inline rocksdb::Options rocksdb_options(const kvbackup::TableOptions& ours,
-                                        std::shared_ptr<const rocksdb::SliceTransform> extractor,
-                                        rocksdb::CompressionType compression) {
+inline rocksdb::Options rocksdb_options(
+    const kvbackup::TableOptions& ours, std::shared_ptr<const rocksdb::SliceTransform> extractor,
+    rocksdb::CompressionType compression,
+    kvbackup::ChecksumKind checksum = kvbackup::ChecksumKind::crc32c) {
   rocksdb::BlockBasedTableOptions table;
-  table.format_version = 2;
-  table.checksum = rocksdb::kCRC32c;
+  table.format_version = ours.format_version;
+  table.checksum = static_cast<rocksdb::ChecksumType>(checksum);
+  table.block_align = ours.block_align;
+  table.index_type = static_cast<rocksdb::BlockBasedTableOptions::IndexType>(ours.index_type);
+  table.index_block_restart_interval = static_cast<int>(ours.index_block_restart_interval);
+  table.metadata_block_size = ours.metadata_block_size;
+  table.partition_filters = ours.partition_filters;
   table.block_size = ours.block_size;
   table.block_size_deviation = static_cast<int>(ours.block_size_deviation);
   table.block_restart_interval = static_cast<int>(ours.block_restart_interval);
   table.index_shortening =
       static_cast<rocksdb::BlockBasedTableOptions::IndexShorteningMode>(ours.index_shortening);
   table.whole_key_filtering = ours.whole_key_filtering;
-  if (ours.filter_bits_per_key > 0) {
+  if (ours.has_filter()) {
     table.filter_policy.reset(rocksdb::NewBloomFilterPolicy(ours.filter_bits_per_key, false));
   }
   rocksdb::Options options;
@@ -140,6 +203,18 @@ inline Model even_model(std::size_t count) {
   for (std::size_t i = 0; i < count; ++i) {
     const std::string number = std::to_string(1000000000 + 7 * i);
     model.emplace("even/key/" + number + "/tail", "value " + number + std::string(24, 'x'));
+  }
+  return model;
+}
+
+/// Keys and values of few different bytes, most of them 0xff.
+inline Model ff_model(std::size_t count) {
+  std::mt19937 random(7);
+  Model model;
+  while (model.size() < count) {
+    std::string key(1 + random() % 24, '\xff');
+    for (char& c : key) c = static_cast<char>(random() % 3 == 0 ? 0xfd + random() % 3 : 0xff);
+    model.emplace(std::move(key), std::string(random() % 40, static_cast<char>(random())));
   }
   return model;
 }

@@ -9,6 +9,9 @@
 
 namespace kvbackup::inline v1::detail {
 
+/// Bytes of a piece of a ChunkedArray.
+inline constexpr std::size_t chunk_bytes = 64 * 1024;
+
 /// A list that only grows, in pieces of 64 KiB: adding never copies what is there, and at most one
 /// piece is unused.
 template <class T>
@@ -42,7 +45,7 @@ class ChunkedArray {
   }
 
  private:
-  static constexpr std::size_t chunk_size = 64 * 1024 / sizeof(T);
+  static constexpr std::size_t chunk_size = chunk_bytes / sizeof(T);
   std::vector<std::unique_ptr<T[]>> chunks_;
   std::size_t used_ = 0;  // of the last chunk
 };
