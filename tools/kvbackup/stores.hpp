@@ -30,6 +30,7 @@ auto with_source(const StoreUri& uri, std::size_t scans, Use&& use)
     kvbackup::LmdbSnapshotOptions options;
     options.db = uri.parameter("db");
     options.workers = scans;
+    options.one_scan_a_database = true;
     auto snapshot = kvbackup::LmdbSnapshot::open(uri.path, options);
     if (!snapshot.ok()) return std::move(snapshot).status();
     return use(std::move(snapshot).value());
