@@ -761,8 +761,9 @@ inline char* store_varint(char* p, std::uint64_t v) noexcept {
   return p;
 }
 inline void append_varint(std::string& out, std::uint64_t v) {
-  char bytes[max_varint64];
-  out.append(bytes, static_cast<std::size_t>(store_varint(bytes, v) - bytes));
+  // byte by byte: g++ 12 takes an append of store_varint's buffer for an overrun and warns
+  for (; v >= 0x80; v >>= 7) out.push_back(static_cast<char>(v | 0x80));
+  out.push_back(static_cast<char>(v));
 }
 /// varint32 length, then the bytes.
 inline void append_length_prefixed(std::string& out, ByteView bytes) {
