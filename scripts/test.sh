@@ -5,9 +5,9 @@
 #   scripts/test.sh [--quick | --full]
 #
 # --quick  one optimised build with g++, every test but those labelled `full` (default)
-# --full   every test of that build; then clang with AddressSanitizer and
-#          UndefinedBehaviorSanitizer on the single header; then ThreadSanitizer on the tests
-#          labelled `threads`. This is what .ci/run runs.
+# --full   every test of that build; then, without those labelled `full`, clang with
+#          AddressSanitizer and UndefinedBehaviorSanitizer on the single header, and
+#          ThreadSanitizer on the tests labelled `threads`. This is what .ci/run runs.
 #
 # Builds go to build/<preset>. The last line is "N passed, N failed", summed over the builds. Ends
 # with 0 when nothing failed.
@@ -80,7 +80,7 @@ if [ "$mode" = --quick ]; then
   run_preset release -LE full
 else
   run_preset release
-  run_preset clang
-  run_preset tsan
+  run_preset clang -LE full
+  run_preset tsan -LE full
 fi
 finish
