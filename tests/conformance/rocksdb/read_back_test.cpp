@@ -4,6 +4,9 @@
 #include "support/catch.hpp"
 
 using namespace rocksdb_test;
+using kvbackup::ChecksumKind;
+using kvbackup::FilterKind;
+using kvbackup::IndexType;
 using kvbackup::PrefixExtractor;
 using kvbackup::TableOptions;
 using kvbackup::TableSummary;
@@ -14,6 +17,7 @@ struct Case {
   std::string name;
   TableOptions options;
   std::shared_ptr<const rocksdb::SliceTransform> extractor;
+  ChecksumKind checksum = ChecksumKind::crc32c;
 };
 
 TableOptions blocks_of(std::uint32_t block_size) {
@@ -55,8 +59,55 @@ std::vector<Case> cases() {
   return out;
 }
 
+/// What TiKV 5.x does not write: newer versions, checksums, filters and indexes.
+std::vector<Case> newer_cases() {
+  std::vector<Case> out;
+  const auto add = [&out](std::string name, const TableOptions& options, ChecksumKind checksum) {
+    out.push_back(
+        {std::move(name), options, rocksdb_extractor(options.prefix_extractor), checksum});
+  };
+  const TableOptions rocksdb = TableOptions::rocksdb();
+  add("RocksDB's defaults", rocksdb, ChecksumKind::xxh3);
+
+  TableOptions identified = rocksdb;
+  identified.identity = {"a database", "0123456789ABCDEFGHIJ", "a host", 7};
+  identified.user_properties = {{"own", "property"}};
+  add("with an identity", identified, ChecksumKind::xxhash);
+
+  for (const std::uint32_t version : {2u, 3u, 4u, 5u}) {
+    TableOptions options = rocksdb;
+    options.format_version = version;
+    options.filter = version < 5 ? FilterKind::legacy_bloom : FilterKind::fast_local_bloom;
+    options.index_type = IndexType::two_level;
+    options.metadata_block_size = 300;
+    options.partition_filters = true;
+    add("partitions", options, ChecksumKind::xxhash64);
+    options.index_block_restart_interval = 16;
+    options.prefix_extractor = PrefixExtractor::fixed_prefix(9);
+    add("partitions, also with prefixes", options, ChecksumKind::none);
+    options.whole_key_filtering = false;
+    add("partitions with prefixes", options, ChecksumKind::crc32c);
+  }
+  // Forms of the index that RocksDB does not write in these versions, and reads in each.
+  for (const bool user_keys : {false, true}) {
+    for (const bool deltas : {false, true}) {
+      for (const std::uint32_t version : {2u, 5u}) {
+        TableOptions options = rocksdb;
+        options.format_version = version;
+        options.filter = FilterKind::legacy_bloom;
+        options.index_key_is_user_key = user_keys;
+        options.index_value_is_delta_encoded = deltas;
+        options.index_block_restart_interval = 4;
+        add("chosen form of the index", options, ChecksumKind::xxh3);
+      }
+    }
+  }
+  return out;
+}
+
 void check_reader(const std::string& path, const rocksdb::Options& options, const Model& model,
-                  const TableSummary& summary, const std::string& compression) {
+                  const TableOptions& ours, const TableSummary& summary,
+                  const std::string& compression) {
   rocksdb::SstFileReader reader(options);
   require_ok(reader.Open(path));
   require_ok(reader.VerifyChecksum());
@@ -84,8 +135,12 @@ void check_reader(const std::string& path, const rocksdb::Options& options, cons
   CHECK(properties->num_data_blocks == summary.num_data_blocks);
   CHECK(properties->num_deletions == 0);
   CHECK(properties->num_range_deletions == 0);
-  CHECK(properties->index_key_is_user_key == 0);
-  CHECK(properties->index_value_is_delta_encoded == 0);
+  CHECK(properties->index_key_is_user_key == (ours.user_keys_in_index() ? 1 : 0));
+  CHECK(properties->index_value_is_delta_encoded == (ours.delta_handles_in_index() ? 1 : 0));
+  CHECK(properties->index_partitions == summary.index_partitions);
+  CHECK(properties->top_level_index_size == summary.top_level_index_size);
+  CHECK(properties->db_session_id == ours.identity.session);
+  CHECK(properties->orig_file_number == ours.identity.file_number.value_or(0));
   CHECK(properties->comparator_name == "leveldb.BytewiseComparator");
   CHECK(properties->compression_name == compression);
   CHECK(properties->property_collectors_names == "[]");
@@ -129,7 +184,7 @@ void check_database(const std::string& file, rocksdb::Options options, const Mod
   ingest.verify_checksums_before_ingest = true;
   require_ok(db->IngestExternalFile({file}, ingest));
   check_lookups(*db, model);
-  if (ours.filter_bits_per_key > 0 && model.size() > 100) {
+  if (ours.has_filter() && model.size() > 100) {
     const auto ticker = [&](rocksdb::Tickers t) { return options.statistics->getTickerCount(t); };
     if (ours.whole_key_filtering) CHECK(ticker(rocksdb::BLOOM_FILTER_USEFUL) > 0);
     if (!ours.whole_key_filtering) {
@@ -156,14 +211,16 @@ void check_case(const Case& test, const Model& model, const Codec& codec,
   CAPTURE(test.name, test.options.block_size, model.size(), std::string(codec.name()));
   const TemporaryFolder folder;
   const std::unique_ptr<rocksdb::Env> memory(rocksdb::NewMemEnv(rocksdb::Env::Default()));
-  rocksdb::Options options = rocksdb_options(test.options, test.extractor, compression);
+  rocksdb::Options options =
+      rocksdb_options(test.options, test.extractor, compression, test.checksum);
   if (place == Place::memory) options.env = memory.get();
 
   TableSummary summary;
   const std::string path = folder.path("ours.sst");
-  const std::string file = write_ours(model, test.options, codec, &summary);
+  const std::string file =
+      write_ours(model, test.options, codec, &summary, kvbackup::NoCollector(), test.checksum);
   require_ok(rocksdb::WriteStringToFile(options.env, file, path));
-  check_reader(path, options, model, summary, std::string(codec.name()));
+  check_reader(path, options, model, test.options, summary, std::string(codec.name()));
   check_database(path, options, model, test.options, folder.path("db"));
 }
 
@@ -197,6 +254,24 @@ TEST_CASE("RocksDB takes Snappy tables and finds every key") {
 #if KVBACKUP_WITH_ZSTD
 TEST_CASE("RocksDB takes Zstandard tables and finds every key") {
   check_codec(kvbackup::ZstdCodec{}, rocksdb::kZSTD);
+}
+#endif
+
+#if KVBACKUP_WITH_SNAPPY && KVBACKUP_WITH_XXHASH
+TEST_CASE("RocksDB takes tables of the newer forms and finds every key") {
+  for (const Case& test : newer_cases()) {
+    check_case(test, Model{{"key", "value"}}, kvbackup::NoneCodec{}, rocksdb::kNoCompression,
+               Place::memory);
+    check_case(test, random_model(5000, 8), kvbackup::SnappyCodec{}, rocksdb::kSnappyCompression,
+               Place::memory);
+  }
+}
+
+TEST_CASE("RocksDB takes tables whose blocks are filled up to pages") {
+  TableOptions options = TableOptions::rocksdb();
+  options.block_align = true;
+  check_case({"block_align", options, nullptr, ChecksumKind::xxh3}, random_model(5000, 9),
+             kvbackup::NoneCodec{}, rocksdb::kNoCompression, Place::memory);
 }
 #endif
 

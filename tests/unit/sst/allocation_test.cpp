@@ -24,14 +24,18 @@ std::atomic<std::size_t> peak{0};
 // Room for the size in front of each allocation.
 constexpr std::size_t head = alignof(std::max_align_t);
 
-void* counted(std::size_t size) {
+void* counted_or_null(std::size_t size) noexcept {
   ++allocations;
   auto* raw = static_cast<char*>(std::malloc(size + head));
-  if (raw == nullptr) throw std::bad_alloc();
+  if (raw == nullptr) return nullptr;
   *reinterpret_cast<std::size_t*>(raw) = size;
   const std::size_t now = live += size;
   if (now > peak) peak = now;
   return raw + head;
+}
+void* counted(std::size_t size) {
+  if (void* p = counted_or_null(size)) return p;
+  throw std::bad_alloc();
 }
 void give_back(void* p) noexcept {
   if (p == nullptr) return;
@@ -44,6 +48,12 @@ void give_back(void* p) noexcept {
 
 void* operator new(std::size_t size) { return counted(size); }
 void* operator new[](std::size_t size) { return counted(size); }
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept {
+  return counted_or_null(size);
+}
+void* operator new[](std::size_t size, const std::nothrow_t&) noexcept {
+  return counted_or_null(size);
+}
 void operator delete(void* p) noexcept { give_back(p); }
 void operator delete[](void* p) noexcept { give_back(p); }
 void operator delete(void* p, std::size_t) noexcept { give_back(p); }
