@@ -72,7 +72,7 @@ class BackendCheck {
   using Writer = WriterOf<B>;
 
   void expect(bool kept, const char* law, std::string detail) {
-    if (!kept) found_.push_back({.law = law, .detail = std::move(detail)});
+    if (!kept) add_violation(found_, law, std::move(detail));
   }
   /// Whether `status` is ok; notes it if not.
   bool succeeds(const Status& status, const char* law, const char* what) {

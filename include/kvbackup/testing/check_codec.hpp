@@ -85,7 +85,7 @@ class CodecCheck {
   };
 
   void expect(bool kept, const char* law, std::string detail) {
-    if (!kept) found_.push_back({.law = law, .detail = std::move(detail)});
+    if (!kept) add_violation(found_, law, std::move(detail));
   }
   std::uint32_t random() {
     random_ = random_ * 6364136223846793005u + 1442695040888963407u;

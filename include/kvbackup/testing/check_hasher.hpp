@@ -59,7 +59,7 @@ class HasherCheck {
     detail += std::to_string(got);
     detail += ", not ";
     detail += std::to_string(expected);
-    found_.push_back({.law = law, .detail = std::move(detail)});
+    add_violation(found_, law, std::move(detail));
   }
   void equal(const Sha256Digest& got, const Sha256Digest& expected, const char* law,
              const std::string& input) {
@@ -69,7 +69,7 @@ class HasherCheck {
     detail += hex(got);
     detail += ", not ";
     detail += hex(expected);
-    found_.push_back({.law = law, .detail = std::move(detail)});
+    add_violation(found_, law, std::move(detail));
   }
   FileDigest of(ByteView bytes) const {
     H hasher = prototype_;

@@ -60,7 +60,7 @@ class SinkCheck {
 
  private:
   void expect(bool kept, const char* law, std::string detail) {
-    if (!kept) found_.push_back({.law = law, .detail = std::move(detail)});
+    if (!kept) add_violation(found_, law, std::move(detail));
   }
   void succeeds(const Status& status, const char* law, const char* what) {
     expect(status.ok(), law, std::string(what) + " failed: " + status.to_string());

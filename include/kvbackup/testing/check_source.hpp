@@ -53,7 +53,7 @@ template <class... Parts>
 class SourceKitBase {
  protected:
   void expect(bool kept, const char* law, std::string detail) {
-    if (!kept) found_.push_back({.law = law, .detail = std::move(detail)});
+    if (!kept) add_violation(found_, law, std::move(detail));
   }
 
   /// The rest of a source, whose status must then be ok. Stops behind a key that does not rise: a
