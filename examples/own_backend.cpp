@@ -59,6 +59,7 @@ class ShelfBackend {
   std::string url() const { return "shelf://"; }
 
   Result<std::string> read(std::string_view name) {
+    if (Status status = check_object_name(name); !status.ok()) return status;
     const auto found = shelf_->find(name);
     if (found == shelf_->end()) return missing(name);
     return found->second;
@@ -80,8 +81,12 @@ class ShelfBackend {
     }
     return objects;
   }
-  Result<bool> exists(std::string_view name) { return shelf_->contains(name); }
+  Result<bool> exists(std::string_view name) {
+    if (Status status = check_object_name(name); !status.ok()) return status;
+    return shelf_->contains(name);
+  }
   Status remove(std::string_view name) {
+    if (Status status = check_object_name(name); !status.ok()) return status;
     const auto found = shelf_->find(name);
     if (found == shelf_->end()) return missing(name);
     shelf_->erase(found);

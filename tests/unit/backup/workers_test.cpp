@@ -53,7 +53,7 @@ std::map<std::string, std::string> objects_of(MemoryBackend& backend) {
 TEST_CASE("all objects are the same bytes, whatever the number of workers") {
   const Store store = many_pairs(20'000);
   std::map<std::string, std::string> first;
-  for (const std::size_t workers : {1, 2, 7}) {
+  for (const std::size_t workers : {1u, 2u, 7u}) {
     MemoryBackend backend;
     test_support::FixedClock clock;
     ThreadExecutor threads;
@@ -106,7 +106,7 @@ TEST_CASE("the workers of a run share one rate limit") {
 
 TEST_CASE("when one worker fails the others stop, and there is no backup") {
   const Store store = many_pairs(20'000);
-  for (const std::uint64_t n : {5, 17, 40}) {
+  for (const std::uint64_t n : {5u, 17u, 40u}) {
     MemoryBackend backend;
     test_support::FaultBackend faulty(backend, test_support::Operation::any, n + 1,
                                       Status::error(StatusCode::io_error, "injected"));
