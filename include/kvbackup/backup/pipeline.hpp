@@ -128,11 +128,12 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
   [[nodiscard]] static Status check_names(const BackupPlan& plan, const BackupOptions& options) {
     // NAME_MAX of POSIX file systems, less what LocalBackend puts around a temporary name
     constexpr std::size_t longest = 255 - 32;
-    const FileNameParts parts{.store_id = options.store_id,
-                              .region_id = detail::last_part_number(plan.sub_ranges.size()),
-                              .epoch = options.region_epoch,
-                              .unix_ms = unix_ms(options),
-                              .is_raw_kv = false};
+    const FileNameParts parts{
+        .store_id = options.store_id,
+        .region_id = detail::last_part_number(plan.sub_ranges.size()),
+        .epoch = options.region_epoch,
+        .unix_ms = 9'999'999'999'999,  // as long as any until 2286; the clock is read once a run
+        .is_raw_kv = false};
     for (const KeyRange& range : plan.ranges) {
       if (!is_utf8(range.cf)) {
         return Status::error(StatusCode::unsupported,

@@ -211,3 +211,18 @@ TEST_CASE("the observer sees every file once, and numbers that only grow") {
   CHECK(recorder.last.ranges == 1);
   CHECK(recorder.last.total_ranges == 1);
 }
+
+TEST_CASE("the wall clock is read once a run, so that all names and dates of it agree") {
+  struct CountingClock final : Clock {
+    int reads = 0;
+    std::uint64_t unix_ms() override { return 1'600'000'000'000 + static_cast<unsigned>(++reads); }
+    std::uint64_t steady_ns() override { return 0; }
+    void sleep_ns(std::uint64_t) override {}
+  } clock;
+  MemoryBackend backend;
+  BackupOptions options;
+  options.clock = &clock;
+  options.part_size = 1000;
+  REQUIRE(back_up(many_pairs(500), backend, options).ok());
+  CHECK(clock.reads == 1);
+}
