@@ -88,9 +88,10 @@ class BasicBackup {
     if (!table.ok()) return std::move(table).status();
     std::string stored(key_prefix());
     stored += key;
-    auto value = table.value()->get(stored);
-    if (!value.ok()) return std::move(value).status().rekeyed(key);
-    return value;
+    auto lookup = table.value()->get(stored);
+    if (!lookup.ok()) return std::move(lookup).status().rekeyed(key);
+    if (!lookup.value().found()) return std::optional<std::string>();
+    return std::optional<std::string>(std::move(lookup.value().value));
   }
 
   /// The logical pairs of `range`, in key order. Reads what it needs of the files that it needs, as

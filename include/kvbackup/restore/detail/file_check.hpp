@@ -117,7 +117,7 @@ class FileCheck {
     const StoredRange stored = stored_range(manifest_, file_.start_key, file_.end_key);
     const std::size_t prefix = key_prefix_of(manifest_).size();
     auto at = table.value().entries();
-    for (at.seek_to_first(); at.valid(); at.next()) {
+    for (; at.valid(); at.next()) {
       const ByteView key = at.key();
       ++entries_;
       if (key < ByteView(stored.low) || (!stored.high.empty() && key >= ByteView(stored.high))) {
@@ -128,7 +128,8 @@ class FileCheck {
       if (at.repeats_key()) strange_entry_ = "a key twice";
       if (manifest_.meta.is_raw_kv) tap_.add_pair(key.substr(prefix), at.value());
     }
-    return at.status();
+    if (!at.status().ok()) return at.status();
+    return table.value().verify_other_blocks();  // which stand behind those of data
   }
 
   void add(Severity severity, std::string what) {
