@@ -261,7 +261,7 @@ class BadInputTest(ProgramTest):
         refused("--start must be below --end", "--start", "62", "--end", "61")
         refused("--start must be below --end", "--start", "61", "--end", "61")
         refused("raw, escaped or hex", "--start", "61", "--format", "base64")
-        refused("lz4, snappy, zstd and none", "--compression", "zip")
+        refused("lz4, snappy, zstd, none", "--compression", "zip")
         for codec in ("lz4", "snappy", "none"):
             refused(codec + " has no levels", "--compression", codec, "--compression-level", 3)
         refused("has no levels", "--compression-level", 0)
