@@ -91,6 +91,11 @@ void print_text(const Manifest& manifest, const std::string& url, const InspectF
                 printable(info.source_identity).c_str());
     std::printf("profile:       %s, keys behind \"%s\"\n", printable(info.profile).c_str(),
                 printable(info.key_prefix).c_str());
+    if (info.source_kind == "rocksdb") {
+      std::printf(
+          "note:          column family options (comparator, compression, ...) are not part of a "
+          "backup\n");
+    }
   }
   std::printf("kind:          %s\n", meta.is_raw_kv ? "raw" : "transactional");
   std::printf("cluster:       %llu %s\n", static_cast<unsigned long long>(meta.cluster_id),
