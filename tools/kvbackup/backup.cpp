@@ -133,8 +133,23 @@ void print_plan(const BackupPlan& plan, const std::string& url, const BackupFlag
               number(plan.total.pairs).c_str(), number(plan.total.bytes).c_str());
 }
 
+/// What the source says of itself.
+using Notes = std::vector<std::string>;
+
+template <class Source>
+Notes notes_of(const Source& source) {
+  if constexpr (AnnotatedSource<Source>) return source.notes();
+  return {};
+}
+
+std::string notes_json(const Notes& notes) {
+  std::string out;
+  for (const std::string& note : notes) out += (out.empty() ? "" : ", ") + json_string(note);
+  return "[" + out + "]";
+}
+
 void print_summary(const BackupResult& result, const std::string& url, double seconds,
-                   const BackupFlags& flags) {
+                   const Notes& notes, const BackupFlags& flags) {
   const KvbackupTotals& totals = *result.info.totals;
   const double speed = seconds > 0 ? static_cast<double>(totals.bytes) / seconds : 0;
   const std::uint64_t size = totals.stored_bytes + result.backupmeta_size;
@@ -145,6 +160,7 @@ void print_summary(const BackupResult& result, const std::string& url, double se
     root.add("files", totals.files).add("total_kvs", totals.kvs).add("total_bytes", totals.bytes);
     root.add("size", size).add("crc64xor", std::to_string(totals.crc64xor));
     root.add("seconds", seconds).add("bytes_per_second", speed);
+    root.add_json("notes", notes_json(notes));
     std::printf("%s\n", root.text().c_str());
     return;
   }
@@ -156,6 +172,7 @@ void print_summary(const BackupResult& result, const std::string& url, double se
       ranges, ranges, human_duration(seconds).c_str(), static_cast<unsigned long long>(totals.kvs),
       static_cast<unsigned long long>(totals.bytes), speed,
       static_cast<unsigned long long>(totals.files), static_cast<unsigned long long>(size));
+  for (const std::string& note : notes) std::printf("%s\n", printable(note).c_str());
 }
 
 template <class Source>
@@ -178,6 +195,7 @@ Status back_up(Source source, BuiltCodecs codec, BuiltBackends backend, const Ba
   options.cancel = &cancel_token();
 
   const std::string url = backend.url();
+  const Notes notes = notes_of(source);
   BackupPipeline pipeline(std::move(source), std::move(codec), FileHasher{}, std::move(backend));
   if (flags.dry_run) {
     auto plan = pipeline.plan(options);
@@ -191,7 +209,8 @@ Status back_up(Source source, BuiltCodecs codec, BuiltBackends backend, const Ba
   auto result = pipeline.run_detailed(options);
   display.reset();
   if (!result.ok()) return result.status();
-  print_summary(result.value(), url, static_cast<double>(clock.steady_ns() - start) * 1e-9, flags);
+  print_summary(result.value(), url, static_cast<double>(clock.steady_ns() - start) * 1e-9, notes,
+                flags);
   return {};
 }
 
@@ -212,7 +231,10 @@ Status run_backup(const BackupFlags& flags) {
 void add_backup_command(CLI::App& app, Run& run) {
   auto flags = std::make_shared<BackupFlags>();
   CLI::App* command = app.add_subcommand("backup", "Back a store up");
-  command->add_option("--source", flags->source, "Store to back up: lmdb:PATH?db=NAME, tsv:PATH")
+  command
+      ->add_option(
+          "--source", flags->source,
+          "Store to back up: rocksdb:PATH?cf=NAME, lmdb:PATH?db=NAME, leveldb:PATH, tsv:PATH")
       ->required();
   command->add_option("-s,--storage", flags->storage, "Where to: a path, local:///path, noop://")
       ->required();
@@ -220,7 +242,8 @@ void add_backup_command(CLI::App& app, Run& run) {
   command->add_option("--end", flags->end, "End of the keys, exclusive, in --format");
   command->add_option("--format", flags->format, "Of --start and --end: raw, escaped or hex")
       ->capture_default_str();
-  command->add_option("--cf", flags->cf, "Column family: one database of an LMDB environment");
+  command->add_option("--cf", flags->cf,
+                      "Column family: of RocksDB, or a database of an LMDB environment");
   command->add_option("--compression", flags->compression, "lz4, snappy, zstd or none")
       ->capture_default_str();
   // zstd's own ends: ZSTD_minCLevel() and ZSTD_maxCLevel()
