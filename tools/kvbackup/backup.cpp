@@ -182,9 +182,9 @@ void add_backup_command(CLI::App& app, Run& run) {
   auto flags = std::make_shared<BackupFlags>();
   CLI::App* command = app.add_subcommand("backup", "Back a store up");
   command
-      ->add_option(
-          "--source", flags->source,
-          "Store to back up: rocksdb:PATH?cf=NAME, lmdb:PATH?db=NAME, leveldb:PATH, tsv:PATH")
+      ->add_option("--source", flags->source,
+                   "Store to back up: rocksdb:PATH?cf=NAME, lmdb:PATH?db=NAME, leveldb:PATH, "
+                   "sst:PATH, tsv:PATH")
       ->required();
   command->add_option("-s,--storage", flags->storage, "Where to: a path, local:///path, noop://")
       ->required();
