@@ -22,7 +22,8 @@ test_packages=(
   catch2 pkg-config python3
   clang-14 libclang-rt-14-dev                     # second compiler, its sanitizers
   protobuf-compiler libprotobuf-dev               # oracle of proto/
-  librocksdb-dev lmdb-utils libisal-dev           # oracles of sst/, ext/lmdb and hash/
+  librocksdb-dev libleveldb-dev                   # oracles of sst/
+  lmdb-utils libisal-dev                          # oracles of ext/lmdb and hash/
 )
 
 case "${1:---test}" in
