@@ -76,7 +76,8 @@ struct ZstdCodec {
           ready_(dictionary_ != nullptr) {}
 
     Status decompress(ByteView in, std::span<char> out) {
-      if (!context_ || !ready_) return no_memory();
+      if (!context_) return no_memory();
+      if (!ready_) return bad_dictionary();
       if (!is_one_frame(in)) return damaged();
       // a DDict of null is none
       const std::size_t written = ZSTD_decompress_usingDDict(
@@ -96,6 +97,11 @@ struct ZstdCodec {
       return Status::error(StatusCode::corruption,
                            "a Zstandard block does not decompress to the length it is said to "
                            "have; the file is damaged, take it from another copy");
+    }
+    KVBACKUP_DETAIL_COLD static Status bad_dictionary() {
+      return Status::error(StatusCode::corruption,
+                           "zstd does not take the dictionary of a Zstandard block; the file is "
+                           "damaged, take it from another copy");
     }
     KVBACKUP_DETAIL_COLD static Status no_memory() {
       return Status::error(StatusCode::resource_exhausted,

@@ -11,17 +11,21 @@
 
 namespace sst_test {
 
-/// A table put together block by block, whatever sense it makes. format_version 2, no checksums.
+/// A table put together block by block, whatever sense it makes: format_version 2 without
+/// checksums, or as LevelDB has it.
 class CraftedTable {
  public:
-  CraftedTable() { property_number("rocksdb.block.based.table.index.type", 0, 4); }
+  explicit CraftedTable(bool leveldb = false) : leveldb_(leveldb) {
+    property_number("rocksdb.block.based.table.index.type", 0, 4);
+  }
 
   /// Adds the bytes of a block and gives its handle.
   kvbackup::BlockHandle block(const std::string& payload, unsigned type = 0) {
     const kvbackup::BlockHandle handle{file_.size(), payload.size()};
-    file_ += payload;
-    file_.push_back(static_cast<char>(type));
-    file_.append(4, '\0');
+    std::string stored = payload;
+    stored.push_back(static_cast<char>(type));
+    file_ += stored;
+    kvbackup::append_le32(file_, leveldb_ ? kvbackup::Crc32cChecksum::of(stored) : 0);
     return handle;
   }
   /// Names a data block in the index.
@@ -41,10 +45,20 @@ class CraftedTable {
   }
 
   [[nodiscard]] std::string finish() {
-    meta("rocksdb.properties", block(entries({properties_.begin(), properties_.end()})));
+    if (!leveldb_) {
+      meta("rocksdb.properties", block(entries({properties_.begin(), properties_.end()})));
+    }
     const kvbackup::BlockHandle index = block(entries(index_));
     const kvbackup::BlockHandle metaindex = block(entries({metaindex_.begin(), metaindex_.end()}));
-    return file_ + kvbackup::encode_footer(kvbackup::ChecksumKind::none, 2, metaindex, index);
+    if (!leveldb_) {
+      return file_ + kvbackup::encode_footer(kvbackup::ChecksumKind::none, 2, metaindex, index);
+    }
+    std::string footer;
+    kvbackup::append_handle(footer, metaindex);
+    kvbackup::append_handle(footer, index);
+    footer.resize(40);
+    kvbackup::append_le64(footer, 0xdb4775248b80fb57);
+    return file_ + footer;
   }
 
   using Entries = std::vector<std::pair<std::string, std::string>>;
@@ -67,6 +81,7 @@ class CraftedTable {
   }
 
  private:
+  bool leveldb_;
   std::string file_;
   Entries index_;
   std::map<std::string, std::string> properties_;

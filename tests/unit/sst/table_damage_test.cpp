@@ -226,6 +226,42 @@ TEST_CASE("keys out of order are refused by name, older versions of a key are no
   CHECK(says(two_blocks.finish(), "corruption", "order"));
 }
 
+TEST_CASE("keys that the index would not find are refused by name") {
+  const auto table = [](const std::string& first_bound, const std::string& second_bound) {
+    CraftedTable out;
+    for (const auto& [key, bound] : {std::pair("b", first_bound), std::pair("d", second_bound)}) {
+      const Entries entries{{internal_key(key, 5, 1), "v"}};
+      out.index(internal_key(bound, 0, 1), out.block(CraftedTable::entries(entries)));
+    }
+    return out.finish();
+  };
+  CHECK(read_all(table("b", "d")).ok());
+  CHECK(read_all(table("c", "z")).ok());
+  CHECK(read_all(table("d", "d")).ok());  // versions of one key may lie in two blocks
+  CHECK(says(table("a", "d"), "corruption", "key 62"));
+  CHECK(says(table("e", "f"), "corruption", "key 64"));
+  CHECK(says(table("b", "c"), "corruption", "key 64"));
+}
+
+#if KVBACKUP_WITH_ZSTD
+TEST_CASE("LevelDB's Zstandard blocks have a bare frame") {
+  const std::string plain =
+      CraftedTable::entries({{internal_key("k", 7, 1), std::string(500, 'v')}});
+  std::string frame(ZstdCodec().bound(plain.size()), '\0');
+  frame.resize(ZstdCodec().compressor().compress(plain, frame).value());
+  CraftedTable table(true);
+  table.index(internal_key("z", 0, 1), table.block(frame, 2));
+  const InMemoryTable reader = open_table(table.finish());
+  CHECK(reader.is_leveldb());
+  CHECK(reader.get("k").value().value == std::string(500, 'v'));
+  CHECK(reader.get("k").value().sequence == 7);
+
+  CraftedTable other(true);
+  other.index(internal_key("z", 0, 1), other.block("no frame at all", 2));
+  CHECK(says(other.finish(), "unsupported", "codec zlib is not built in"));
+}
+#endif
+
 TEST_CASE("handles that leave the file, overlap or go backwards are refused") {
   const auto table = [](BlockHandle second) {
     CraftedTable out;
