@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the fuzz targets share. A target is one file with one LLVMFuzzerTestOneInput, which libFuzzer
-// calls under clang and replay_main.cpp under any compiler.
+// What the fuzz targets share. A target is one file with one LLVMFuzzerTestOneInput, which
+// libFuzzer calls under clang and replay_main.cpp under any compiler.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
-#include <kvbackup/kvbackup.hpp>
 #include <string>
+
+#include <kvbackup/kvbackup.hpp>
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
 

@@ -14,7 +14,8 @@ void check(ByteView text) {
   {
     const auto message = from_json<M>(text);
     if (!message.ok()) {
-      fuzz::require(message.status().code() == StatusCode::invalid_argument, "not a parser's error");
+      fuzz::require(message.status().code() == StatusCode::invalid_argument,
+                    "not a parser's error");
       return;
     }
     bytes = encode(message.value());

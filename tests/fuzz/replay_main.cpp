@@ -2,7 +2,8 @@
 // replay_main [--runs=N] FILE_OR_FOLDER...
 //
 // Runs a fuzz target over the files and over N inputs made of them by cheap mutations. The
-// mutations depend on the files only, so a failure comes back: it prints the input that was running.
+// mutations depend on the files only, so a failure comes back: it prints the input that was
+// running.
 #include <algorithm>
 #include <csignal>
 #include <cstdio>
@@ -57,9 +58,13 @@ void mutate_once(std::string& bytes, const std::string& other, Random& random) {
       return;
     case 2: bytes.resize(at); return;
     case 3: bytes.erase(at, length); return;
-    case 4: bytes.insert(at, length, static_cast<char>(edges[random.below(std::size(edges))])); return;
+    case 4:
+      bytes.insert(at, length, static_cast<char>(edges[random.below(std::size(edges))]));
+      return;
     case 5: bytes.insert(at, bytes.substr(random.below(bytes.size() + 1), length)); return;
-    default: bytes.replace(at, length, other.substr(random.below(other.size() + 1), length)); return;
+    default:
+      bytes.replace(at, length, other.substr(random.below(other.size() + 1), length));
+      return;
   }
 }
 
@@ -85,8 +90,8 @@ void on_abort(int) {
 
 void take_file(std::vector<Seed>& seeds, const std::filesystem::path& path) {
   std::ifstream file(path, std::ios::binary);
-  seeds.push_back(
-      {path.string(), std::string(std::istreambuf_iterator<char>(file), std::istreambuf_iterator<char>())});
+  seeds.push_back({path.string(), std::string(std::istreambuf_iterator<char>(file),
+                                              std::istreambuf_iterator<char>())});
 }
 
 bool take_path(std::vector<Seed>& seeds, const char* argument) {
@@ -119,7 +124,8 @@ int main(int argc, char** argv) {
     return 2;
   }
   // The order in which a folder is listed must not matter.
-  std::sort(seeds.begin(), seeds.end(), [](const Seed& a, const Seed& b) { return a.path < b.path; });
+  std::sort(seeds.begin(), seeds.end(),
+            [](const Seed& a, const Seed& b) { return a.path < b.path; });
   std::signal(SIGABRT, on_abort);
   for (const Seed& seed : seeds) {
     current_path = seed.path.c_str();
@@ -133,7 +139,8 @@ int main(int argc, char** argv) {
     current_round = i + 1;
     std::string bytes = seed.bytes;
     const std::string& other = seeds[random.below(seeds.size())].bytes;
-    for (std::size_t left = 1 + random.below(4); left > 0; --left) mutate_once(bytes, other, random);
+    for (std::size_t left = 1 + random.below(4); left > 0; --left)
+      mutate_once(bytes, other, random);
     run(bytes);
   }
   std::printf("%zu files and %zu mutations of them\n", seeds.size(), runs);
