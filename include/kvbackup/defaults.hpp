@@ -17,6 +17,8 @@
 #include "kvbackup/hash/file_hasher.hpp"
 #include "kvbackup/hash/sha256_openssl.hpp"
 #include "kvbackup/hash/sha256_portable.hpp"
+#include "kvbackup/restore/backup_reader.hpp"
+#include "kvbackup/sst/block_cache.hpp"
 #include "kvbackup/sst/checksum.hpp"
 #include "kvbackup/sst/decoders.hpp"
 
@@ -81,6 +83,10 @@ inline namespace KVBACKUP_DETAIL_PASTE(KVBACKUP_WITH_LZ4, KVBACKUP_WITH_SNAPPY, 
 #else
   using BuiltBackends = AnyBackend<NoopBackend, MemoryBackend>;
 #endif
+
+  /// A backup that is read where it lies, with what this build has.
+  template <ReadableBackend Backend = BuiltBackends, BlockCache Cache = NoBlockCache>
+  using Backup = BasicBackup<Backend, FileHasher, BuiltDecoders, Cache>;
 
 }  // namespace )
 }  // namespace kvbackup::inline v1

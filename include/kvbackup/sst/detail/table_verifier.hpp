@@ -63,42 +63,64 @@ template <class Core>
   return status;
 }
 
+/// Proves the checksums of blocks that are given in the order of the file.
+template <class Core>
+class BlockVerifier {
+ public:
+  BlockVerifier(const Core& core, std::size_t read_ahead, FunctionRef<Status(std::uint64_t)> step)
+      : core_(core), worker_(core), step_(step) {
+    worker_.data_window.most_ahead = read_ahead;
+  }
+
+  Status verify_data() {
+    DataBlockWalker<Core> walker;
+    Step at = walker.first(core_, worker_);
+    for (; at == Step::entry; at = walker.next(core_, worker_)) {
+      Status status = check(walker.handle(), BlockRole::data);
+      if (!status.ok()) return status;
+    }
+    return at == Step::damaged ? walker.status() : Status();
+  }
+  Status verify_others() {
+    std::vector<RoledBlock> others;
+    Status status = other_blocks(core_, worker_, others);
+    for (const RoledBlock& block : others) {
+      if (!status.ok()) return status;
+      status = check(block.handle, block.role);
+    }
+    return status;
+  }
+
+ private:
+  Status check(const BlockHandle& handle, BlockRole role) {
+    if (handle.offset < end_) {
+      return core_.blocks.failed(StatusCode::corruption, role, handle,
+                                 "overlaps the one before it; the table is damaged, take it from "
+                                 "another copy");
+    }
+    // the properties were proven when the table was opened, with what RocksDB changes in them
+    auto stored = role == BlockRole::properties
+                      ? core_.blocks.stored(handle, role, worker_.data_window)
+                      : core_.blocks.checked(handle, role, worker_.data_window);
+    if (!stored.ok()) return std::move(stored).status();
+    end_ = handle.offset + handle.size + block_trailer_size;
+    return step_(handle.size + block_trailer_size);
+  }
+
+  const Core& core_;
+  typename Core::Worker worker_;
+  FunctionRef<Status(std::uint64_t)> step_;
+  std::uint64_t end_ = 0;
+};
+
 /// See TableReader::verify_blocks.
 template <class Core>
 [[nodiscard]] Status verify_blocks(const Core& core, std::size_t read_ahead,
                                    FunctionRef<Status(std::uint64_t)> step) {
-  typename Core::Worker worker(core);
-  worker.data_window.most_ahead = read_ahead;
-  std::uint64_t end = 0;
-  const auto check = [&](const BlockHandle& handle, BlockRole role) -> Status {
-    if (handle.offset < end) {
-      return core.blocks.failed(StatusCode::corruption, role, handle,
-                                "overlaps the one before it; the table is damaged, take it from "
-                                "another copy");
-    }
-    // the properties were proven when the table was opened, with what RocksDB changes in them
-    auto stored = role == BlockRole::properties
-                      ? core.blocks.stored(handle, role, worker.data_window)
-                      : core.blocks.checked(handle, role, worker.data_window);
-    if (!stored.ok()) return std::move(stored).status();
-    end = handle.offset + handle.size + block_trailer_size;
-    return step(handle.size + block_trailer_size);
-  };
-  DataBlockWalker<Core> walker;
-  Step at = walker.first(core, worker);
-  for (; at == Step::entry; at = walker.next(core, worker)) {
-    Status status = check(walker.handle(), BlockRole::data);
-    if (!status.ok()) return status;
-  }
-  if (at == Step::damaged) return walker.status();
-  std::vector<RoledBlock> others;
-  Status status = other_blocks(core, worker, others);
+  BlockVerifier<Core> verifier(core, read_ahead, step);
+  Status status = verifier.verify_data();
   if (!status.ok()) return status;
-  for (const RoledBlock& block : others) {
-    status = check(block.handle, block.role);
-    if (!status.ok()) return status;
-  }
-  return {};
+  return verifier.verify_others();
 }
 
 }  // namespace kvbackup::inline v1::detail
