@@ -30,7 +30,6 @@ std::atomic<std::int64_t> limit{std::numeric_limits<std::int64_t>::max()};
 void took(std::size_t size) {
   const auto grown = static_cast<std::int64_t>(size);
   if (live.fetch_add(grown) + grown <= limit) return;
-  limit = std::numeric_limits<std::int64_t>::max();  // the report allocates too
   std::fprintf(stderr, "the allocation of %zu bytes passes the limit\n", size);
   fuzz::fail("the target takes more memory than an input of this size may cost");
 }
@@ -71,6 +70,7 @@ void operator delete[](void* p, std::size_t) noexcept { forget(p); }
 namespace fuzz {
 
 void fail(const char* what) {
+  limit = std::numeric_limits<std::int64_t>::max();  // the report allocates too
   std::fprintf(stderr, "fuzz: %s\n", what);
   std::abort();
 }
