@@ -10,8 +10,8 @@
 # the inputs that failed. A run goes on where the last one ended. Ends with 1 if an input failed.
 #
 # --merge makes tests/fuzz/corpus/ anew: for each target the smallest set of files, each up to
-# 4 KiB, that reaches what the seeds, the old corpus and found/ reach. Shows the fuzzing time that
-# the logs add up to.
+# 4 KiB, that reaches what the seeds, the old corpus and found/ reach. Shows the CPU time that the
+# logs add up to.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -46,10 +46,14 @@ fuzz() {
   [ ! -d "tests/fuzz/corpus/$target" ] || inputs+=("tests/fuzz/corpus/$target")
   mkdir -p "$found" "$build/logs" "$build/crashes"
   # The targets limit what an input may allocate; these limits are for what escapes them.
-  if "${fixed_addresses[@]}" nice "$build/tests/fuzz/fuzz_$target" -max_total_time="$seconds" \
-    -max_len=32768 -timeout=30 -rss_limit_mb=3072 -malloc_limit_mb=512 -print_final_stats=1 \
-    -artifact_prefix="$build/crashes/$target." "${inputs[@]}" >"$log" 2>&1; then
-    echo "$target: $(tail -n 40 "$log" | grep -E '^Done ' || tail -n 1 "$log")"
+  local TIMEFORMAT='CPU seconds: %U %S'
+  if {
+    time "${fixed_addresses[@]}" nice -n 19 "$build/tests/fuzz/fuzz_$target" \
+      -max_total_time="$seconds" -max_len=32768 -timeout=60 -rss_limit_mb=3072 \
+      -malloc_limit_mb=512 -print_final_stats=1 -artifact_prefix="$build/crashes/$target." \
+      "${inputs[@]}" >"$log" 2>&1
+  } 2>>"$log"; then
+    echo "$target: $(grep -E '^Done ' "$log"), $(seconds_of "$target") CPU seconds in all logs"
     return 0
   fi
   echo "$target: an input failed; see $log"
@@ -57,12 +61,10 @@ fuzz() {
   return 1
 }
 
-# seconds_of <target>: fuzzing time of all its logs.
+# seconds_of <target>: CPU time of all its logs.
 seconds_of() {
-  local sum
-  sum=$(grep -hE '^Done [0-9]+ runs in [0-9]+ second' "$build/logs/$1".*.log 2>/dev/null |
-    sed -E 's/.* in ([0-9]+) second.*/\1/' | paste -sd+) || true
-  echo $((${sum:-0}))
+  sed -n 's/^CPU seconds: //p' "$build/logs/$1".*.log 2>/dev/null |
+    awk '{ sum += $1 + $2 } END { printf "%d", sum }'
 }
 
 # merge <target>
@@ -82,7 +84,7 @@ merge() {
   cp "$work/new"/* "tests/fuzz/corpus/$target/"
   rm -rf "$work"
   echo "$target: $(find "tests/fuzz/corpus/$target" -type f | wc -l) files," \
-    "$(du -sb "tests/fuzz/corpus/$target" | cut -f1) bytes; fuzzed for $(seconds_of "$target") s"
+    "$(du -sb "tests/fuzz/corpus/$target" | cut -f1) bytes; fuzzed for $(seconds_of "$target") CPU seconds"
 }
 
 # The sanitizers of these compilers do not cope with all of a new kernel's address randomisation.

@@ -104,6 +104,57 @@ Backed back_up(const Model& model, const Codec& codec, std::uint64_t part_size) 
   return out;
 }
 
+// As the target `backup` takes it.
+std::string archive_of(const MemoryBackend& backend, int mending) {
+  std::string archive(1, static_cast<char>(mending));
+  for (const ObjectInfo& object : must(backend.list(""))) {
+    const std::string content = must(backend.read(object.name));
+    archive.push_back(static_cast<char>(object.name.size()));
+    archive += object.name;
+    std::string length;
+    append_le32(length, static_cast<std::uint32_t>(content.size()));
+    archive.append(length, 0, 3);
+    archive += content;
+  }
+  return archive;
+}
+
+void put_backups() {
+  const auto put_backup = [](const std::string& name, const MemoryBackend& backend) {
+    for (const int mending : {0, 1, 2, 3, 7, 15}) {
+      put("backup", name + "_" + std::to_string(mending), archive_of(backend, mending));
+    }
+  };
+  put_backup("small", back_up(small_model(3), NoneCodec{}, default_part_size).backend);
+  put_backup("parts", back_up(small_model(20), Lz4Codec{}, 200).backend);
+  put_backup("zstd", back_up(small_model(10), ZstdCodec{}, default_part_size).backend);
+
+  // BR's own: without a seal, and in its meta version 2.
+  Backed backed = back_up(small_model(6), NoneCodec{}, 60);
+  backed.meta.br_version = "BR v5.0.0";
+  const auto put_meta = [&backed](ByteView bytes) {
+    auto writer = must(backed.backend.create("backupmeta", {.size_hint = {}, .if_absent = false}));
+    must(writer.append(bytes));
+    must(writer.commit().status());
+  };
+  put_meta(encode(backed.meta));
+  put_backup("of_br", backed.backend);
+  MetaFile leaf;
+  leaf.data_files = std::exchange(backed.meta.files, {});
+  const std::string leaf_bytes = encode(leaf);
+  auto writer = must(backed.backend.create("backupmeta.datafile.000000001"));
+  must(writer.append(leaf_bytes));
+  must(writer.commit().status());
+  BackupMetaIndex index;
+  index.version = 1;
+  File& entry = index.file_index.emplace().meta_files.emplace_back();
+  entry.name = "backupmeta.datafile.000000001";
+  entry.size = leaf_bytes.size();
+  entry.sha256 = std::string(as_bytes(PortableSha256::of(leaf_bytes)));
+  put_meta(encode(backed.meta) + encode(index));
+  put("backup", "of_br_v2", archive_of(backed.backend, 0));
+}
+
 template <Message M>
 void put_message(const std::string& name, const M& message) {
   put("wire", name, encode(message));
@@ -200,6 +251,7 @@ int main(int argc, char** argv) {
   put_messages();
   put_blocks();
   put_texts();
+  put_backups();
   put_tables("none", NoneCodec{});
   put_tables("lz4", Lz4Codec{});
   put_tables("snappy", SnappyCodec{});
