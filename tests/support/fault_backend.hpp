@@ -16,15 +16,29 @@
 
 namespace test_support {
 
-enum class Operation : std::size_t { create, append, commit, read, list, exists, remove, any };
+/// `answer` is that of a commit that was done: only who asked for it does not learn so. `any` are
+/// all the others together.
+enum class Operation : std::size_t {
+  create,
+  append,
+  commit,
+  answer,
+  read,
+  list,
+  exists,
+  remove,
+  any
+};
 
-/// Passes everything on to a `B`, but answers the n-th call (from 1) of one operation, or of all of
-/// them together, with a Status. Copies share the counters, so a test keeps one. Thread-safe.
+/// Passes everything on to a `B`, but answers `times` calls of one operation with a Status, from
+/// its call number `at` on (from 1; 0 is none). Copies share the counters, so a test keeps one.
+/// Thread-safe.
 template <kvbackup::ReadableBackend B>
 class FaultBackend {
   struct State {
     Operation operation;
     std::uint64_t at;
+    std::uint64_t times;
     kvbackup::Status status;
     std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(Operation::any) + 1> calls{};
     std::atomic<bool> fired{false};
@@ -32,9 +46,14 @@ class FaultBackend {
     // The status to answer with, or ok.
     kvbackup::Status call(Operation called) {
       const std::uint64_t own = ++calls[static_cast<std::size_t>(called)];
-      const std::uint64_t all = ++calls[static_cast<std::size_t>(Operation::any)];
-      const bool due = operation == Operation::any ? all == at : called == operation && own == at;
-      if (!due) return {};
+      std::uint64_t number = own;
+      if (called != Operation::answer) {
+        const std::uint64_t all = ++calls[static_cast<std::size_t>(Operation::any)];
+        if (operation == Operation::any) number = all;
+      }
+      const bool asked =
+          called == operation || (operation == Operation::any && called != Operation::answer);
+      if (!asked || at == 0 || number < at || number - at >= times) return {};
       fired = true;
       return status;
     }
@@ -62,7 +81,11 @@ class FaultBackend {
         inner_.abandon();
         return failure_;
       }
-      return inner_.commit();
+      auto committed = inner_.commit();
+      if (!committed.ok()) return committed;
+      failure_ = state_->call(Operation::answer);
+      if (!failure_.ok()) return failure_;
+      return committed;
     }
     void abandon() { inner_.abandon(); }
 
@@ -74,10 +97,12 @@ class FaultBackend {
 
   FaultBackend(B inner, Operation operation, std::uint64_t at,
                kvbackup::Status status = kvbackup::Status::error(kvbackup::StatusCode::io_error,
-                                                                 "injected fault"))
+                                                                 "injected fault"),
+               std::uint64_t times = 1)
       : inner_(std::move(inner)), state_(std::make_shared<State>()) {
     state_->operation = operation;
     state_->at = at;
+    state_->times = times;
     state_->status = std::move(status);
   }
 

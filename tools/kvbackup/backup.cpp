@@ -2,10 +2,9 @@
 // kvbackup backup: a store to storage.
 #include <cstdio>
 #include <memory>
-#include <optional>
 
+#include "backup_run.hpp"
 #include "program.hpp"
-#include "progress.hpp"
 #include "stores.hpp"
 #include "uri.hpp"
 
@@ -15,75 +14,56 @@ using namespace kvbackup;
 
 namespace {
 
-struct BackupFlags {
-  CommonFlags common;
-  std::string source;
-  std::string storage;
-  std::string start;
-  std::string end;
-  std::string format = "hex";
-  std::string cf;
-  std::string compression = "lz4";
-  std::optional<int> compression_level;
-  std::uint64_t concurrency = 4;
-  std::uint64_t rate_limit_mib = 0;
-  std::uint64_t file_size_mib = default_part_size >> 20;
-  bool dry_run = false;
-};
+/// What this program can compress with, in the order of BR's own help.
+constexpr std::string_view built_compressions =
+#if KVBACKUP_WITH_LZ4
+    "lz4, "
+#endif
+#if KVBACKUP_WITH_SNAPPY
+    "snappy, "
+#endif
+#if KVBACKUP_WITH_ZSTD
+    "zstd, "
+#endif
+    "none";
 
 Result<BuiltCodecs> codec_of(const BackupFlags& flags) {
   const std::string& name = flags.compression;
+  if (flags.compression_level && (name == "lz4" || name == "snappy" || name == "none")) {
+    return usage_error("--compression-level is for --compression zstd; " + name + " has no levels");
+  }
+#if KVBACKUP_WITH_ZSTD
   if (name == "zstd") {
     return BuiltCodecs(ZstdCodec{.level = flags.compression_level.value_or(ZstdCodec{}.level)});
   }
-  if (name != "lz4" && name != "snappy" && name != "none") {
-    return usage_error("there is no compression \"" + name +
-                       "\"; there are lz4, snappy, zstd and none");
-  }
-  if (flags.compression_level) {
-    return usage_error("--compression-level is for --compression zstd; " + name + " has no levels");
-  }
+#endif
+#if KVBACKUP_WITH_SNAPPY
   if (name == "snappy") return BuiltCodecs(SnappyCodec{});
+#endif
+#if KVBACKUP_WITH_LZ4
   if (name == "lz4") return BuiltCodecs(Lz4Codec{});
-  return BuiltCodecs(NoneCodec{});
+#endif
+  if (name == "none") return BuiltCodecs(NoneCodec{});
+  const bool known = name == "lz4" || name == "snappy" || name == "zstd";
+  return usage_error("--compression: " +
+                     (known ? name + " is not built into this program"
+                            : "there is no compression \"" + name + "\"") +
+                     "; there are " + std::string(built_compressions));
 }
 
-Result<std::uint64_t> mib(std::uint64_t count, const char* flag) {
-  constexpr std::uint64_t most = UINT64_MAX >> 20;
-  if (count > most) return usage_error(std::string(flag) + " is too large");
-  return count << 20;
-}
+using RunProfile = Status (*)(const StoreUri&, BuiltCodecs, BuiltBackends, const BackupFlags&);
 
-/// The ranges that --start, --end and --cf ask for; none where they ask for everything.
-template <class Source>
-Result<std::vector<KeyRange>> asked_ranges(const Source& source, const BackupFlags& flags) {
-  const auto format = parse_key_format(flags.format);
-  if (!format.ok()) return format.status();
-  if (flags.start.empty() && flags.end.empty() && flags.cf.empty()) return std::vector<KeyRange>{};
-  KeyRange range;
-  range.cf = flags.cf;
-  for (const auto& [flag, text, key] : {std::tuple("--start", &flags.start, &range.start),
-                                        std::tuple("--end", &flags.end, &range.end)}) {
-    auto decoded = decode_key(format.value(), *text);
-    if (!decoded.ok()) {
-      return usage_error(std::string(flag) + ": " + std::string(decoded.status().message()));
-    }
-    *key = std::move(decoded).value();
+Result<RunProfile> profile_of(const BackupFlags& flags) {
+  if (flags.profile == "br") return &run_br_profile;
+  if (flags.profile != "rocksdb") {
+    return usage_error("--profile: there is no profile \"" + flags.profile +
+                       "\"; there are br and rocksdb");
   }
-  if constexpr (EnumerableSnapshot<Source>) {
-    const auto all = source.ranges();
-    if (!all.ok()) return all.status();
-    if (range.cf.empty() && all.value().size() != 1) {
-      return usage_error("the store has " + std::to_string(all.value().size()) +
-                         " databases; name one with --cf where a key range is given");
-    }
-    if (range.cf.empty()) range.cf = all.value().front().cf;
-  }
-  if (range.cf.empty()) range.cf = default_cf;
-  if (range.empty()) {
-    return usage_error("--start must be below --end").with_range(range.start, range.end);
-  }
-  return std::vector<KeyRange>{std::move(range)};
+#if KVBACKUP_WITH_XXHASH
+  return &run_rocksdb_profile;
+#else
+  return usage_error("--profile: rocksdb is not built into this program, which lacks xxHash");
+#endif
 }
 
 std::vector<KeyRange> completed_ranges(const KvbackupInfo& info) {
@@ -104,6 +84,14 @@ std::string ranges_json(const std::vector<KeyRange>& ranges, const CommonFlags& 
     out += object.text();
   }
   return "[" + out + "]";
+}
+
+}  // namespace
+
+Result<std::uint64_t> mib(std::uint64_t count, const char* flag) {
+  constexpr std::uint64_t most = UINT64_MAX >> 20;
+  if (count > most) return usage_error(std::string(flag) + " is too large");
+  return count << 20;
 }
 
 void print_plan(const BackupPlan& plan, const std::string& url, const BackupFlags& flags) {
@@ -133,8 +121,16 @@ void print_plan(const BackupPlan& plan, const std::string& url, const BackupFlag
               number(plan.total.pairs).c_str(), number(plan.total.bytes).c_str());
 }
 
+namespace {
+std::string notes_json(const Notes& notes) {
+  std::string out;
+  for (const std::string& note : notes) out += (out.empty() ? "" : ", ") + json_string(note);
+  return "[" + out + "]";
+}
+}  // namespace
+
 void print_summary(const BackupResult& result, const std::string& url, double seconds,
-                   const BackupFlags& flags) {
+                   const Notes& notes, const BackupFlags& flags) {
   const KvbackupTotals& totals = *result.info.totals;
   const double speed = seconds > 0 ? static_cast<double>(totals.bytes) / seconds : 0;
   const std::uint64_t size = totals.stored_bytes + result.backupmeta_size;
@@ -144,67 +140,40 @@ void print_summary(const BackupResult& result, const std::string& url, double se
     root.add_json("ranges", ranges_json(completed_ranges(result.info), flags.common));
     root.add("files", totals.files).add("total_kvs", totals.kvs).add("total_bytes", totals.bytes);
     root.add("size", size).add("crc64xor", std::to_string(totals.crc64xor));
+    root.add("rebuilt_parts", result.rebuilt_parts);
     root.add("seconds", seconds).add("bytes_per_second", speed);
+    root.add_json("notes", notes_json(notes));
     std::printf("%s\n", root.text().c_str());
     return;
   }
   const std::size_t ranges = result.info.ranges.size();
+  std::string rebuilt;
+  if (result.rebuilt_parts > 0) {
+    rebuilt = ", parts built again: " + std::to_string(result.rebuilt_parts);
+  }
   std::printf(
       "Full backup success summary: total backup ranges: %zu, total success: %zu, total failed: 0, "
       "total take(real time): %s, total kv: %llu, total size(Byte): %llu, avg speed(Byte/s): %.2f, "
-      "files: %llu, Size: %llu\n",
+      "files: %llu, Size: %llu%s\n",
       ranges, ranges, human_duration(seconds).c_str(), static_cast<unsigned long long>(totals.kvs),
       static_cast<unsigned long long>(totals.bytes), speed,
-      static_cast<unsigned long long>(totals.files), static_cast<unsigned long long>(size));
+      static_cast<unsigned long long>(totals.files), static_cast<unsigned long long>(size),
+      rebuilt.c_str());
+  for (const std::string& note : notes) std::printf("%s\n", printable(note).c_str());
 }
 
-template <class Source>
-Status back_up(Source source, BuiltCodecs codec, BuiltBackends backend, const BackupFlags& flags) {
-  SystemClock clock;
-  ThreadExecutor threads;
-  BackupOptions options;
-  auto ranges = asked_ranges(source, flags);
-  auto part_size = mib(flags.file_size_mib, "--file-size");
-  auto rate_limit = mib(flags.rate_limit_mib, "--ratelimit");
-  if (!ranges.ok()) return ranges.status();
-  if (!part_size.ok()) return part_size.status();
-  if (!rate_limit.ok()) return rate_limit.status();
-  options.ranges = std::move(ranges).value();
-  options.part_size = part_size.value();
-  options.rate_limit = rate_limit.value();
-  options.concurrency = flags.concurrency;
-  options.clock = &clock;
-  options.executor = &threads;
-  options.cancel = &cancel_token();
-
-  const std::string url = backend.url();
-  BackupPipeline pipeline(std::move(source), std::move(codec), FileHasher{}, std::move(backend));
-  if (flags.dry_run) {
-    auto plan = pipeline.plan(options);
-    if (!plan.ok()) return plan.status();
-    print_plan(plan.value(), url, flags);
-    return {};
-  }
-  const std::uint64_t start = clock.steady_ns();
-  std::optional<ProgressDisplay> display(std::in_place, "Full backup", clock);
-  options.observer = &*display;
-  auto result = pipeline.run_detailed(options);
-  display.reset();
-  if (!result.ok()) return result.status();
-  print_summary(result.value(), url, static_cast<double>(clock.steady_ns() - start) * 1e-9, flags);
-  return {};
-}
+namespace {
 
 Status run_backup(const BackupFlags& flags) {
+  const auto run_as = profile_of(flags);
+  if (!run_as.ok()) return run_as.status();
   auto codec = codec_of(flags);
   if (!codec.ok()) return codec.status();
   auto backend = open_storage(flags.storage);
   if (!backend.ok()) return backend.status();
   const auto uri = parse_store_uri(flags.source);
   if (!uri.ok()) return uri.status();
-  return with_source(uri.value(), flags.concurrency, [&](auto source) {
-    return back_up(std::move(source), std::move(codec).value(), std::move(backend).value(), flags);
-  });
+  return run_as.value()(uri.value(), std::move(codec).value(), std::move(backend).value(), flags);
 }
 
 }  // namespace
@@ -212,7 +181,10 @@ Status run_backup(const BackupFlags& flags) {
 void add_backup_command(CLI::App& app, Run& run) {
   auto flags = std::make_shared<BackupFlags>();
   CLI::App* command = app.add_subcommand("backup", "Back a store up");
-  command->add_option("--source", flags->source, "Store to back up: lmdb:PATH?db=NAME, tsv:PATH")
+  command
+      ->add_option("--source", flags->source,
+                   "Store to back up: rocksdb:PATH?cf=NAME, lmdb:PATH?db=NAME, leveldb:PATH, "
+                   "sst:PATH, tsv:PATH")
       ->required();
   command->add_option("-s,--storage", flags->storage, "Where to: a path, local:///path, noop://")
       ->required();
@@ -220,7 +192,12 @@ void add_backup_command(CLI::App& app, Run& run) {
   command->add_option("--end", flags->end, "End of the keys, exclusive, in --format");
   command->add_option("--format", flags->format, "Of --start and --end: raw, escaped or hex")
       ->capture_default_str();
-  command->add_option("--cf", flags->cf, "Column family: one database of an LMDB environment");
+  command->add_option("--cf", flags->cf,
+                      "Column family: of RocksDB, or a database of an LMDB environment");
+  command
+      ->add_option("--profile", flags->profile,
+                   "br: files as TiKV writes them; rocksdb: to be ingested by RocksDB directly")
+      ->capture_default_str();
   command->add_option("--compression", flags->compression, "lz4, snappy, zstd or none")
       ->capture_default_str();
   // zstd's own ends: ZSTD_minCLevel() and ZSTD_maxCLevel()
@@ -233,6 +210,8 @@ void add_backup_command(CLI::App& app, Run& run) {
       ->capture_default_str();
   command->add_option("--ratelimit", flags->rate_limit_mib,
                       "Stored MiB a second for the whole run, 0 = unlimited");
+  command->add_option("--read-ratelimit", flags->read_rate_limit_mib,
+                      "MiB of keys and values a second taken from the source, 0 = unlimited");
   command->add_option("--file-size", flags->file_size_mib, "MiB of keys and values in one file")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();

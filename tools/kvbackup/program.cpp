@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <ctime>
 
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
@@ -22,6 +23,11 @@ int report_failure(std::string_view command, const Status& status, const CommonF
                printable(status.to_string(flags.key_display())).c_str());
   if (flags.json) print_json_error(command, status, flags);
   return status.code() == StatusCode::invalid_argument ? wrong_usage : could_not_finish;
+}
+
+int report_read_failure(std::string_view command, const Status& status, const CommonFlags& flags) {
+  const int code = report_failure(command, status, flags);
+  return status.code() == StatusCode::corruption ? damage_found : code;
 }
 
 void print_json_error(std::string_view command, const Status& status, const CommonFlags& flags) {
@@ -47,8 +53,7 @@ std::string printable(std::string_view text) {
   return kvbackup::encode_key(kvbackup::KeyFormat::escaped, text);
 }
 
-namespace {
-std::string quoted(std::string_view text) {
+std::string json_string(std::string_view text) {
   // JSON is UTF-8; names of files and databases need not be
   const std::string escaped = kvbackup::is_utf8(text) ? std::string(text) : printable(text);
   rapidjson::StringBuffer buffer;
@@ -56,10 +61,9 @@ std::string quoted(std::string_view text) {
   writer.String(escaped.data(), static_cast<rapidjson::SizeType>(escaped.size()));
   return {buffer.GetString(), buffer.GetSize()};
 }
-}  // namespace
 
 JsonObject& JsonObject::add(std::string_view name, std::string_view text) {
-  return add_json(name, quoted(text));
+  return add_json(name, json_string(text));
 }
 JsonObject& JsonObject::add(std::string_view name, std::uint64_t number) {
   return add_json(name, std::to_string(number));
@@ -71,7 +75,7 @@ JsonObject& JsonObject::add(std::string_view name, double number) {
 }
 JsonObject& JsonObject::add_json(std::string_view name, std::string_view json) {
   if (!members_.empty()) members_ += ", ";
-  members_ += quoted(name);
+  members_ += json_string(name);
   members_ += ": ";
   members_ += json;
   return *this;
@@ -98,6 +102,16 @@ std::string human_duration(double seconds) {
   } else {
     const auto whole = static_cast<unsigned long long>(seconds);
     std::snprintf(text.data(), text.size(), "%llum%02llus", whole / 60, whole % 60);
+  }
+  return text.data();
+}
+
+std::string utc(std::uint64_t unix_ms) {
+  const auto seconds = static_cast<std::time_t>(unix_ms / 1000);
+  std::tm parts{};
+  std::array<char, 32> text{"?"};
+  if (gmtime_r(&seconds, &parts) != nullptr) {
+    std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S UTC", &parts);
   }
   return text.data();
 }

@@ -71,6 +71,13 @@ void ProgressDisplay::on_progress(const kvbackup::Progress& progress) {
   }
 }
 
+// Without keys: no flag is known here that would allow them.
+void ProgressDisplay::on_rebuild(const kvbackup::Status& lost) {
+  std::fprintf(stderr, "%s%s: a part is built again: %s\n", drawn_ ? "\r\033[K" : "",
+               title_.c_str(), printable(lost.to_string(kvbackup::KeyDisplay::redacted)).c_str());
+  drawn_ = false;
+}
+
 void ProgressDisplay::draw_bar(const kvbackup::Progress& progress, double seconds) {
   const bool last = progress.total_ranges > 0 && progress.ranges == progress.total_ranges;
   const double fraction = last ? 1 : fraction_done(progress);

@@ -19,6 +19,7 @@ class ProgressDisplay final : public kvbackup::Observer {
   ProgressDisplay& operator=(const ProgressDisplay&) = delete;
 
   void on_progress(const kvbackup::Progress& progress) override;
+  void on_rebuild(const kvbackup::Status& lost) override;
 
  private:
   void draw_bar(const kvbackup::Progress& progress, double seconds);

@@ -2,23 +2,29 @@
 // The Layout contract: what one source entry becomes in the tables of a part, since the pair that
 // is stored is not always the logical one.
 //
-// | expression              | result               | meaning
-// |-------------------------|----------------------|---------------------------------------------------
-// | L::Checksum             | BlockChecksum        | of the blocks of every table
-// | L::Collector            | PropertyCollector    | of every table
-// | L::is_raw_kv            | bool                 | BackupMeta.is_raw_kv, and the form of file
-// names | l.cfs(range_cf)         | vector<string>       | column families of a part of a range of
-// `range_cf`, in |                         |                      | file order; tables below are
-// named by index in it | l.store(entry, emit)    | Status               | calls emit(table,
-// stored_key, stored_value) -> Status for |                         |                      | each
-// record, and passes on its failure | l.counted(entry)        | optional<CountedPair>| the logical
-// pair and the table whose file counts it | l.table_options(cf)     | TableOptions         |
-// filter, prefix extractor, block size | l.collector(cf)         | L::Collector         | |
-// l.key_prefix()          | string_view          | what store() puts before every key | l.profile()
-// | string_view          | recorded in backupmeta
+// clang-format off
+// | expression             | result                | meaning
+// |------------------------|-----------------------|----------------------------------------------
+// | L::Checksum            | BlockChecksum         | of the blocks of every table
+// | L::Collector           | PropertyCollector     | of every table
+// | L::is_raw_kv           | bool                  | BackupMeta.is_raw_kv, and the form of file names
+// | l.cfs(range_cf)        | vector<string>        | column families of a part of a range of
+// |                        |                       | `range_cf`, in file order; tables below are
+// |                        |                       | named by index in it
+// | l.store(entry, emit)   | Status                | calls emit(table, stored_key, stored_value) ->
+// |                        |                       | Status for each record, and passes on its failure
+// | l.counted(entry)       | optional<CountedPair> | the logical pair and the table whose file
+// |                        |                       | counts it
+// | l.table_options(cf)    | TableOptions          | filter, prefix extractor, block size; where it
+// |                        |                       | names a session, the pipeline numbers the tables
+// | l.collector(cf)        | L::Collector          |
+// | l.key_prefix()         | string_view           | what store() puts before every key
+// | l.profile()            | string_view           | recorded in backupmeta
+// clang-format on
 //
-// Laws no compiler checks: stored keys of one table strictly rise when the entries' keys do; a
-// record's views need to live only during emit. A layout is a value: every worker has its own copy.
+// Laws no compiler checks: stored keys of one table strictly rise when the entries' keys do; the
+// entries of a part make the same records each time they are stored; a record's views need to live
+// only during emit. A layout is a value: every worker has its own copy.
 #pragma once
 
 #include <concepts>
@@ -26,10 +32,12 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "kvbackup/base/bytes.hpp"
 #include "kvbackup/base/status.hpp"
+#include "kvbackup/config.hpp"
 #include "kvbackup/sst/checksum.hpp"
 #include "kvbackup/sst/concept.hpp"
 #include "kvbackup/sst/options.hpp"
@@ -134,3 +142,49 @@ class PlainLayout {
 static_assert(Layout<PlainLayout>);
 
 }  // namespace kvbackup::inline v1
+
+#if KVBACKUP_WITH_XXHASH
+namespace kvbackup::inline v1 {
+
+/// Keys and values as they are, in tables as RocksDB 7.8 writes them by default: format_version 5,
+/// XXH3, bloom filters of RocksDB 6.6 and later. For stores that are ingested directly by RocksDB
+/// 6.27 or later; TiKV and BR restore nothing from them. It exists only where libxxhash is built
+/// in.
+class RocksdbLayout {
+ public:
+  using Checksum = Xxh3Checksum;
+  using Collector = NoCollector;
+  static constexpr bool is_raw_kv = true;
+
+  /// Tables without an identity. RocksDB then tells them apart by itself in its block cache.
+  RocksdbLayout() = default;
+  /// Tables of that identity. A session takes part in one run only: `file_number` is left out here
+  /// and is another one in each table of the run.
+  explicit RocksdbLayout(TableIdentity identity) : identity_(std::move(identity)) {}
+
+  [[nodiscard]] std::vector<std::string> cfs(std::string_view range_cf) const {
+    return {std::string(range_cf)};
+  }
+  template <class Emit>
+  [[nodiscard]] Status store(const SourceEntry& entry, Emit&& emit) {
+    return emit(std::size_t{0}, entry.key, entry.value);
+  }
+  [[nodiscard]] std::optional<CountedPair> counted(const SourceEntry& entry) const {
+    return CountedPair{.table = 0, .key = entry.key, .value = entry.value};
+  }
+  [[nodiscard]] TableOptions table_options(std::string_view /*cf*/) const {
+    TableOptions options = TableOptions::rocksdb();
+    options.identity = identity_;
+    return options;
+  }
+  [[nodiscard]] Collector collector(std::string_view /*cf*/) const { return {}; }
+  [[nodiscard]] std::string_view key_prefix() const { return {}; }
+  [[nodiscard]] std::string_view profile() const { return "rocksdb"; }
+
+ private:
+  TableIdentity identity_;
+};
+static_assert(Layout<RocksdbLayout>);
+
+}  // namespace kvbackup::inline v1
+#endif

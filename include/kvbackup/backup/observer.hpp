@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "kvbackup/base/status.hpp"
 #include "kvbackup/base/sync.hpp"
 #include "kvbackup/proto/backup.hpp"
 #include "kvbackup/source/concept.hpp"
@@ -16,13 +17,14 @@ namespace kvbackup::inline v1 {
 
 /// How far a run is. Numbers only grow.
 struct Progress {
-  std::uint64_t pairs = 0;         ///< logical pairs taken from the source
-  std::uint64_t bytes = 0;         ///< their key and value lengths
-  std::uint64_t stored_bytes = 0;  ///< bytes handed to the backend
-  std::uint64_t files = 0;         ///< objects committed
-  std::uint64_t ranges = 0;        ///< planned sub-ranges done
-  std::uint64_t total_ranges = 0;  ///< planned sub-ranges
-  SizeEstimate total;              ///< what the source expects; nothing where it cannot tell
+  std::uint64_t pairs = 0;          ///< logical pairs taken from the source
+  std::uint64_t bytes = 0;          ///< their key and value lengths
+  std::uint64_t stored_bytes = 0;   ///< bytes handed to the backend, for lost objects too
+  std::uint64_t files = 0;          ///< objects committed
+  std::uint64_t rebuilt_parts = 0;  ///< times that a part was built again
+  std::uint64_t ranges = 0;         ///< planned sub-ranges done
+  std::uint64_t total_ranges = 0;   ///< planned sub-ranges
+  SizeEstimate total;               ///< what the source expects; nothing where it cannot tell
 };
 
 /// Called by a run, from any of its threads, never two calls at once and never under a lock of the
@@ -34,6 +36,8 @@ class Observer {
   virtual void on_progress(const Progress& /*progress*/) {}
   /// An object of the backup was committed.
   virtual void on_file(const File& /*file*/) {}
+  /// A part is built again, after a pause, because `lost` happened to an object of it.
+  virtual void on_rebuild(const Status& /*lost*/) {}
 };
 
 namespace detail {
@@ -47,7 +51,7 @@ class ProgressReporter {
   void add_pairs(std::uint64_t pairs, std::uint64_t bytes) {
     pairs_.fetch_add(pairs, std::memory_order_relaxed);
     bytes_.fetch_add(bytes, std::memory_order_relaxed);
-    notify(nullptr);
+    notify();
   }
   void add_stored(std::uint64_t bytes) {
     stored_bytes_.fetch_add(bytes, std::memory_order_relaxed);
@@ -56,9 +60,13 @@ class ProgressReporter {
     files_.fetch_add(1, std::memory_order_relaxed);
     notify(&file);
   }
+  void add_rebuild(const Status& lost) {
+    rebuilt_parts_.fetch_add(1, std::memory_order_relaxed);
+    notify(nullptr, &lost);
+  }
   void add_range() {
     ranges_.fetch_add(1, std::memory_order_relaxed);
-    notify(nullptr);
+    notify();
   }
 
   [[nodiscard]] Progress progress() const {
@@ -67,6 +75,7 @@ class ProgressReporter {
     p.bytes = bytes_.load(std::memory_order_relaxed);
     p.stored_bytes = stored_bytes_.load(std::memory_order_relaxed);
     p.files = files_.load(std::memory_order_relaxed);
+    p.rebuilt_parts = rebuilt_parts_.load(std::memory_order_relaxed);
     p.ranges = ranges_.load(std::memory_order_relaxed);
     p.total_ranges = total_ranges_;
     p.total = total_;
@@ -75,17 +84,19 @@ class ProgressReporter {
 
  private:
   // Whoever finds nobody delivering delivers, for itself and for those who come meanwhile.
-  void notify(const File* file) {
+  void notify(const File* file = nullptr, const Status* lost = nullptr) {
     if (observer_ == nullptr) return;
     {
       const MutexLock lock(mutex_);
       if (file != nullptr) files_to_report_.push_back(*file);
+      if (lost != nullptr) losses_to_report_.push_back(*lost);
       dirty_ = true;
       if (delivering_) return;
       delivering_ = true;
     }
     for (;;) {
       std::vector<File> files;
+      std::vector<Status> losses;
       {
         const MutexLock lock(mutex_);
         if (!dirty_) {
@@ -94,7 +105,9 @@ class ProgressReporter {
         }
         dirty_ = false;
         files = std::exchange(files_to_report_, {});
+        losses = std::exchange(losses_to_report_, {});
       }
+      for (const Status& each : losses) observer_->on_rebuild(each);
       for (const File& each : files) observer_->on_file(each);
       observer_->on_progress(progress());
     }
@@ -107,9 +120,11 @@ class ProgressReporter {
   std::atomic<std::uint64_t> bytes_{0};
   std::atomic<std::uint64_t> stored_bytes_{0};
   std::atomic<std::uint64_t> files_{0};
+  std::atomic<std::uint64_t> rebuilt_parts_{0};
   std::atomic<std::uint64_t> ranges_{0};
   Mutex mutex_;
-  std::vector<File> files_to_report_;
+  std::vector<File> files_to_report_;     // under mutex_
+  std::vector<Status> losses_to_report_;  // under mutex_
   bool dirty_ = false;
   bool delivering_ = false;
 };

@@ -28,7 +28,14 @@ struct BackupOptions {
   std::size_t concurrency = 1;
   /// Stored bytes a second for the whole run, 0 = unlimited. Needs a `clock`.
   std::uint64_t rate_limit = 0;
-  /// Wall time and waiting. Null: the time of the run is std::chrono::system_clock's.
+  /// Bytes of keys and values a second that are taken from the source, for the whole run, 0 =
+  /// unlimited. Needs a `clock`. What a store reads to find them is not seen from here.
+  std::uint64_t read_rate_limit = 0;
+  /// How often one part of a Snapshot is built again where its object is lost in mid-write: where
+  /// the backend fails with a Status that is retryable(). Never changes the output.
+  std::uint32_t part_retries = 3;
+  /// Wall time and waiting. Null: the time of the run is std::chrono::system_clock's, and a part is
+  /// built again without a pause.
   Clock* clock = nullptr;
   /// Threads. Null: the calling thread does everything.
   Executor* executor = nullptr;

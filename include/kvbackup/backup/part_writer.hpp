@@ -2,6 +2,7 @@
 // Writes one part of a backup: the tables of its column families, each streamed to its object.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -14,6 +15,7 @@
 #include "kvbackup/backup/layout.hpp"
 #include "kvbackup/backup/observer.hpp"
 #include "kvbackup/base/cancel.hpp"
+#include "kvbackup/base/clock.hpp"
 #include "kvbackup/base/rate_limiter.hpp"
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/codec/concept.hpp"
@@ -34,7 +36,10 @@ struct FileRecord {
 struct RunContext {
   FileNameParts name;  ///< region_id is set for each part
   const CancelToken* cancel = nullptr;
+  Clock* clock = nullptr;
   RateLimiter* rate_limiter = nullptr;
+  RateLimiter* read_limiter = nullptr;
+  std::uint32_t part_retries = 0;
   ProgressReporter* progress = nullptr;
 };
 
@@ -53,24 +58,29 @@ class TableOutput {
     }
     hash_.add_bytes(bytes);
     run_->progress->add_stored(bytes.size());
-    return writer_.append(bytes);
+    Status status = writer_.append(bytes);
+    append_failed_ = !status.ok();
+    return status;
   }
 
   Hash& hash() { return hash_; }
   Writer& writer() { return writer_; }
+  [[nodiscard]] bool append_failed() const { return append_failed_; }
 
  private:
   Hash hash_;
   Writer writer_;
   const RunContext* run_;
+  bool append_failed_ = false;
 };
 
-/// One part: add() its entries, then finish(). Destroyed without finish(), it leaves nothing.
+/// One part: add() its entries, then finish(). Destroyed without finish(), it leaves nothing but
+/// what was committed. After a failure restart() begins anew, with the part's first entry.
 template <class LayoutT, BlockCodec Codec, Hasher Hash, ObjectBackend Backend>
 class PartWriter {
  public:
   PartWriter(LayoutT& layout, const Codec& codec, const Hash& hash, Backend& backend,
-             const RunContext& run, std::string_view range_cf, std::uint64_t region_id,
+             const RunContext& run, std::string_view range_cf, std::uint64_t part_number,
              ByteView start)
       : layout_(layout),
         codec_(codec),
@@ -80,36 +90,61 @@ class PartWriter {
         name_(run.name),
         start_(start),
         cfs_(layout.cfs(range_cf)),
-        tables_(cfs_.size()) {
-    name_.region_id = region_id;
+        files_(cfs_.size()) {
+    name_.region_id = part_number;
   }
 
   Status add(const SourceEntry& entry) {
     Status status = layout_.store(entry, [this](std::size_t table, ByteView key, ByteView value) {
-      if (tables_[table] == nullptr) {
+      PartFile& file = files_[table];
+      if (file.table == nullptr) {
+        if (file.committed) return Status();
         if (Status opened = open(table); !opened.ok()) return opened;
       }
-      return tables_[table]->add(key, value);
+      return file.table->add(key, value);
     });
     if (!status.ok()) return status;
     if (const auto pair = layout_.counted(entry)) {
-      tables_[pair->table]->output().hash().add_pair(pair->key, pair->value);
+      PartFile& file = files_[pair->table];
+      if (!file.committed) file.table->output().hash().add_pair(pair->key, pair->value);
       bytes_ += pair->key.size() + pair->value.size();
     }
     return {};
   }
 
+  /// The first key that the part covers.
+  [[nodiscard]] const std::string& start() const { return start_; }
   /// Keys and values counted so far.
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
 
   /// Commits the part's files, which cover the keys up to `end`, and appends them to `files`.
   Status finish(ByteView end, std::vector<FileRecord>& files) {
-    for (std::size_t i = 0; i < tables_.size(); ++i) {
-      if (tables_[i] == nullptr) continue;
-      Status status = finish_table(i, end, files);
+    for (std::size_t i = 0; i < files_.size(); ++i) {
+      if (files_[i].table == nullptr) continue;
+      Status status = finish_table(i, end);
       if (!status.ok()) return std::move(status).with_object(file_name(i)).with_range(start_, end);
     }
+    for (PartFile& file : files_) {
+      if (!file.committed) continue;
+      run_.progress->add_file(file.committed->file);
+      files.push_back(*std::move(file.committed));
+    }
     return {};
+  }
+
+  /// Whether it was an object's create, append or commit that failed.
+  [[nodiscard]] bool object_failed() const {
+    return object_failed_ || std::any_of(files_.begin(), files_.end(), [](const PartFile& file) {
+             return file.table != nullptr && file.table->output().append_failed();
+           });
+  }
+
+  /// Abandons what is not committed. Files that are committed stay, and what is added of them
+  /// again is passed over: to remove them could ask for rights that a writer does not have.
+  void restart() {
+    for (PartFile& file : files_) file.table.reset();
+    object_failed_ = false;
+    bytes_ = 0;
   }
 
  private:
@@ -117,27 +152,40 @@ class PartWriter {
   using Table = TableWriter<Codec, typename LayoutT::Checksum, TableOutput<Hash, Writer>,
                             typename LayoutT::Collector>;
 
+  struct PartFile {
+    std::unique_ptr<Table> table;  // while it is written
+    std::optional<FileRecord> committed;
+    bool commit_failed = false;  // in an attempt before this one
+  };
+
   [[nodiscard]] std::string file_name(std::size_t table) const {
     return sst_file_name(name_, start_, cfs_[table]);
   }
 
   Status open(std::size_t table) {
     auto writer = backend_.create(file_name(table), CreateOptions{});
-    if (!writer.ok()) return std::move(writer).status();
-    tables_[table] =
-        std::make_unique<Table>(layout_.table_options(cfs_[table]), codec_,
+    if (!writer.ok()) {
+      object_failed_ = true;
+      return std::move(writer).status();
+    }
+    TableOptions options = layout_.table_options(cfs_[table]);
+    // no two tables of a session may have the same number, see TableIdentity
+    if (!options.identity.session.empty()) {
+      options.identity.file_number = (name_.region_id - 1) * cfs_.size() + table + 1;
+    }
+    files_[table].table =
+        std::make_unique<Table>(std::move(options), codec_,
                                 TableOutput<Hash, Writer>(hash_, std::move(writer).value(), run_),
                                 layout_.collector(cfs_[table]));
     return {};
   }
 
-  Status finish_table(std::size_t table, ByteView end, std::vector<FileRecord>& files) {
-    auto summary = tables_[table]->finish();
+  Status finish_table(std::size_t table, ByteView end) {
+    PartFile& file = files_[table];
+    auto summary = file.table->finish();
     if (!summary.ok()) return std::move(summary).status();
     if (Status status = check_cancel(run_.cancel); !status.ok()) return status;
-    auto committed = tables_[table]->output().writer().commit();
-    if (!committed.ok()) return std::move(committed).status();
-    const FileDigest digest = tables_[table]->output().hash().finish();
+    const FileDigest digest = file.table->output().hash().finish();
     FileRecord record;
     record.file.name = file_name(table);
     record.file.sha256 = as_bytes(digest.sha256);
@@ -149,10 +197,51 @@ class PartWriter {
     record.file.cf = cfs_[table];
     record.file.size = summary.value().file_size;
     record.crc32c = digest.crc32c;
-    run_.progress->add_file(record.file);
-    files.push_back(std::move(record));
-    tables_[table].reset();
+    if (Status status = commit(file, record.file); !status.ok()) {
+      object_failed_ = true;
+      file.commit_failed = true;
+      return status;
+    }
+    file.committed = std::move(record);
+    file.table.reset();
     return {};
+  }
+
+  Status commit(PartFile& file, const File& description) {
+    auto committed = file.table->output().writer().commit();
+    if (committed.ok()) return {};
+    // a commit that failed may have been done, and only its answer lost
+    if (committed.status().code() == StatusCode::already_exists && file.commit_failed) {
+      auto ours = is_stored(description);
+      if (!ours.ok()) return std::move(ours).status();
+      if (ours.value()) return {};
+    }
+    return std::move(committed).status();
+  }
+
+  /// Whether the object of that name is, byte for byte, the one that `description` is about.
+  Result<bool> is_stored(const File& description) {
+    if constexpr (ReadableBackend<Backend>) {
+      constexpr std::uint64_t most_at_once = 1u << 20;
+      auto listed = backend_.list(description.name);
+      if (!listed.ok()) return std::move(listed).status();
+      const ObjectInfo wanted{.name = description.name, .size = description.size};
+      const std::vector<ObjectInfo>& found = listed.value();
+      if (std::find(found.begin(), found.end(), wanted) == found.end()) return false;
+      Hash hash = hash_;
+      for (std::uint64_t at = 0; at < wanted.size;) {
+        if (Status status = check_cancel(run_.cancel); !status.ok()) return status;
+        const std::uint64_t length = std::min(wanted.size - at, most_at_once);
+        auto bytes = backend_.read_range(wanted.name, at, length);
+        if (!bytes.ok()) return std::move(bytes).status();
+        hash.add_bytes(bytes.value());
+        at += length;
+      }
+      const FileDigest digest = hash.finish();
+      return as_bytes(digest.sha256) == ByteView(description.sha256);
+    } else {
+      return false;
+    }
   }
 
   LayoutT& layout_;
@@ -163,7 +252,8 @@ class PartWriter {
   FileNameParts name_;
   std::string start_;
   std::vector<std::string> cfs_;
-  std::vector<std::unique_ptr<Table>> tables_;
+  std::vector<PartFile> files_;  // one a table
+  bool object_failed_ = false;
   std::uint64_t bytes_ = 0;
 };
 

@@ -35,6 +35,7 @@ struct BackupResult {
   BackupMeta meta;
   KvbackupInfo info;
   std::uint64_t backupmeta_size = 0;  ///< bytes of the object `backupmeta`
+  std::uint64_t rebuilt_parts = 0;    ///< times that a part was built again, its object lost
 };
 
 /// Backs up a Snapshot or a plain SortedSource.
@@ -70,7 +71,9 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
     spent_ = !Snapshot<Source>;
 
     std::optional<RateLimiter> limiter;
+    std::optional<RateLimiter> read_limiter;
     if (options.rate_limit > 0) limiter.emplace(options.rate_limit, *options.clock);
+    if (options.read_rate_limit > 0) read_limiter.emplace(options.read_rate_limit, *options.clock);
     detail::ProgressReporter progress(options.observer, plan.value().sub_ranges.size(),
                                       plan.value().total);
     detail::RunContext context;
@@ -80,7 +83,10 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
                     .unix_ms = unix_ms(options),
                     .is_raw_kv = LayoutT::is_raw_kv};
     context.cancel = options.cancel;
+    context.clock = options.clock;
     context.rate_limiter = limiter ? &*limiter : nullptr;
+    context.read_limiter = read_limiter ? &*read_limiter : nullptr;
+    context.part_retries = options.part_retries;
     context.progress = &progress;
 
     auto files = run_workers(plan.value(), options, context);
@@ -117,6 +123,9 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
     }
     if (options.rate_limit > 0 && options.clock == nullptr) {
       return refuse("BackupOptions::rate_limit needs a clock, such as SystemClock");
+    }
+    if (options.read_rate_limit > 0 && options.clock == nullptr) {
+      return refuse("BackupOptions::read_rate_limit needs a clock, such as SystemClock");
     }
     if (!is_utf8(options.cluster_version)) {
       return refuse("BackupOptions::cluster_version must be UTF-8");
@@ -233,8 +242,7 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
         layout_, codec_, hash_, backend_, context, options.part_size, index, range, stop);
     Status status;
     if constexpr (Snapshot<Source>) {
-      auto scan = source_.scan(range);
-      status = scan.ok() ? writer.write(scan.value(), files) : std::move(scan).status();
+      status = writer.write(source_, files);
     } else {
       status = writer.write_bounded(source_, files);
     }
@@ -277,6 +285,7 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
                                                       const detail::RunContext& context,
                                                       Files files) {
     BackupResult result;
+    result.rebuilt_parts = context.progress->progress().rebuilt_parts;
     result.meta = make_meta(plan, options);
     result.info = make_info(plan, context);
     for (detail::FileRecord& record : files) {

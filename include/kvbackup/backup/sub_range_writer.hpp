@@ -2,6 +2,7 @@
 // Turns one planned sub-range into its parts: the work of one worker.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -11,7 +12,11 @@
 #include <vector>
 
 #include "kvbackup/backup/part_writer.hpp"
+#include "kvbackup/base/cancel.hpp"
+#include "kvbackup/base/clock.hpp"
 #include "kvbackup/base/key_range.hpp"
+#include "kvbackup/base/rate_limiter.hpp"
+#include "kvbackup/base/wait.hpp"
 #include "kvbackup/source/concept.hpp"
 
 namespace kvbackup::inline v1::detail {
@@ -41,18 +46,22 @@ class SubRangeWriter {
         range_(range),
         stop_(stop) {}
 
-  /// Writes every pair of `scan`, which gives the pairs of the range and no others.
-  template <SortedSource Scan>
-  Status write(Scan& scan, std::vector<FileRecord>& files) {
-    for (; scan.valid(); scan.next()) {
-      const SourceEntry entry{.cf = range_.cf, .key = scan.key(), .value = scan.value()};
-      if (!range_.end.empty() && entry.key >= ByteView(range_.end)) return outside(entry.key);
-      if (Status status = add(entry, files); !status.ok()) {
-        return std::move(status).with_key(entry.key);
+  /// Writes the pairs that `snapshot` has in the range. A part whose object is lost in mid-write is
+  /// built again by another scan, and cut where the first one would have been.
+  template <Snapshot S>
+  Status write(const S& snapshot, std::vector<FileRecord>& files) {
+    KeyRange rest = range_;
+    for (;;) {
+      Status status;
+      {
+        auto scan = snapshot.scan(rest);
+        status =
+            scan.ok() ? write_pairs(scan.value(), rest.start, files) : std::move(scan).status();
       }
+      if (!lost_object(status)) return status;
+      if (Status ready = prepare_rebuild(std::move(status)); !ready.ok()) return ready;
+      rest.start = part_->start();
     }
-    if (Status status = scan.status(); !status.ok()) return status;
-    return close(range_.end, files);
   }
 
   /// Writes the pairs of `source` that lie in the range, and leaves the source behind them.
@@ -66,7 +75,11 @@ class SubRangeWriter {
       }
     }
     Bounded<Source> bounded{&source, range_.end};
-    return write(bounded, files);
+    Status status = write_pairs(bounded, range_.start, files);
+    if (!lost_object(status)) return status;
+    return std::move(status).with_note(
+        "this source can be read once, so the part cannot be built again; start the backup anew, "
+        "with an empty destination");
   }
 
  private:
@@ -74,6 +87,18 @@ class SubRangeWriter {
 
   /// Pairs are reported to the observer about once that many bytes.
   static constexpr std::uint64_t report_interval = 1u << 20;
+  /// What is read is charged to the limit about once that many bytes: a fraction of a block of the
+  /// default size, so that a slow limit does not come in bursts.
+  static constexpr std::uint64_t charge_interval = 16u << 10;
+  /// The pause before a part is built again doubles from the one to the other.
+  static constexpr std::uint64_t first_pause_ns = 500'000'000;
+  static constexpr std::uint64_t longest_pause_ns = 30'000'000'000;
+
+  /// What came from the source.
+  struct Taken {
+    std::uint64_t pairs = 0;
+    std::uint64_t bytes = 0;
+  };
 
   template <class Source>
   struct Bounded {
@@ -93,11 +118,30 @@ class SubRangeWriter {
     constexpr std::uint64_t pairs_between_looks = 1024;
     for (std::uint64_t n = 1; source.valid() && ByteView(source.key()) < ByteView(range_.start);
          ++n) {
+      const std::uint64_t size = ByteView(source.key()).size() + ByteView(source.value()).size();
+      if (Status status = charge(size); !status.ok()) return status;
       source.next();
       if (n % pairs_between_looks != 0) continue;
       if (Status status = check_cancel(run_.cancel); !status.ok()) return status;
     }
     return {};
+  }
+
+  /// Writes every pair of `scan`, which gives the pairs of the range from `start` on, where the
+  /// open part starts if there is one, and no others.
+  template <SortedSource Scan>
+  Status write_pairs(Scan& scan, ByteView start, std::vector<FileRecord>& files) {
+    if (scan.valid() && ByteView(scan.key()) < start) return outside(scan.key());
+    for (; scan.valid(); scan.next()) {
+      const SourceEntry entry{.cf = range_.cf, .key = scan.key(), .value = scan.value()};
+      if (!range_.end.empty() && entry.key >= ByteView(range_.end)) return outside(entry.key);
+      if (Status status = add(entry, files); !status.ok()) {
+        return std::move(status).with_key(entry.key);
+      }
+    }
+    if (Status status = scan.status(); !status.ok()) return status;
+    if (Status status = pay(); !status.ok()) return status;
+    return close(range_.end, files);
   }
 
   Status add(const SourceEntry& entry, std::vector<FileRecord>& files) {
@@ -110,18 +154,19 @@ class SubRangeWriter {
       if (Status status = close(entry.key, files); !status.ok()) return status;
     }
     if (!part_) {
-      if (entry.key < ByteView(range_.start)) return outside(entry.key);
       part_.emplace(layout_, codec_, hash_, backend_, run_, range_.cf, part_number(),
                     parts_ == 0 ? ByteView(range_.start) : entry.key);
     }
+    const std::uint64_t size = entry.key.size() + entry.value.size();
+    if (Status status = charge(size); !status.ok()) return status;
     // the table's own message has the key as it is stored, with the layout's prefix
     if (Status status = part_->add(entry); !status.ok()) {
       return std::move(status).rekeyed(entry.key);
     }
     if (part_->bytes() >= part_size_) last_key_ = entry.key;
-    pairs_ += 1;
-    bytes_ += entry.key.size() + entry.value.size();
-    return bytes_ < report_interval ? Status() : report();
+    taken_.pairs += 1;
+    taken_.bytes += size;
+    return taken_.bytes < report_at_ ? Status() : report();
   }
 
   KVBACKUP_DETAIL_COLD static Status outside(ByteView key) {
@@ -130,23 +175,84 @@ class SubRangeWriter {
         .with_key(key);
   }
 
+  /// Counts what is taken from the source against the limit of reading.
+  Status charge(std::uint64_t bytes) {
+    unpaid_ += bytes;
+    return unpaid_ < charge_interval ? Status() : pay();
+  }
+  Status pay() {
+    const std::uint64_t bytes = std::exchange(unpaid_, 0);
+    if (run_.read_limiter == nullptr) return {};
+    return run_.read_limiter->acquire(bytes, run_.cancel);
+  }
+
+  /// Reports what the open part has taken, but nothing that was reported of it before.
   Status report() {
-    run_.progress->add_pairs(std::exchange(pairs_, 0), std::exchange(bytes_, 0));
-    if (stop_.load(std::memory_order_relaxed)) {
-      return Status::error(StatusCode::cancelled, "another worker of this run failed");
+    if (taken_.pairs > reported_.pairs) {
+      run_.progress->add_pairs(taken_.pairs - reported_.pairs, taken_.bytes - reported_.bytes);
+      reported_ = taken_;
     }
+    report_at_ = taken_.bytes + report_interval;
+    if (stopped()) return another_failed();
     return check_cancel(run_.cancel);
   }
 
   Status close(ByteView end, std::vector<FileRecord>& files) {
-    if (pairs_ > 0) {
-      if (Status status = report(); !status.ok()) return status;
-    }
     if (!part_) return {};
+    if (taken_.pairs == 0 || taken_.pairs < lost_.pairs) {
+      return Status::error(StatusCode::internal,
+                           "another scan of a snapshot's range gave fewer pairs than the first")
+          .with_range(part_->start(), end);
+    }
+    if (Status status = report(); !status.ok()) return status;
     if (Status status = part_->finish(end, files); !status.ok()) return status;
     part_.reset();
     ++parts_;
+    rebuilds_ = 0;
+    taken_ = reported_ = lost_ = Taken();
+    report_at_ = report_interval;
     return {};
+  }
+
+  /// Whether the open part ended with the loss of an object that may be stored by another attempt.
+  [[nodiscard]] bool lost_object(const Status& status) const {
+    return status.retryable() && part_ && part_->object_failed();
+  }
+
+  /// Makes the part that `lost` ended ready to be added from its first pair, after a pause.
+  Status prepare_rebuild(Status lost) {
+    if (rebuilds_ >= run_.part_retries) {
+      if (rebuilds_ == 0) return lost;
+      return std::move(lost).with_note("the part was built " + std::to_string(rebuilds_ + 1) +
+                                       " times, and each time an object of it was lost");
+    }
+    part_->restart();
+    if (taken_.pairs > lost_.pairs) lost_ = taken_;
+    taken_ = Taken();
+    report_at_ = report_interval;
+    run_.progress->add_rebuild(lost);
+    Status paused = pause(std::min(first_pause_ns << std::min(rebuilds_, 10u), longest_pause_ns));
+    ++rebuilds_;
+    // a clock that stands still is no reason to hide why there is a pause
+    if (paused.code() == StatusCode::invalid_argument) return lost;
+    return paused;
+  }
+
+  Status pause(std::uint64_t duration_ns) {
+    if (run_.clock != nullptr) {
+      std::uint64_t now = run_.clock->steady_ns();
+      for (const std::uint64_t end = now + duration_ns; now < end && !stopped();) {
+        now = std::min(end, now + wait_slice_ns);
+        if (Status status = wait_until(*run_.clock, now, run_.cancel); !status.ok()) return status;
+      }
+    }
+    if (stopped()) return another_failed();
+    return check_cancel(run_.cancel);
+  }
+
+  [[nodiscard]] bool stopped() const { return stop_.load(std::memory_order_relaxed); }
+  KVBACKUP_DETAIL_COLD static Status another_failed() {
+    return Status::error(StatusCode::cancelled, "another worker of this run failed");
   }
 
   [[nodiscard]] std::uint64_t part_number() const {
@@ -164,8 +270,12 @@ class SubRangeWriter {
   const std::atomic<bool>& stop_;
   std::optional<Part> part_;
   std::uint64_t parts_ = 0;
-  std::uint64_t pairs_ = 0;
-  std::uint64_t bytes_ = 0;
+  std::uint32_t rebuilds_ = 0;  // of the open part
+  Taken taken_;                 // by the open part
+  Taken reported_;              // of these, also by attempts that were lost
+  Taken lost_;                  // by the longest attempt that was lost
+  std::uint64_t report_at_ = report_interval;
+  std::uint64_t unpaid_ = 0;  // bytes taken that were not charged yet
   std::string last_key_;
 };
 

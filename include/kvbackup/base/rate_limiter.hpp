@@ -8,6 +8,7 @@
 #include "kvbackup/base/clock.hpp"
 #include "kvbackup/base/status.hpp"
 #include "kvbackup/base/sync.hpp"
+#include "kvbackup/base/wait.hpp"
 
 namespace kvbackup::inline v1 {
 
@@ -21,8 +22,6 @@ class RateLimiter {
   /// What may be caught up on after a pause: a tenth of a second's worth, the refill period of
   /// TiKV's own limiter.
   static constexpr std::uint64_t burst_ns = 100'000'000;
-  /// The longest sleep between two looks at the cancel token.
-  static constexpr std::uint64_t slice_ns = 20'000'000;
 
   /// `bytes_per_second` 0 is unlimited. `clock` is borrowed; its steady time must move.
   RateLimiter(std::uint64_t bytes_per_second, Clock& clock) noexcept
@@ -34,7 +33,7 @@ class RateLimiter {
   /// invalid_argument if the clock stands still.
   Status acquire(std::uint64_t bytes, const CancelToken* cancel = nullptr) {
     if (rate_ == 0) return check_cancel(cancel);
-    return wait_until(reserve(bytes), cancel);
+    return wait_until(clock_, reserve(bytes), cancel);
   }
 
  private:
@@ -59,27 +58,8 @@ class RateLimiter {
     return seconds * second + static_cast<std::uint64_t>(rest * 1e9 + 0.5);
   }
 
-  Status wait_until(std::uint64_t turn, const CancelToken* cancel) {
-    std::uint64_t before = clock_.steady_ns();
-    for (int still = 0; before < turn;) {
-      if (Status status = check_cancel(cancel); !status.ok()) return status;
-      clock_.sleep_ns(std::min(turn - before, slice_ns));
-      const std::uint64_t now = clock_.steady_ns();
-      still = now > before ? 0 : still + 1;
-      if (still == longest_still) {
-        return Status::error(StatusCode::invalid_argument,
-                             "the clock's steady time stands still; a rate limit needs one that "
-                             "moves, such as SystemClock");
-      }
-      before = std::max(before, now);
-    }
-    return check_cancel(cancel);
-  }
-
   /// Times are kept below 2^62 ns (146 years), so that sums cannot overflow.
   static constexpr std::uint64_t farthest_ns = 1ull << 62;
-  /// Sleeps in a row without a tick; a real clock moves during each.
-  static constexpr int longest_still = 1000;
 
   std::uint64_t rate_;
   Clock& clock_;

@@ -121,8 +121,8 @@ class [[nodiscard]] Status {
     }
     return std::move(*this);
   }
-  /// Names `key` in place of whatever key or range is there: a caller that put a prefix before a key
-  /// shows its own.
+  /// Names `key` in place of whatever key or range is there: a caller that put a prefix before a
+  /// key shows its own.
   KVBACKUP_DETAIL_COLD Status&& rekeyed(ByteView key) && {
     if (detail_) {
       detail_->keys = Keys::one;
@@ -137,6 +137,11 @@ class [[nodiscard]] Status {
       detail_->key = start;
       detail_->key_end = end;
     }
+    return std::move(*this);
+  }
+  /// Puts "; " and `note` behind the message: what the failure means where it is passed on.
+  KVBACKUP_DETAIL_COLD Status&& with_note(std::string_view note) && {
+    if (detail_) detail_->message.append("; ").append(note);
     return std::move(*this);
   }
   Status&& with_native(int native_code) && {

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "backup_run.hpp"
+
+namespace program {
+
+kvbackup::Status run_br_profile(const StoreUri& source, kvbackup::BuiltCodecs codec,
+                                kvbackup::BuiltBackends backend, const BackupFlags& flags) {
+  return run_profile<kvbackup::RawLayout>(source, std::move(codec), std::move(backend), flags);
+}
+
+}  // namespace program
