@@ -33,7 +33,7 @@ namespace kvbackup::inline v1 {
 /// How a table is read.
 struct TableReaderOptions {
   /// What messages call the file; left empty, the file's own name if it has one.
-  std::string name;
+  std::string name{};
   /// Bytes at the end of the file that are read first, at once, and kept: footer, properties and,
   /// where they are no longer than that, index and filter.
   std::size_t tail_bytes = 64 * 1024;
@@ -42,7 +42,7 @@ struct TableReaderOptions {
   FilterUse filter = FilterUse::when_it_pays;
   /// The extractor of the table's prefixes where its name does not say all of it (TiKV's does not).
   /// It counts only if its name is the one that the table records.
-  PrefixExtractor prefix_extractor;
+  PrefixExtractor prefix_extractor{};
 };
 
 /// What a lookup found.
