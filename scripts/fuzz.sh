@@ -82,6 +82,8 @@ merge() {
   # Files whose names do not begin as the merge's do were put there by hand, and stay.
   find "tests/fuzz/corpus/$target" -type f -regextype posix-extended -regex '.*/[0-9a-f]{40}' -delete
   cp "$work/new"/* "tests/fuzz/corpus/$target/"
+  # Those that must not cost much reach nothing new.
+  find "$build/seeds/$target" -name 'bomb_*' -exec cp -t "tests/fuzz/corpus/$target" {} +
   rm -rf "$work"
   echo "$target: $(find "tests/fuzz/corpus/$target" -type f | wc -l) files," \
     "$(du -sb "tests/fuzz/corpus/$target" | cut -f1) bytes; fuzzed for $(seconds_of "$target") CPU seconds"

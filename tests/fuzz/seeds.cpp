@@ -8,6 +8,7 @@
 
 #include <kvbackup/kvbackup.hpp>
 
+#include "fuzz/bombs.hpp"
 #include "fuzz/rocksdb_seeds.hpp"
 #include "support/fixed_clock.hpp"
 
@@ -96,7 +97,7 @@ template <class Codec>
 Backed back_up(const Model& model, const Codec& codec, std::uint64_t part_size) {
   test_support::FixedClock clock;
   Backed out;
-  BackupPipeline pipeline(RangeSnapshot(model), codec, FileHasher{}, out.backend);
+  auto pipeline = BackupPipeline(RangeSnapshot(model), codec, FileHasher{}, out.backend);
   BackupOptions options;
   options.clock = &clock;
   options.part_size = part_size;
@@ -256,6 +257,8 @@ int main(int argc, char** argv) {
   put_tables("lz4", Lz4Codec{});
   put_tables("snappy", SnappyCodec{});
   put_tables("zstd", ZstdCodec{});
+  for (const auto& [name, bytes] : fuzz::table_bombs()) put("table", "bomb_" + name, bytes);
+  put("backup", "bomb_meta_tree", archive_of(fuzz::meta_tree_bomb(), 0));
   for (const auto& [name, bytes] : fuzz::rocksdb_tables()) put("table", "rocksdb_" + name, bytes);
   return 0;
 }
