@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+// Small tables of RocksDB's; none where it is not installed.
+#pragma once
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <string>
+
+#ifdef KVBACKUP_FUZZ_ROCKSDB
+#include <stdexcept>
+#include <unistd.h>
+
+#include <rocksdb/filter_policy.h>
+#include <rocksdb/options.h>
+#include <rocksdb/sst_file_writer.h>
+#include <rocksdb/table.h>
+#endif
+
+namespace fuzz {
+
+#ifdef KVBACKUP_FUZZ_ROCKSDB
+inline void require_ok(const rocksdb::Status& status) {
+  if (!status.ok()) throw std::runtime_error(status.ToString());
+}
+
+inline std::string rocksdb_table(const rocksdb::BlockBasedTableOptions& table,
+                                 rocksdb::CompressionType compression, std::size_t pairs) {
+  rocksdb::Options options;
+  options.compression = compression;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
+  const std::string path =
+      (std::filesystem::temp_directory_path() / ("fuzz_seed." + std::to_string(::getpid())))
+          .string();
+  rocksdb::SstFileWriter writer(rocksdb::EnvOptions(), options);
+  require_ok(writer.Open(path));
+  for (std::size_t i = 0; i < pairs; ++i) {
+    const std::string key = "key/" + std::to_string(1000 + i);
+    if (i % 7 == 3) {
+      require_ok(writer.Delete(key));
+    } else if (i % 7 == 5) {
+      require_ok(writer.Merge(key, "m"));
+    } else {
+      require_ok(writer.Put(key, std::string(i % 30, 'v')));
+    }
+  }
+  require_ok(writer.DeleteRange("key/1003", "key/1006"));
+  require_ok(writer.DeleteRange("key/2", "key/3"));
+  require_ok(writer.Finish());
+  std::ifstream file(path, std::ios::binary);
+  std::string bytes((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
+  std::filesystem::remove(path);
+  return bytes;
+}
+
+/// Every index type, filter and version of it, mostly without checksums.
+inline std::map<std::string, std::string> rocksdb_tables() {
+  using Options = rocksdb::BlockBasedTableOptions;
+  std::map<std::string, std::string> tables;
+  const auto add = [&tables](const std::string& name, Options options,
+                             rocksdb::CompressionType compression) {
+    options.block_size = 128;
+    options.metadata_block_size = 64;
+    options.checksum = rocksdb::kNoChecksum;
+    tables[name] = rocksdb_table(options, compression, 40);
+    options.checksum = rocksdb::kxxHash64;
+    tables[name + "_xxhash64"] = rocksdb_table(options, compression, 40);
+  };
+  for (const std::uint32_t version : {0u, 3u, 4u, 5u}) {
+    Options options;
+    options.format_version = version;
+    add("v" + std::to_string(version), options, rocksdb::kNoCompression);
+    add("v" + std::to_string(version) + "_lz4", options, rocksdb::kLZ4Compression);
+  }
+  Options first_key;
+  first_key.index_type = Options::kBinarySearchWithFirstKey;
+  add("first_key", first_key, rocksdb::kZSTD);
+  Options two_level;
+  two_level.index_type = Options::kTwoLevelIndexSearch;
+  two_level.partition_filters = true;
+  two_level.filter_policy.reset(rocksdb::NewBloomFilterPolicy(10));
+  add("two_level_bloom", two_level, rocksdb::kSnappyCompression);
+  Options ribbon;
+  ribbon.filter_policy.reset(rocksdb::NewRibbonFilterPolicy(10));
+  ribbon.data_block_index_type = Options::kDataBlockBinaryAndHash;
+  add("ribbon_hash", ribbon, rocksdb::kNoCompression);
+  return tables;
+}
+#else
+inline std::map<std::string, std::string> rocksdb_tables() { return {}; }
+#endif
+
+}  // namespace fuzz

@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: Apache-2.0
+# Sets kvbackup_rocksdb to the target of RocksDB's library, or to "" where there is none.
+find_package(RocksDB CONFIG QUIET)
+set(kvbackup_rocksdb "")
+if(TARGET RocksDB::rocksdb-shared)
+  set(kvbackup_rocksdb RocksDB::rocksdb-shared)
+elseif(TARGET RocksDB::rocksdb)
+  set(kvbackup_rocksdb RocksDB::rocksdb)
+else()
+  find_package(PkgConfig QUIET)
+  if(PkgConfig_FOUND)
+    pkg_check_modules(KVBACKUP_ROCKSDB QUIET IMPORTED_TARGET GLOBAL rocksdb)
+  endif()
+  if(TARGET PkgConfig::KVBACKUP_ROCKSDB)
+    set(kvbackup_rocksdb PkgConfig::KVBACKUP_ROCKSDB)
+  endif()
+endif()
