@@ -19,7 +19,7 @@ CachedBlockPtr block_of(std::size_t size, char fill = 'b') {
 TEST_CASE("a cache keeps what was used last, up to its size") {
   const LruBlockCache cache(3500);
   const std::uint64_t file = cache.new_file();
-  for (std::uint64_t offset : {0, 1, 2}) cache.insert(file, offset, block_of(1000));
+  for (const std::uint64_t offset : {0u, 1u, 2u}) cache.insert(file, offset, block_of(1000));
   CHECK(cache.find(file, 0) != nullptr);
   cache.insert(file, 3, block_of(1000));
   CHECK(cache.find(file, 0) != nullptr);

@@ -51,10 +51,11 @@ void check_all(const InMemoryTable& reader, const Model& model) {
     const auto found = reader.get(it->first);
     REQUIRE(found.ok());
     wrong += !found.value().found() || found.value().value != it->second;
-    const std::string absent = it->first + '\0';
-    wrong += reader.get(absent).value().outcome != Lookup::Outcome::absent;
     cursor.seek(it->first);
     wrong += !cursor.valid() || cursor.key() != it->first || cursor.value() != it->second;
+    const std::string absent = it->first + '\0';
+    if (model.contains(absent)) continue;
+    wrong += reader.get(absent).value().outcome != Lookup::Outcome::absent;
     cursor.seek(absent);
     const auto after = std::next(it);
     wrong += cursor.valid() ? after == model.end() || cursor.key() != after->first
