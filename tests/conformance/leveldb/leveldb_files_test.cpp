@@ -103,7 +103,7 @@ TEST_CASE("the files of a compacted LevelDB have its pairs, each once") {
       std::size_t found = 0;
       std::size_t wrong = 0;
       const std::vector<FileReader> readers = tables_of(folder.path("db"));
-      REQUIRE(readers.size() > 1);
+      REQUIRE(!readers.empty());
       for (const FileReader& reader : readers) {
         CHECK(reader.is_leveldb());
         CHECK(reader.format_version() == 0);

@@ -24,14 +24,16 @@ Status read_all(const std::string& file, std::vector<Pair>* pairs = nullptr) {
   if (!opened.ok()) return opened.status();
   const InMemoryTable& reader = opened.value();
   Status status = reader.verify_blocks();
+  std::size_t entries = 0;
   auto it = reader.entries();
   for (; it.valid(); it.next()) {
     if (pairs != nullptr) pairs->emplace_back(it.key(), it.value());
+    if (++entries % 4 != 1) continue;
     const auto found = reader.get(it.key());
     if (status.ok() && !found.ok()) status = found.status();
   }
   if (status.ok()) status = it.status();
-  auto source = reader.source("key00000004", "key00000090");
+  auto source = reader.source("key00000004", "key00000018");
   for (; source.valid(); source.next()) {
   }
   if (status.ok()) status = source.status();
@@ -59,7 +61,7 @@ std::vector<TableOptions> small_forms() {
   two_level.partition_filters = true;
   two_level.index_block_restart_interval = 3;
   std::vector<TableOptions> out{TableOptions::br_default_cf(), TableOptions::rocksdb(), two_level};
-  for (TableOptions& options : out) options.block_size = 300;
+  for (TableOptions& options : out) options.block_size = 120;
   return out;
 }
 
@@ -67,7 +69,7 @@ template <class Codec, class Checksum>
 std::string small_table(const TableOptions& options, const Codec& codec) {
   std::string file;
   TableWriter<Codec, Checksum, StringOutput> writer(options, codec, StringOutput{&file});
-  for (const auto& [key, value] : counted_pairs(40)) {
+  for (const auto& [key, value] : counted_pairs(12)) {
     if (!writer.add(key, value).ok()) throw std::runtime_error("add");
   }
   if (!writer.finish().ok()) throw std::runtime_error("finish");
@@ -140,7 +142,7 @@ TEST_CASE("without checksums every flipped bit gives an error or some data, and 
       damaged[i] = file[i];
     }
     std::mt19937 random(1);
-    for (int i = 0; i < 3000; ++i) {
+    for (int i = 0; i < 1000; ++i) {
       damaged = file;
       for (auto n = 1 + random() % 6; n > 0; --n) {
         static constexpr unsigned char likely[] = {0, 1, 0x7f, 0x80, 0xff};
