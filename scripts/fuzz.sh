@@ -44,6 +44,7 @@ fuzz() {
   log=$build/logs/$target.$(date -u +%Y%m%dT%H%M%S).$$.log
   local inputs=("$found" "$build/seeds/$target")
   [ ! -d "tests/fuzz/corpus/$target" ] || inputs+=("tests/fuzz/corpus/$target")
+  [ "$target" != table ] || inputs+=(tests/golden)
   mkdir -p "$found" "$build/logs" "$build/crashes"
   # The targets limit what an input may allocate; these limits are for what escapes them.
   local TIMEFORMAT='CPU seconds: %U %S'

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// A codec's decompressor. An input is the plain length (3 bytes, little-endian) and the compressed
-// block.
+// A codec's decompressor. An input is the plain length (3 bytes, little-endian; of the last one
+// only five bits) and the compressed block. With the last byte's highest bit, length (2 bytes) and
+// bytes of a dictionary stand between them.
 #pragma once
 
-#include <algorithm>
-#include <vector>
+#include <memory>
 
 #include "fuzz/fuzz_target.hpp"
 
@@ -12,8 +12,8 @@ namespace fuzz {
 
 template <kvbackup::BlockCodec Codec>
 void check_round_trip(const Codec& codec, kvbackup::ByteView plain,
+                      kvbackup::BlockCompressor auto& compressor,
                       kvbackup::BlockDecompressor auto& decompressor) {
-  static auto compressor = codec.compressor();
   std::string compressed(codec.bound(plain.size()), '\0');
   const auto size = compressor.compress(plain, compressed);
   require(size.has_value(), "a block does not fit the room that bound() asks for");
@@ -22,22 +22,35 @@ void check_round_trip(const Codec& codec, kvbackup::ByteView plain,
   require(back == plain, "a round trip changes the bytes");
 }
 
-/// Damaged input is an error and costs no more than `memory`; the context works on after it.
-template <kvbackup::BlockCodec Codec>
-int decompress(const Codec& codec, const std::uint8_t* data, std::size_t size, std::size_t memory) {
-  static auto decompressor = codec.decompressor();
-  Input input(data, size);
-  const std::size_t length = input.number(3) & 0x1fffff;
+/// Damaged input is an error, and costs no more than `memory` and a few times a dictionary.
+template <class Decompressor>
+void check_damage(Decompressor& decompressor, kvbackup::ByteView block, std::size_t length) {
   // Of exactly this size, so that a write past the end is one past an allocation.
   const std::unique_ptr<char[]> out(new char[length]);
-  {
-    const AllocationLimit limit(memory);
-    const kvbackup::Status status = decompressor.decompress(input.rest(), {out.get(), length});
-    if (!status.ok()) {
-      require(status.code() == kvbackup::StatusCode::corruption, "not a decompressor's error");
+  const kvbackup::Status status = decompressor.decompress(block, {out.get(), length});
+  if (status.ok()) return;
+  require(status.code() == kvbackup::StatusCode::corruption, "not a decompressor's error");
+}
+
+template <kvbackup::BlockCodec Codec>
+int decompress(const Codec& codec, const std::uint8_t* data, std::size_t size, std::size_t memory) {
+  static auto compressor = codec.compressor();
+  static auto decompressor = codec.decompressor();
+  Input input(data, size);
+  const std::uint64_t head = input.number(3);
+  const auto length = static_cast<std::size_t>(head & 0x1fffff);
+  const AllocationLimit limit(length + memory + 8 * size);
+  if constexpr (requires { codec.decompressor(kvbackup::ByteView()); }) {
+    if (head >> 23 != 0) {
+      const auto dictionary = input.bytes(static_cast<std::size_t>(input.number(2)));
+      auto primed = codec.decompressor(dictionary);
+      check_damage(primed, input.rest(), length);
+      check_damage(primed, input.rest(), length);
     }
   }
-  check_round_trip(codec, input.rest(), decompressor);
+  check_damage(decompressor, input.rest(), length);
+  // The context works on after it.
+  check_round_trip(codec, input.rest(), compressor, decompressor);
   return 0;
 }
 

@@ -2,5 +2,5 @@
 #include "fuzz/decompress.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  return fuzz::decompress(kvbackup::SnappyCodec{}, data, size, 4 << 10);
+  return fuzz::decompress(kvbackup::SnappyCodec{}, data, size, 64 << 10);
 }

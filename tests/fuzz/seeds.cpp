@@ -1,15 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // fuzz_seeds FOLDER: writes FOLDER/<target>/<name>, what the fuzzer begins with, made by this
-// library and, where it is installed, by RocksDB.
+// library, RocksDB and LevelDB.
 #include <filesystem>
 #include <fstream>
 #include <iostream>
+#include <lz4.h>
 #include <map>
+#include <vector>
+#include <zdict.h>
+#include <zstd.h>
 
 #include <kvbackup/kvbackup.hpp>
 
 #include "fuzz/bombs.hpp"
-#include "fuzz/rocksdb_seeds.hpp"
+#include "fuzz/foreign_tables.hpp"
 #include "support/fixed_clock.hpp"
 
 using namespace kvbackup;
@@ -199,9 +203,56 @@ void put_block(const std::string& target, const std::string& name, const Codec& 
   put(target, name, seed.append(compressed, 0, size.value_or(0)));
 }
 
+// As the targets take a block with a dictionary.
+std::string primed_block(ByteView dictionary, std::size_t plain_size, ByteView compressed) {
+  std::string seed;
+  append_le32(seed, static_cast<std::uint32_t>(plain_size) | 1u << 23);
+  seed.resize(3);
+  seed.push_back(static_cast<char>(dictionary.size()));
+  seed.push_back(static_cast<char>(dictionary.size() >> 8));
+  return seed.append(dictionary).append(compressed);
+}
+
+void put_primed_blocks(const std::string& rows) {
+  const std::string dictionary = rows.substr(0, 300);
+  std::string out(ZSTD_compressBound(rows.size()), '\0');
+  LZ4_stream_t* const stream = LZ4_createStream();
+  LZ4_loadDict(stream, dictionary.data(), static_cast<int>(dictionary.size()));
+  const int lz4 =
+      LZ4_compress_fast_continue(stream, rows.data(), out.data(), static_cast<int>(rows.size()),
+                                 static_cast<int>(out.size()), 1);
+  LZ4_freeStream(stream);
+  put("decompress_lz4", "dictionary",
+      primed_block(dictionary, rows.size(),
+                   ByteView(out).substr(0, static_cast<std::size_t>(lz4))));
+
+  // a trained one begins with tables, a raw one is bytes only
+  std::string samples;
+  std::vector<std::size_t> sizes;
+  for (int i = 0; i < 200; ++i) {
+    const std::string sample =
+        std::to_string(i * 7919) + rows.substr(static_cast<std::size_t>(i), 40);
+    samples += sample;
+    sizes.push_back(sample.size());
+  }
+  std::string trained(1024, '\0');
+  const std::size_t size = ZDICT_trainFromBuffer(trained.data(), trained.size(), samples.data(),
+                                                 sizes.data(), static_cast<unsigned>(sizes.size()));
+  trained.resize(ZDICT_isError(size) != 0 ? 0 : size);
+  ZSTD_CCtx* const context = ZSTD_createCCtx();
+  for (const std::string& given : {dictionary, trained}) {
+    const std::size_t zstd = ZSTD_compress_usingDict(context, out.data(), out.size(), rows.data(),
+                                                     rows.size(), given.data(), given.size(), 3);
+    put("decompress_zstd", given == trained ? "trained" : "dictionary",
+        primed_block(given, rows.size(), ByteView(out).substr(0, zstd)));
+  }
+  ZSTD_freeCCtx(context);
+}
+
 void put_blocks() {
   std::string rows;
   for (const auto& [key, value] : small_model(40)) rows += key + value;
+  put_primed_blocks(rows);
   std::string noise;
   for (std::uint32_t i = 0, x = 1; i < 100; ++i)
     noise.push_back(static_cast<char>((x *= 69069) >> 24));
@@ -259,6 +310,6 @@ int main(int argc, char** argv) {
   put_tables("zstd", ZstdCodec{});
   for (const auto& [name, bytes] : fuzz::table_bombs()) put("table", "bomb_" + name, bytes);
   put("backup", "bomb_meta_tree", archive_of(fuzz::meta_tree_bomb(), 0));
-  for (const auto& [name, bytes] : fuzz::rocksdb_tables()) put("table", "rocksdb_" + name, bytes);
+  for (const auto& [name, bytes] : fuzz::foreign_tables()) put("table", name, bytes);
   return 0;
 }
