@@ -27,6 +27,7 @@
 #include "kvbackup/base/hex.hpp"
 #include "kvbackup/base/key_format.hpp"
 #include "kvbackup/base/key_range.hpp"
+#include "kvbackup/base/key_ranges.hpp"
 #include "kvbackup/base/movable_box.hpp"
 #include "kvbackup/base/percent.hpp"
 #include "kvbackup/base/rate_limiter.hpp"
