@@ -17,15 +17,20 @@
 #include "kvbackup/hash/file_hasher.hpp"
 #include "kvbackup/hash/sha256_openssl.hpp"
 #include "kvbackup/hash/sha256_portable.hpp"
+#include "kvbackup/restore/backup_reader.hpp"
+#include "kvbackup/sst/block_cache.hpp"
+#include "kvbackup/sst/checksum.hpp"
+#include "kvbackup/sst/decoders.hpp"
 
-#define KVBACKUP_DETAIL_PASTE_(lz4, snappy, zstd, openssl, posix) \
-  built_lz4_##lz4##_snappy_##snappy##_zstd_##zstd##_openssl_##openssl##_posix_##posix
-#define KVBACKUP_DETAIL_PASTE(lz4, snappy, zstd, openssl, posix) \
-  KVBACKUP_DETAIL_PASTE_(lz4, snappy, zstd, openssl, posix)
+#define KVBACKUP_DETAIL_PASTE_(lz4, snappy, zstd, xxhash, openssl, posix) \
+  built_lz4_##lz4##_snappy_##snappy##_zstd_##zstd##_xxhash_##xxhash##_openssl_##openssl##_posix_##posix
+#define KVBACKUP_DETAIL_PASTE(lz4, snappy, zstd, xxhash, openssl, posix) \
+  KVBACKUP_DETAIL_PASTE_(lz4, snappy, zstd, xxhash, openssl, posix)
 
 namespace kvbackup::inline v1 {
 inline namespace KVBACKUP_DETAIL_PASTE(KVBACKUP_WITH_LZ4, KVBACKUP_WITH_SNAPPY, KVBACKUP_WITH_ZSTD,
-                                       KVBACKUP_WITH_OPENSSL, KVBACKUP_WITH_POSIX) {
+                                       KVBACKUP_WITH_XXHASH, KVBACKUP_WITH_OPENSSL,
+                                       KVBACKUP_WITH_POSIX) {
 
 /// The Hasher of this build: SHA-256 by OpenSSL where it is built in, the portable one elsewhere.
 #if KVBACKUP_WITH_OPENSSL
@@ -50,12 +55,38 @@ inline namespace KVBACKUP_DETAIL_PASTE(KVBACKUP_WITH_LZ4, KVBACKUP_WITH_SNAPPY, 
 #endif
                                >;
 
+  /// What a TableReader of this build decodes: its codecs and checksums.
+  using BuiltDecoders = TableDecoders<CodecSet<NoneCodec
+#if KVBACKUP_WITH_LZ4
+                                               ,
+                                               Lz4Codec
+#endif
+#if KVBACKUP_WITH_SNAPPY
+                                               ,
+                                               SnappyCodec
+#endif
+#if KVBACKUP_WITH_ZSTD
+                                               ,
+                                               ZstdCodec
+#endif
+                                               >,
+                                      ChecksumSet<NoneChecksum, Crc32cChecksum
+#if KVBACKUP_WITH_XXHASH
+                                                  ,
+                                                  XxHashChecksum, XxHash64Checksum, Xxh3Checksum
+#endif
+                                                  >>;
+
 /// A run-time choice among the backends of this build.
 #if KVBACKUP_WITH_POSIX
   using BuiltBackends = AnyBackend<NoopBackend, MemoryBackend, LocalBackend>;
 #else
   using BuiltBackends = AnyBackend<NoopBackend, MemoryBackend>;
 #endif
+
+  /// A backup that is read where it lies, with what this build has.
+  template <ReadableBackend Backend = BuiltBackends, BlockCache Cache = NoBlockCache>
+  using Backup = BasicBackup<Backend, FileHasher, BuiltDecoders, Cache>;
 
 }  // namespace )
 }  // namespace kvbackup::inline v1

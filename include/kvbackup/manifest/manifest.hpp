@@ -15,11 +15,15 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/hash/sha256_portable.hpp"
+#include "kvbackup/manifest/detail/looks_random.hpp"
+#include "kvbackup/manifest/meta_index.hpp"
 #include "kvbackup/manifest/naming.hpp"
 #include "kvbackup/proto/backup.hpp"
+#include "kvbackup/proto/backup_index.hpp"
 #include "kvbackup/proto/decode.hpp"
 #include "kvbackup/proto/encode.hpp"
 #include "kvbackup/proto/kvbackup_info.hpp"
@@ -43,6 +47,18 @@ struct Manifest {
   BackupMeta meta;
   std::optional<KvbackupInfo> info;
   bool is_sealed = false;
+  /// What BR 5.1 and later say beyond BackupMeta; of BR's own only.
+  std::optional<BackupMetaIndex> index;
+  /// The objects beside backupmeta that its lists were read from, in that order: BR's meta version
+  /// 2. Filled in by read_manifest.
+  std::vector<MetaObject> meta_objects;
+
+  /// The lists of `meta` stand in objects of their own, and were not read yet.
+  [[nodiscard]] bool needs_meta_objects() const {
+    return index && meta_objects.empty() &&
+           (index->file_index || index->schema_index || index->raw_range_index ||
+            index->ddl_indexes);
+  }
 };
 
 /// The bytes of `backupmeta`.
@@ -65,17 +81,14 @@ namespace detail {
 struct ManifestOutline {
   std::size_t seals = 0;
   std::size_t infos = 0;
-  bool has_file_index = false;
+  bool has_later_fields = false;
   ByteView info;
   ByteView br_version;
 };
 
 [[nodiscard]] inline Result<ManifestOutline> outline_of(ByteView bytes) {
-  // BackupMeta.br_version, and file_index, schema_index, raw_range_index and ddl_indexes of BR 5.1
-  // and later, which put those lists into objects of their own
+  // BackupMeta.br_version; what follows it is of BR 5.1 and later
   constexpr std::uint32_t br_version_field = 11;
-  constexpr std::uint32_t first_index_field = 13;
-  constexpr std::uint32_t last_index_field = 16;
   ManifestOutline outline;
   WireReader reader(bytes);
   WireField field;
@@ -89,12 +102,18 @@ struct ManifestOutline {
       outline.info = field.payload;
     } else if (field.number == br_version_field && has_payload) {
       outline.br_version = field.payload;
-    } else if (field.number >= first_index_field && field.number <= last_index_field) {
-      outline.has_file_index = true;
+    } else if (field.number > br_version_field) {
+      outline.has_later_fields = true;
     }
   }
-  if (!reader.status().ok()) return damaged_backupmeta(std::string(reader.status().message()));
-  return outline;
+  if (reader.status().ok()) return outline;
+  if (looks_random(bytes)) {
+    return Status::error(StatusCode::unsupported,
+                         "backupmeta is no protobuf message and its bytes look random: it is "
+                         "encrypted (BR's --crypter.method), which is not read, or damaged")
+        .with_object(backupmeta_name);
+  }
+  return damaged_backupmeta(std::string(reader.status().message()));
 }
 
 /// Whether `bytes` end with the seal of what stands before it.
@@ -108,17 +127,45 @@ struct ManifestOutline {
   return bytes.substr(before.size()) == ByteView(seal);
 }
 
-/// Leaves in `unknown_fields` what is neither of our two.
-inline void drop_own_fields(std::string& unknown_fields) {
+[[nodiscard]] constexpr bool is_own_field(std::uint32_t number) {
+  return number == seal_field || number == kvbackup_info_field;
+}
+/// BackupMeta.version, and the roots of BR's trees.
+[[nodiscard]] constexpr bool is_index_field(std::uint32_t number) {
+  return number >= 12 && number <= 16;
+}
+
+/// Takes the fields that `is_dropped` names out of `unknown_fields`.
+inline void drop_fields(std::string& unknown_fields, bool (*is_dropped)(std::uint32_t number)) {
   std::string others;
   WireReader reader(unknown_fields);
   WireField field;
   while (reader.next(field)) {
-    if (field.number != seal_field && field.number != kvbackup_info_field) {
-      others.append(field.extent);
-    }
+    if (!is_dropped(field.number)) others.append(field.extent);
   }
   unknown_fields = std::move(others);
+}
+
+/// A backup whose lists are somewhere else must not be taken for an empty one.
+[[nodiscard]] inline Status check_index(const Manifest& manifest) {
+  // BackupMeta.mode (1: copies of EBS volumes, which are no files) and BackupMeta.ranges (BR 8 and
+  // later list files there)
+  constexpr std::uint32_t mode_field = 23;
+  constexpr std::uint32_t ranges_field = 24;
+  const bool has_index = manifest.needs_meta_objects();
+  bool is_elsewhere = manifest.index->version > 1;
+  WireReader reader(manifest.index->unknown_fields);
+  WireField field;
+  while (reader.next(field)) {
+    if (field.number == mode_field && field.value != 0) is_elsewhere = true;
+    if (field.number == ranges_field && !has_index && manifest.meta.files.empty()) {
+      is_elsewhere = true;
+    }
+  }
+  if (!is_elsewhere) return {};
+  return Status::error(StatusCode::unsupported,
+                       "this backupmeta has a form of a later BR, which is not read")
+      .with_object(backupmeta_name);
 }
 
 [[nodiscard]] inline Status check_info(const KvbackupInfo& info, std::size_t files) {
@@ -139,7 +186,8 @@ inline void drop_own_fields(std::string& unknown_fields) {
 
 /// Reads the bytes of a `backupmeta` and proves its seal, before anything is made of what they say.
 /// Errors: corruption for anything that is not exactly what encode_manifest or BR writes;
-/// unsupported for a later format of ours, and for BR's form whose lists are objects of their own.
+/// unsupported for a later format of ours or of BR's, and for what is probably encrypted. Lists
+/// that BR keeps in objects of their own are left empty (Manifest::needs_meta_objects).
 [[nodiscard]] inline Result<Manifest> decode_manifest(ByteView bytes) {
   if (bytes.empty()) return detail::damaged_backupmeta("it is empty");
   const auto outlined = detail::outline_of(bytes);
@@ -156,17 +204,20 @@ inline void drop_own_fields(std::string& unknown_fields) {
     }
     if (outline.infos != 1)
       return detail::damaged_backupmeta("field 100001 is missing or repeated");
-  } else if (outline.has_file_index) {
-    return Status::error(StatusCode::unsupported,
-                         "this backup is BR's meta version 2, whose files are listed in objects "
-                         "of their own; that is not read")
-        .with_object(backupmeta_name);
   }
   auto meta = decode<BackupMeta>(bytes);
   if (!meta.ok()) return detail::damaged_backupmeta(std::string(meta.status().message()));
   manifest.meta = std::move(meta).value();
-  detail::drop_own_fields(manifest.meta.unknown_fields);
-  if (!manifest.is_sealed) return manifest;
+  if (!manifest.is_sealed) {
+    if (!outline.has_later_fields) return manifest;
+    auto index = decode<BackupMetaIndex>(manifest.meta.unknown_fields);
+    if (!index.ok()) return detail::damaged_backupmeta(std::string(index.status().message()));
+    manifest.index = std::move(index).value();
+    if (Status status = detail::check_index(manifest); !status.ok()) return status;
+    detail::drop_fields(manifest.meta.unknown_fields, detail::is_index_field);
+    return manifest;
+  }
+  detail::drop_fields(manifest.meta.unknown_fields, detail::is_own_field);
 
   auto info = decode<KvbackupInfo>(outline.info);
   if (!info.ok()) return detail::damaged_backupmeta(std::string(info.status().message()));
@@ -176,8 +227,40 @@ inline void drop_own_fields(std::string& unknown_fields) {
   return manifest;
 }
 
-/// Reads and proves the backupmeta of a ReadableBackend; spelled out here, since that concept
-/// stands in a room of the same floor. not_found where there is no backupmeta.
+namespace detail {
+
+/// Fills the lists of `manifest` from BR's trees, as if they had stood in backupmeta.
+template <class Backend>
+[[nodiscard]] Status read_meta_objects(Backend& backend, Manifest& manifest) {
+  if (!manifest.needs_meta_objects()) return {};
+  MetaTreeReader<Backend> reader(backend);
+  std::vector<std::string> ddls;
+  BackupMetaIndex& index = *manifest.index;
+  for (auto* root :
+       {&index.file_index, &index.schema_index, &index.raw_range_index, &index.ddl_indexes}) {
+    if (!root->has_value()) continue;
+    Status status = reader.read(std::move(**root), manifest.meta, ddls);
+    if (!status.ok()) return status;
+    root->reset();
+  }
+  manifest.meta_objects = std::move(reader).objects();
+  if (ddls.empty()) return {};
+  // an array of jobs, as BackupMeta.ddls is
+  std::string& all = manifest.meta.ddls;
+  all = "[";
+  for (const std::string& job : ddls) {
+    if (all.size() > 1) all += ',';
+    all += job;
+  }
+  all += ']';
+  return {};
+}
+
+}  // namespace detail
+
+/// Reads and proves the backupmeta of a ReadableBackend, and the objects that it keeps its lists
+/// in; spelled out here, since that concept stands in a room of the same floor. not_found where
+/// there is no backupmeta.
 template <class Backend>
 requires requires(Backend& b, std::string_view name) {
   { b.read(name) } -> std::same_as<Result<std::string>>;
@@ -203,7 +286,11 @@ requires requires(Backend& b, std::string_view name) {
   }
   auto bytes = backend.read(backupmeta_name);
   if (!bytes.ok()) return std::move(bytes).status();
-  return decode_manifest(bytes.value());
+  auto manifest = decode_manifest(bytes.value());
+  if (!manifest.ok()) return manifest;
+  Status status = detail::read_meta_objects(backend, manifest.value());
+  if (!status.ok()) return status;
+  return manifest;
 }
 
 }  // namespace kvbackup::inline v1

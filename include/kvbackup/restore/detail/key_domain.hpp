@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Between the logical keys of a backup and the keys inside its files.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "kvbackup/base/bytes.hpp"
+#include "kvbackup/manifest/manifest.hpp"
+#include "kvbackup/proto/backup.hpp"
+
+namespace kvbackup::inline v1::detail {
+
+/// What stands before every key of BR's files: TiKV's DATA_PREFIX (components/keys/src/lib.rs).
+inline constexpr std::string_view br_key_prefix = "z";
+
+[[nodiscard]] inline std::string_view key_prefix_of(const Manifest& manifest) {
+  return manifest.info ? std::string_view(manifest.info->key_prefix) : br_key_prefix;
+}
+
+/// TiKV's memcomparable form of a key, whose order is that of the keys although other bytes follow
+/// it: groups of 8 bytes, each with 0xff less its padding behind it (tikv_util codec/bytes.rs).
+inline void append_memcomparable(std::string& out, ByteView key) {
+  constexpr std::size_t group = 8;
+  for (std::size_t at = 0; at <= key.size(); at += group) {
+    const ByteView bytes = key.substr(at, group);
+    const std::size_t padding = group - bytes.size();
+    out.append(bytes);
+    out.append(padding, '\0');
+    out.push_back(static_cast<char>(0xff - padding));
+  }
+}
+
+/// The first key that does not begin with `prefix`; empty if there is none.
+[[nodiscard]] inline std::string prefix_end(std::string_view prefix) {
+  std::string end(prefix);
+  while (!end.empty() && end.back() == '\xff') end.pop_back();
+  if (!end.empty()) end.back() = static_cast<char>(static_cast<unsigned char>(end.back()) + 1);
+  return end;
+}
+
+/// The keys that may stand in the file of [start, end) of a backup: [low, high), an empty `high` is
+/// unbounded.
+struct StoredRange {
+  std::string low;
+  std::string high;
+};
+[[nodiscard]] inline StoredRange stored_range(const Manifest& manifest, ByteView start,
+                                              ByteView end) {
+  const std::string_view prefix = key_prefix_of(manifest);
+  StoredRange range{std::string(prefix), std::string(prefix)};
+  const auto append = [&manifest](std::string& to, ByteView key) {
+    if (manifest.meta.is_raw_kv) {
+      to += key;
+    } else {
+      append_memcomparable(to, key);
+    }
+  };
+  if (!start.empty()) append(range.low, start);
+  if (end.empty()) {
+    range.high = prefix_end(prefix);
+  } else {
+    append(range.high, end);
+  }
+  return range;
+}
+
+}  // namespace kvbackup::inline v1::detail

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <utility>
+
+#include "kvbackup/base/executor.hpp"
+#include "kvbackup/base/status.hpp"
+#include "kvbackup/base/sync.hpp"
+
+namespace kvbackup::inline v1::detail {
+
+/// Calls work(0) .. work(count - 1) -> Status, `concurrency` at once on the executor's threads, in
+/// rising order of their beginning. Gives the first failure; no work is begun after it. internal if
+/// the executor left some out.
+template <class Work>
+[[nodiscard]] Status run_workers(std::size_t count, std::size_t concurrency, Executor* executor,
+                                 Work&& work) {
+  std::atomic<std::size_t> next{0};
+  std::atomic<std::size_t> finished{0};
+  std::atomic<bool> stop{false};
+  Mutex mutex;
+  Status first_failure;
+  const auto worker = [&](std::size_t) {
+    while (!stop.load(std::memory_order_relaxed)) {
+      const std::size_t index = next.fetch_add(1, std::memory_order_relaxed);
+      if (index >= count) return;
+      Status status = work(index);
+      if (status.ok()) {
+        finished.fetch_add(1, std::memory_order_relaxed);
+        continue;
+      }
+      const MutexLock lock(mutex);
+      if (first_failure.ok()) first_failure = std::move(status);
+      stop.store(true, std::memory_order_relaxed);
+    }
+  };
+  const std::size_t workers = std::min(concurrency, count);
+  if (workers <= 1 || executor == nullptr) {
+    worker(0);
+  } else {
+    executor->run(workers, worker);
+  }
+  if (!first_failure.ok()) return first_failure;
+  if (finished.load(std::memory_order_relaxed) == count) return {};
+  return Status::error(StatusCode::internal,
+                       "the executor returned without running every task it was given");
+}
+
+}  // namespace kvbackup::inline v1::detail
