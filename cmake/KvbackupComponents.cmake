@@ -3,11 +3,12 @@
 # source tree and, installed beside kvbackupConfig.cmake, the hosts that use find_package.
 
 # Every component: its macro is KVBACKUP_WITH_<NAME>.
-set(kvbackup_component_names lz4 snappy zstd xxhash openssl rapidjson lmdb)
+set(kvbackup_component_names lz4 snappy zstd xxhash openssl rapidjson lmdb rocksdb leveldb)
 
 # What each one needs. header and library are looked up where pkg-config says, then in the usual
-# places, so that a machine without pkg-config works too. target: taken as it is where the host has
-# it already.
+# places, so that a machine without pkg-config works too. module is left out where the library
+# installs no pkg-config file. target: the first of them that the host has already is taken as it
+# is.
 set(kvbackup_lz4_needs       header lz4.h library lz4 module liblz4 package liblz4-dev target LZ4::lz4)
 set(kvbackup_snappy_needs    header snappy.h library snappy module snappy package libsnappy-dev
                              target Snappy::snappy)
@@ -21,16 +22,24 @@ set(kvbackup_rapidjson_needs header rapidjson/rapidjson.h module RapidJSON packa
                              target rapidjson)
 set(kvbackup_lmdb_needs      header lmdb.h library lmdb module lmdb package liblmdb-dev
                              target lmdb::lmdb)
+set(kvbackup_rocksdb_needs   header rocksdb/db.h library rocksdb module rocksdb
+                             package librocksdb-dev target RocksDB::rocksdb-shared RocksDB::rocksdb)
+set(kvbackup_leveldb_needs   header leveldb/db.h library leveldb package libleveldb-dev
+                             target leveldb::leveldb)
 
 # kvbackup_find_library(<name> <result variable>): the target of a component's library, or "".
 function(kvbackup_find_library name result)
-  cmake_parse_arguments(need "" "header;library;module;package;target" "" ${kvbackup_${name}_needs})
+  cmake_parse_arguments(need "" "header;library;module;package" "target" ${kvbackup_${name}_needs})
   set(found kvbackup::${name}_library)
-  if(TARGET ${need_target})
-    set(found ${need_target})
-  elseif(NOT TARGET ${found})
+  foreach(target IN LISTS need_target)
+    if(TARGET ${target})
+      set(found ${target})
+      break()
+    endif()
+  endforeach()
+  if(NOT TARGET ${found})
     find_package(PkgConfig QUIET)
-    if(PkgConfig_FOUND)
+    if(PkgConfig_FOUND AND need_module)
       pkg_check_modules(kvbackup_pc_${name} QUIET ${need_module})
     endif()
     find_path(KVBACKUP_${name}_INCLUDE_DIR ${need_header} HINTS ${kvbackup_pc_${name}_INCLUDE_DIRS})

@@ -15,14 +15,14 @@ set -euo pipefail
 demo_packages=(
   g++ cmake ninja-build
   liblz4-dev libsnappy-dev libzstd-dev libxxhash-dev
-  libssl-dev rapidjson-dev liblmdb-dev libcli11-dev
+  libssl-dev rapidjson-dev liblmdb-dev librocksdb-dev libleveldb-dev libcli11-dev
   rocksdb-tools # sst_dump, which judges what the demo wrote
 )
 test_packages=(
   catch2 pkg-config python3
   clang-14 libclang-rt-14-dev                     # second compiler, its sanitizers
   protobuf-compiler libprotobuf-dev               # oracle of proto/
-  librocksdb-dev lmdb-utils libisal-dev           # oracles of sst/, ext/lmdb and hash/
+  lmdb-utils libisal-dev                          # oracles of ext/lmdb and hash/
 )
 
 case "${1:---test}" in

@@ -50,6 +50,9 @@
 #ifndef KVBACKUP_WITH_ROCKSDB
 #define KVBACKUP_WITH_ROCKSDB 0
 #endif
+#ifndef KVBACKUP_WITH_LEVELDB
+#define KVBACKUP_WITH_LEVELDB 0
+#endif
 
 // Parts of the platform: on unless the build takes them away. THREADS=0 removes ThreadExecutor,
 // POSIX=0 removes LocalBackend, SystemClock and the file handle, each with its includes.

@@ -121,8 +121,18 @@ void print_plan(const BackupPlan& plan, const std::string& url, const BackupFlag
               number(plan.total.pairs).c_str(), number(plan.total.bytes).c_str());
 }
 
+namespace {
+
+std::string notes_json(const Notes& notes) {
+  std::string out;
+  for (const std::string& note : notes) out += (out.empty() ? "" : ", ") + json_string(note);
+  return "[" + out + "]";
+}
+
+}  // namespace
+
 void print_summary(const BackupResult& result, const std::string& url, double seconds,
-                   const BackupFlags& flags) {
+                   const Notes& notes, const BackupFlags& flags) {
   const KvbackupTotals& totals = *result.info.totals;
   const double speed = seconds > 0 ? static_cast<double>(totals.bytes) / seconds : 0;
   const std::uint64_t size = totals.stored_bytes + result.backupmeta_size;
@@ -134,6 +144,7 @@ void print_summary(const BackupResult& result, const std::string& url, double se
     root.add("size", size).add("crc64xor", std::to_string(totals.crc64xor));
     root.add("rebuilt_parts", result.rebuilt_parts);
     root.add("seconds", seconds).add("bytes_per_second", speed);
+    root.add_json("notes", notes_json(notes));
     std::printf("%s\n", root.text().c_str());
     return;
   }
@@ -150,6 +161,7 @@ void print_summary(const BackupResult& result, const std::string& url, double se
       static_cast<unsigned long long>(totals.bytes), speed,
       static_cast<unsigned long long>(totals.files), static_cast<unsigned long long>(size),
       rebuilt.c_str());
+  for (const std::string& note : notes) std::printf("%s\n", printable(note).c_str());
 }
 
 namespace {
@@ -171,7 +183,10 @@ Status run_backup(const BackupFlags& flags) {
 void add_backup_command(CLI::App& app, Run& run) {
   auto flags = std::make_shared<BackupFlags>();
   CLI::App* command = app.add_subcommand("backup", "Back a store up");
-  command->add_option("--source", flags->source, "Store to back up: lmdb:PATH?db=NAME, tsv:PATH")
+  command
+      ->add_option(
+          "--source", flags->source,
+          "Store to back up: rocksdb:PATH?cf=NAME, lmdb:PATH?db=NAME, leveldb:PATH, tsv:PATH")
       ->required();
   command->add_option("-s,--storage", flags->storage, "Where to: a path, local:///path, noop://")
       ->required();
@@ -179,7 +194,7 @@ void add_backup_command(CLI::App& app, Run& run) {
   command->add_option("--end", flags->end, "End of the keys, exclusive, in --format");
   command->add_option("--format", flags->format, "Of --start and --end: raw, escaped or hex")
       ->capture_default_str();
-  command->add_option("--cf", flags->cf, "Column family: one database of an LMDB environment");
+  command->add_option("--cf", flags->cf, "Column family: of RocksDB, or a database of an LMDB environment");
   command
       ->add_option("--profile", flags->profile,
                    "br: files as TiKV writes them; rocksdb: to be ingested by RocksDB directly")

@@ -40,8 +40,15 @@ struct BackupFlags {
 /// `count` MiB in bytes; `flag` stands in the error.
 [[nodiscard]] kvbackup::Result<std::uint64_t> mib(std::uint64_t count, const char* flag);
 void print_plan(const kvbackup::BackupPlan& plan, const std::string& url, const BackupFlags& flags);
+/// What the source says of itself.
+using Notes = std::vector<std::string>;
+template <class Source>
+Notes notes_of(const Source& source) {
+  if constexpr (kvbackup::AnnotatedSource<Source>) return source.notes();
+  return {};
+}
 void print_summary(const kvbackup::BackupResult& result, const std::string& url, double seconds,
-                   const BackupFlags& flags);
+                   const Notes& notes, const BackupFlags& flags);
 
 /// The ranges that --start, --end and --cf ask for; none where they ask for everything.
 template <class Source>
@@ -102,6 +109,7 @@ kvbackup::Status back_up(Source source, kvbackup::BuiltCodecs codec,
   options.cancel = &cancel_token();
 
   const std::string url = backend.url();
+  const Notes notes = notes_of(source);
   kvbackup::BackupPipeline pipeline(std::move(source), std::move(codec), kvbackup::FileHasher{},
                                     std::move(backend), LayoutT{});
   if (flags.dry_run) {
@@ -116,7 +124,8 @@ kvbackup::Status back_up(Source source, kvbackup::BuiltCodecs codec,
   auto result = pipeline.run_detailed(options);
   display.reset();
   if (!result.ok()) return result.status();
-  print_summary(result.value(), url, static_cast<double>(clock.steady_ns() - start) * 1e-9, flags);
+  print_summary(result.value(), url, static_cast<double>(clock.steady_ns() - start) * 1e-9, notes,
+                flags);
   return {};
 }
 

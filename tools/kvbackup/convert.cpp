@@ -32,9 +32,14 @@ Status run_convert(const ConvertFlags& flags) {
 void add_convert_command(CLI::App& app, Run& run) {
   auto flags = std::make_shared<ConvertFlags>();
   CLI::App* command = app.add_subcommand("convert", "Copy one kind of store into another");
-  command->add_option("--source", flags->source, "Store to read: lmdb:PATH?db=NAME, tsv:PATH")
+  command
+      ->add_option("--source", flags->source,
+                   "Store to read: rocksdb:PATH?cf=NAME, lmdb:PATH?db=NAME, leveldb:PATH, tsv:PATH")
       ->required();
-  command->add_option("--sink", flags->sink, "Store to make: lmdb:PATH?db=NAME, tsv:PATH, tsv:-")
+  command
+      ->add_option(
+          "--sink", flags->sink,
+          "Store to make: rocksdb:PATH?cf=NAME, lmdb:PATH?db=NAME, leveldb:PATH, tsv:PATH, tsv:-")
       ->required();
   add_common_flags(*command, flags->common);
   command->callback([flags, &run] {

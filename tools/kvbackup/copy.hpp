@@ -8,7 +8,9 @@
 #include <utility>
 #include <vector>
 
+#include <kvbackup/ext/leveldb.hpp>
 #include <kvbackup/ext/lmdb.hpp>
+#include <kvbackup/ext/rocksdb.hpp>
 #include <kvbackup/kvbackup.hpp>
 
 #include "program.hpp"
@@ -142,6 +144,17 @@ kvbackup::Status copy_to(const std::string& sink_uri, Source& source, std::strin
     options.db = uri.value().parameter("db").value_or("");
     return copy_and_report(source, kvbackup::LmdbSink::open(uri.value().path, options), sink_uri,
                            command, flags);
+  }
+  if (uri.value().scheme == "rocksdb") {
+    using LoadSink = kvbackup::BasicRocksdbSink<kvbackup::Xxh3Checksum, kvbackup::Lz4Codec>;
+    kvbackup::RocksdbSinkOptions options;
+    options.cf = uri.value().parameter("cf").value_or(std::string(kvbackup::default_cf));
+    return copy_and_report(source, LoadSink::open(uri.value().path, options), sink_uri, command,
+                           flags);
+  }
+  if (uri.value().scheme == "leveldb") {
+    return copy_and_report(source, kvbackup::LeveldbSink::open(uri.value().path), sink_uri, command,
+                           flags);
   }
   const auto format = tsv_format(uri.value());
   if (!format.ok()) return format.status();

@@ -32,7 +32,9 @@ void add_generate_command(CLI::App& app, Run& run) {
   auto flags = std::make_shared<GenerateFlags>();
   CLI::App* command = app.add_subcommand("generate", "Make a synthetic store for trials");
   GeneratorOptions& options = flags->options;
-  command->add_option("--sink", flags->sink, "Store to make: lmdb:PATH, tsv:PATH, tsv:-")
+  command
+      ->add_option("--sink", flags->sink,
+                   "Store to make: rocksdb:PATH, lmdb:PATH, leveldb:PATH, tsv:PATH, tsv:-")
       ->required();
   command->add_option("--count", options.count, "Pairs")->required();
   command->add_option("--key-size", options.key_size, "Bytes of a key")->capture_default_str();

@@ -67,7 +67,8 @@ int main(int argc, char** argv) {
   app.require_subcommand(1);
   app.footer(
       "Exit codes: 0 done, 1 could not finish, 2 wrong usage.\n"
-      "Sources and sinks: lmdb:PATH[?db=NAME], tsv:PATH[?format=hex|raw|escaped], tsv:- .\n"
+      "Sources and sinks: rocksdb:PATH[?cf=NAME], lmdb:PATH[?db=NAME], leveldb:PATH,\n"
+      "tsv:PATH[?format=hex|raw|escaped], tsv:- .\n"
       "Storage: a path, local:///path, noop:// .");
   program::Run run;
   program::add_backup_command(app, run);

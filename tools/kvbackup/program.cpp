@@ -47,8 +47,7 @@ std::string printable(std::string_view text) {
   return kvbackup::encode_key(kvbackup::KeyFormat::escaped, text);
 }
 
-namespace {
-std::string quoted(std::string_view text) {
+std::string json_string(std::string_view text) {
   // JSON is UTF-8; names of files and databases need not be
   const std::string escaped = kvbackup::is_utf8(text) ? std::string(text) : printable(text);
   rapidjson::StringBuffer buffer;
@@ -56,10 +55,9 @@ std::string quoted(std::string_view text) {
   writer.String(escaped.data(), static_cast<rapidjson::SizeType>(escaped.size()));
   return {buffer.GetString(), buffer.GetSize()};
 }
-}  // namespace
 
 JsonObject& JsonObject::add(std::string_view name, std::string_view text) {
-  return add_json(name, quoted(text));
+  return add_json(name, json_string(text));
 }
 JsonObject& JsonObject::add(std::string_view name, std::uint64_t number) {
   return add_json(name, std::to_string(number));
@@ -71,7 +69,7 @@ JsonObject& JsonObject::add(std::string_view name, double number) {
 }
 JsonObject& JsonObject::add_json(std::string_view name, std::string_view json) {
   if (!members_.empty()) members_ += ", ";
-  members_ += quoted(name);
+  members_ += json_string(name);
   members_ += ": ";
   members_ += json;
   return *this;

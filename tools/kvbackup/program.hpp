@@ -45,6 +45,9 @@ void print_json_error(std::string_view command, const kvbackup::Status& status,
 /// `text` as a terminal may show it: control characters, and what is not UTF-8, as escapes.
 [[nodiscard]] std::string printable(std::string_view text);
 
+/// `text` as a JSON string, in its quotes.
+[[nodiscard]] std::string json_string(std::string_view text);
+
 /// One JSON object, built member by member in the order of the calls.
 class JsonObject {
  public:

@@ -6,7 +6,9 @@
 #include <string>
 #include <utility>
 
+#include <kvbackup/ext/leveldb.hpp>
 #include <kvbackup/ext/lmdb.hpp>
+#include <kvbackup/ext/rocksdb.hpp>
 #include <kvbackup/kvbackup.hpp>
 
 #include "program.hpp"
@@ -21,11 +23,23 @@ namespace program {
   return kvbackup::parse_key_format(*name);
 }
 
-/// Calls `use` with the source: a Snapshot (lmdb) or a plain SortedSource (tsv). `scans` is how
-/// many scans of a Snapshot will be open at once. `use` gives a Status or a Result.
+/// Calls `use` with the source: a Snapshot (of a store) or a plain SortedSource (tsv). `scans` is
+/// how many scans of a Snapshot will be open at once. `use` gives a Status or a Result.
 template <class Use>
 auto with_source(const StoreUri& uri, std::size_t scans, Use&& use)
     -> decltype(use(std::declval<kvbackup::LmdbSnapshot>())) {
+  if (uri.scheme == "rocksdb") {
+    kvbackup::RocksdbSnapshotOptions options;
+    options.cf = uri.parameter("cf");
+    auto snapshot = kvbackup::RocksdbSnapshot::open(uri.path, options);
+    if (!snapshot.ok()) return std::move(snapshot).status();
+    return use(std::move(snapshot).value());
+  }
+  if (uri.scheme == "leveldb") {
+    auto snapshot = kvbackup::LeveldbSnapshot::open(uri.path);
+    if (!snapshot.ok()) return std::move(snapshot).status();
+    return use(std::move(snapshot).value());
+  }
   if (uri.scheme == "lmdb") {
     kvbackup::LmdbSnapshotOptions options;
     options.db = uri.parameter("db");

@@ -19,8 +19,9 @@ struct Scheme {
   std::vector<std::string_view> parameters;
 };
 
-const std::array<Scheme, 2>& schemes() {
-  static const std::array<Scheme, 2> known{{{"lmdb", {"db"}}, {"tsv", {"format"}}}};
+const std::array<Scheme, 4>& schemes() {
+  static const std::array<Scheme, 4> known{
+      {{"rocksdb", {"cf"}}, {"lmdb", {"db"}}, {"leveldb", {}}, {"tsv", {"format"}}}};
   return known;
 }
 
@@ -61,8 +62,9 @@ Result<StoreUri> parse_store_uri(std::string_view text) {
     return known.name == uri.scheme;
   });
   if (scheme == schemes().end()) {
-    return usage_error("\"" + uri.scheme +
-                       "\" is no kind of store that this program has; it has lmdb and tsv");
+    return usage_error(
+        "\"" + uri.scheme +
+        "\" is no kind of store that this program has; it has rocksdb, lmdb, leveldb and tsv");
   }
   const std::string_view rest = text.substr(colon + 1);
   const std::size_t question = std::min(rest.find('?'), rest.size());

@@ -24,6 +24,8 @@
 // |                        |                          | family, what a backup without ranges
 // |                        |                          | takes
 // | s.kind(), s.identity() | std::string              | optional: recorded in backupmeta
+// | s.notes()              | vector<string>           | optional: sentences for the operator: how
+// |                        |                          | the state was taken, what is not in it
 //
 // Laws no compiler checks: keys strictly rise as unsigned bytes; two scans of one range give the
 // same pairs.
@@ -87,6 +89,11 @@ template <class S>
 concept IdentifiedSource = requires(const S& s) {
   { s.kind() } -> std::convertible_to<std::string>;
   { s.identity() } -> std::convertible_to<std::string>;
+};
+
+template <class S>
+concept AnnotatedSource = requires(const S& s) {
+  { s.notes() } -> std::same_as<std::vector<std::string>>;
 };
 
 }  // namespace kvbackup::inline v1
