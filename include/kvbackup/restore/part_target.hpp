@@ -11,10 +11,10 @@
 //
 // Optional:
 // | t.add_cf(cf)                   | Status       | the column family is there, even without pairs
-// | t.clear_range(cf, start, end)  | Status       | what the store has in [start, end), empty =
-// |                                |              | unbounded, goes when the parts come
-// | t.begin_copy(cf)               | Result<Copy> | a part that is the bytes of a table
-// | c.append(bytes), c.finish()    | Status       | its next bytes; it is complete
+// | t.clear_range(range)           | Status       | what the store has in the KeyRange goes when
+// the |                                |              | parts come | t.begin_copy(cf) |
+// Result<Copy> | a part that is the bytes of a table | c.append(bytes), c.finish()    | Status |
+// its next bytes; it is complete
 //
 // Laws no compiler checks: a part or copy belongs to one thread and does not outlive its target;
 // destroyed without finish(), it leaves nothing. Parts hold different keys. A finished part has at

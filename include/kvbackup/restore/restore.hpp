@@ -2,8 +2,8 @@
 // Puts a backup back into a store.
 //
 // Only the files that the asked keys need are read. Of each file SHA-256 is proven before its first
-// pair goes to the target, and of those that are used whole count and crc64xor after it. A backup is
-// only ever read.
+// pair goes to the target, and of those that are used whole count and crc64xor after it. A backup
+// is only ever read.
 #pragma once
 
 #include <concepts>
@@ -57,15 +57,22 @@ namespace detail {
   return check_cancel(options.cancel);
 }
 
+/// Whether nothing happens to the store before finish(). PartTargets promise it, a Sink says it by
+/// a constant.
+template <class Target>
+inline constexpr bool is_all_or_nothing = PartTarget<Target> || requires {
+  requires bool{Target::all_or_nothing};
+};
+
 template <class Target>
 [[nodiscard]] Status clear_ranges(Target& target, const RestorePlan& plan) {
   for (const KeyRange& range : plan.target_ranges) {
-    if constexpr (requires(std::string_view cf, ByteView key) { target.clear_range(cf, key, key); }) {
-      Status status = target.clear_range(range.cf, range.start, range.end);
-      if (!status.ok()) return status;
+    if constexpr (requires { target.clear_range(range); }) {
+      if (Status status = target.clear_range(range); !status.ok()) return status;
     } else {
-      return Status::error(StatusCode::unsupported,
-                           "this kind of target cannot remove a range of keys: restore to a new one");
+      return Status::error(
+          StatusCode::unsupported,
+          "this kind of target cannot remove a range of keys: restore to a new one");
     }
   }
   return {};
@@ -75,7 +82,10 @@ template <class Run, class Target>
 [[nodiscard]] Status run_restore(Run& run, Target& target, const RestorePlan& plan,
                                  const RestoreOptions& options) {
   Status status = run.check_objects();
-  if (status.ok() && options.clear_ranges) status = clear_ranges(target, plan);
+  if (options.clear_ranges) {
+    if (status.ok() && !is_all_or_nothing<Target>) status = run.check_files();
+    if (status.ok()) status = clear_ranges(target, plan);
+  }
   if (status.ok()) {
     if constexpr (PartTarget<Target>) {
       status = run.into_parts(target);
@@ -90,13 +100,13 @@ template <class Run, class Target>
 }  // namespace detail
 
 /// Restores `backup` to `target`, a Sink (in order, on the calling thread; use(cf) and
-/// clear_range(cf, start, end) are called where it has them) or a PartTarget (in parallel), and
-/// finishes it; after a failure it is abandoned. What either means for the store is the target's to
-/// say. Errors: those of make_restore_plan(); corruption, which names the file, where the backup is
-/// damaged; cancelled; what the target refuses.
+/// clear_range(range) are called where it has them) or a PartTarget (in parallel), and finishes it;
+/// after a failure it is abandoned. What either means for the store is the target's to say. Before
+/// ranges of a Sink are cleared that does not say `all_or_nothing`, all files are proven. Errors:
+/// those of make_restore_plan(); corruption, which names the file, where the backup is damaged;
+/// cancelled; what the target refuses.
 template <ReadableBackend Backend, Hasher Hash, class Decoders, BlockCache Cache, class Target>
-requires(Sink<Target> || PartTarget<Target>)
-[[nodiscard]] Result<RestoreResult> restore(
+requires(Sink<Target> || PartTarget<Target>) [[nodiscard]] Result<RestoreResult> restore(
     const BasicBackup<Backend, Hash, Decoders, Cache>& backup, Target& target,
     const RestoreOptions& options = {}) {
   const auto failed = [&target](Status status) {

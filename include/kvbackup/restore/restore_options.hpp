@@ -32,7 +32,7 @@ struct RestoreOptions {
   /// goes where it came from.
   std::optional<std::string> target_cf;
   /// Removes what the target has in the ranges that are restored before the first pair is put. Asks
-  /// for a target with clear_range().
+  /// for a target with clear_range(KeyRange).
   bool clear_ranges = false;
   /// Files worked on at once. Above 1 it needs an `executor`.
   std::size_t concurrency = 1;

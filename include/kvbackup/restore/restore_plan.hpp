@@ -116,9 +116,10 @@ inline void rewrite_key(const PrefixRewrite& rewrite, ByteView key, std::string&
     }
   }
   if (!out.empty()) return out;
-  return Status::error(StatusCode::not_found,
-                       "the backup holds no range in which keys begin with the prefix that is to be "
-                       "rewritten")
+  return Status::error(
+             StatusCode::not_found,
+             "the backup holds no range in which keys begin with the prefix that is to be "
+             "rewritten")
       .with_key(options.rewrite_prefix->from);
 }
 

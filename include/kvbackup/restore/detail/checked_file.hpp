@@ -36,8 +36,7 @@ class CheckedFile {
   [[nodiscard]] const std::string& name() const { return object_.name(); }
   [[nodiscard]] Result<ByteView> read(std::uint64_t offset, std::size_t length,
                                       std::string& scratch) const {
-    return memory_ ? memory_->read(offset, length, scratch)
-                   : object_.read(offset, length, scratch);
+    return memory_ ? memory_->read(offset, length, scratch) : object_.read(offset, length, scratch);
   }
 
  private:
@@ -64,8 +63,7 @@ template <ReadableBackend Backend, Hasher Hash, class Tee>
   if (file.size <= memory) kept.emplace();
   for (std::uint64_t at = 0; at < file.size;) {
     if (Status status = check_cancel(cancel); !status.ok()) return status;
-    auto bytes =
-        read_object_range(backend, file.name, at, std::min(step, file.size - at));
+    auto bytes = read_object_range(backend, file.name, at, std::min(step, file.size - at));
     if (!bytes.ok()) return std::move(bytes).status();
     hash.add_bytes(bytes.value());
     reporter.add_stored(bytes.value().size());

@@ -38,7 +38,8 @@ class PieceReader {
 
   [[nodiscard]] const auto& properties() const { return table_.properties(); }
 
-  /// Calls f(key, value) -> Status for the pairs of `range`, in logical keys, and gives its failure.
+  /// Calls f(key, value) -> Status for the pairs of `range`, in logical keys, and gives its
+  /// failure.
   template <class F>
   [[nodiscard]] Status for_each(const KeyRange& range, F&& f) {
     // what stands outside of the file's own range is looked for where all of it is asked for

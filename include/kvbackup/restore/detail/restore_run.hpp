@@ -69,16 +69,24 @@ class RestoreRun {
     return {};
   }
 
-  /// Files are proven `concurrency` at once, and their pairs put one after the other, on the calling
-  /// thread.
+  /// Proves every file and restores none, for a target that cannot take back what is done to it.
+  [[nodiscard]] Status check_files() {
+    return run_workers(plan_.pieces.size(), options_.concurrency, options_.executor,
+                       [&](std::size_t i) {
+                         return check(plan_.pieces[i], [](ByteView) { return Status(); }).status();
+                       });
+  }
+
+  /// Files are proven `concurrency` at once, and their pairs put one after the other, on the
+  /// calling thread.
   template <Sink S>
   [[nodiscard]] Status into_sink(S& sink) {
     std::size_t entered = 0;  // ranges whose column family had its turn
     for (std::size_t begin = 0; begin < plan_.pieces.size(); begin += options_.concurrency) {
       const std::size_t count = std::min(options_.concurrency, plan_.pieces.size() - begin);
       std::vector<std::optional<CheckedFile<Backend>>> files(count);
-      Status status = run_workers(
-          count, options_.concurrency, options_.executor, [&](std::size_t i) -> Status {
+      Status status =
+          run_workers(count, options_.concurrency, options_.executor, [&](std::size_t i) -> Status {
             auto file = check(plan_.pieces[begin + i], [](ByteView) { return Status(); });
             if (!file.ok()) return std::move(file).status();
             files[i].emplace(std::move(file).value());
@@ -88,9 +96,8 @@ class RestoreRun {
         const RestorePiece& piece = plan_.pieces[begin + i];
         status = enter_ranges(sink, entered, piece.parts.front().range + 1);
         if (status.ok()) {
-          status = apply(piece, *files[i], [&sink](ByteView key, ByteView value) {
-            return sink.put(key, value);
-          });
+          status = apply(piece, *files[i],
+                         [&sink](ByteView key, ByteView value) { return sink.put(key, value); });
         }
         files[i].reset();
       }
@@ -223,8 +230,7 @@ class RestoreRun {
     const File& file = file_of(piece);
     const Manifest& manifest = backup_.manifest();
     // with TTL or API V2 the pairs that TiKV counts are not those that it stores
-    const bool counts_fit =
-        manifest.info || !manifest.index || manifest.index->api_version == 0;
+    const bool counts_fit = manifest.info || !manifest.index || manifest.index->api_version == 0;
     if (!piece.whole || !counts_fit) return {};
     // TiKV before 6.1 records no crc64xor for raw files
     const bool has_crc = manifest.info || file.crc64xor != 0;
@@ -256,8 +262,8 @@ class RestoreRun {
   }
   template <PartTarget T>
   [[nodiscard]] Status write_part(T& target, const RestorePiece& piece, Reader& reader) {
-    using Part = typename decltype(target.begin(std::string_view()))::value_type;
-    std::optional<Part> part;  // begun with its first pair
+    using Begun = typename decltype(target.begin(std::string_view()))::value_type;
+    std::optional<Begun> part;  // begun with its first pair
     Status status = apply(piece, reader, [&](ByteView key, ByteView value) -> Status {
       if (!part) {
         auto begun = target.begin(target_cf_of(piece));
@@ -279,16 +285,14 @@ class RestoreRun {
   [[nodiscard]] Status copy_part(T& target, const RestorePiece& piece) {
     auto copy = target.begin_copy(target_cf_of(piece));
     if (!copy.ok()) return std::move(copy).status();
-    auto file =
-        check(piece, [&copy](ByteView bytes) { return copy.value().append(bytes); });
+    auto file = check(piece, [&copy](ByteView bytes) { return copy.value().append(bytes); });
     if (!file.ok()) return std::move(file).status();
     auto reader = open(piece, std::move(file).value());
     if (!reader.ok()) return std::move(reader).status();
     if (!reader.value().properties().session_identity.empty()) {
       return write_part(target, piece, reader.value());
     }
-    Status status =
-        apply(piece, reader.value(), [](ByteView, ByteView) { return Status(); });
+    Status status = apply(piece, reader.value(), [](ByteView, ByteView) { return Status(); });
     return status.ok() ? copy.value().finish() : status;
   }
 
