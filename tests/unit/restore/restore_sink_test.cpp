@@ -3,7 +3,7 @@
 
 #include "support/catch.hpp"
 #include "support/fault_backend.hpp"
-#include "unit/restore/restore_support.hpp"
+#include "unit/restore/restored_families.hpp"
 
 using namespace kvbackup;
 using namespace restore_test;

@@ -3,7 +3,7 @@
 #include <kvbackup/kvbackup.hpp>
 
 #include "support/catch.hpp"
-#include "unit/restore/restore_support.hpp"
+#include "unit/restore/restored_families.hpp"
 
 using namespace kvbackup;
 using namespace restore_test;
