@@ -30,8 +30,8 @@ enum class Operation : std::size_t {
   any
 };
 
-/// Passes everything on to a `B`, but answers the n-th call (from 1) of one operation with a
-/// Status, and those after it up to `times`. Copies share the counters, so a test keeps one.
+/// Passes everything on to a `B`, but answers `times` calls of one operation with a Status, from
+/// its call number `at` on (from 1; 0 is none). Copies share the counters, so a test keeps one.
 /// Thread-safe.
 template <kvbackup::ReadableBackend B>
 class FaultBackend {
@@ -53,7 +53,7 @@ class FaultBackend {
       }
       const bool asked =
           called == operation || (operation == Operation::any && called != Operation::answer);
-      if (!asked || number < at || number - at >= times) return {};
+      if (!asked || at == 0 || number < at || number - at >= times) return {};
       fired = true;
       return status;
     }

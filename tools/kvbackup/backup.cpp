@@ -122,13 +122,11 @@ void print_plan(const BackupPlan& plan, const std::string& url, const BackupFlag
 }
 
 namespace {
-
 std::string notes_json(const Notes& notes) {
   std::string out;
   for (const std::string& note : notes) out += (out.empty() ? "" : ", ") + json_string(note);
   return "[" + out + "]";
 }
-
 }  // namespace
 
 void print_summary(const BackupResult& result, const std::string& url, double seconds,
@@ -184,9 +182,9 @@ void add_backup_command(CLI::App& app, Run& run) {
   auto flags = std::make_shared<BackupFlags>();
   CLI::App* command = app.add_subcommand("backup", "Back a store up");
   command
-      ->add_option(
-          "--source", flags->source,
-          "Store to back up: rocksdb:PATH?cf=NAME, lmdb:PATH?db=NAME, leveldb:PATH, tsv:PATH")
+      ->add_option("--source", flags->source,
+                   "Store to back up: rocksdb:PATH?cf=NAME, lmdb:PATH?db=NAME, leveldb:PATH, "
+                   "sst:PATH, tsv:PATH")
       ->required();
   command->add_option("-s,--storage", flags->storage, "Where to: a path, local:///path, noop://")
       ->required();
@@ -194,7 +192,8 @@ void add_backup_command(CLI::App& app, Run& run) {
   command->add_option("--end", flags->end, "End of the keys, exclusive, in --format");
   command->add_option("--format", flags->format, "Of --start and --end: raw, escaped or hex")
       ->capture_default_str();
-  command->add_option("--cf", flags->cf, "Column family: of RocksDB, or a database of an LMDB environment");
+  command->add_option("--cf", flags->cf,
+                      "Column family: of RocksDB, or a database of an LMDB environment");
   command
       ->add_option("--profile", flags->profile,
                    "br: files as TiKV writes them; rocksdb: to be ingested by RocksDB directly")

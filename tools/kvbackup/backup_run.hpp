@@ -40,7 +40,7 @@ struct BackupFlags {
 /// `count` MiB in bytes; `flag` stands in the error.
 [[nodiscard]] kvbackup::Result<std::uint64_t> mib(std::uint64_t count, const char* flag);
 void print_plan(const kvbackup::BackupPlan& plan, const std::string& url, const BackupFlags& flags);
-/// What the source says of itself.
+/// What a source says of itself.
 using Notes = std::vector<std::string>;
 template <class Source>
 Notes notes_of(const Source& source) {

@@ -34,7 +34,8 @@ void add_convert_command(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand("convert", "Copy one kind of store into another");
   command
       ->add_option("--source", flags->source,
-                   "Store to read: rocksdb:PATH?cf=NAME, lmdb:PATH?db=NAME, leveldb:PATH, tsv:PATH")
+                   "Store to read: rocksdb:PATH?cf=NAME, lmdb:PATH?db=NAME, leveldb:PATH, "
+                   "sst:PATH, tsv:PATH")
       ->required();
   command
       ->add_option(

@@ -156,6 +156,9 @@ kvbackup::Status copy_to(const std::string& sink_uri, Source& source, std::strin
     return copy_and_report(source, kvbackup::LeveldbSink::open(uri.value().path), sink_uri, command,
                            flags);
   }
+  if (uri.value().scheme == "sst") {
+    return usage_error("sst: is a source; to write SST files, back the store up");
+  }
   const auto format = tsv_format(uri.value());
   if (!format.ok()) return format.status();
   if (uri.value().path == "-") {

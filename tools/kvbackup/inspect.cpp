@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // kvbackup inspect: what a backup holds, from its backupmeta.
 #include <cstdio>
-#include <ctime>
 #include <memory>
+#include <optional>
+#include <vector>
 
+#include "inspect_tables.hpp"
 #include "program.hpp"
 #include "stores.hpp"
 
@@ -17,24 +19,22 @@ struct InspectFlags {
   CommonFlags common;
   std::string storage;
   bool files = false;
+  bool histograms = false;
 };
 
-std::string utc(std::uint64_t unix_ms) {
-  const auto seconds = static_cast<std::time_t>(unix_ms / 1000);
-  std::tm parts{};
-  char text[32] = "?";
-  if (gmtime_r(&seconds, &parts) != nullptr) {
-    std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &parts);
-  }
-  return text;
-}
+/// What is read beside backupmeta, as far as the flags ask for it.
+struct Tables {
+  std::vector<TableSummary> summaries;
+  std::optional<SizeHistograms> sizes;
+};
 
 std::string key_text(ByteView key, const CommonFlags& flags) {
   if (flags.redact) return "?";
   return key.empty() ? "\"\"" : to_hex(key);
 }
 
-Status print_json(const Manifest& manifest, const std::string& url) {
+Status print_json(const Manifest& manifest, const std::string& url, const InspectFlags& flags,
+                  const Tables& tables) {
   const auto meta = to_json(manifest.meta);
   if (!meta.ok()) return meta.status();
   JsonObject root;
@@ -44,6 +44,14 @@ Status print_json(const Manifest& manifest, const std::string& url) {
     const auto info = to_json(*manifest.info);
     if (!info.ok()) return info.status();
     root.add_json("info", info.value());
+  }
+  if (flags.files) root.add_json("tables", tables_json(manifest.meta, tables.summaries));
+  if (tables.sizes) {
+    JsonObject sizes;
+    sizes.add_json("key_size", tables.sizes->keys.json());
+    sizes.add_json("value_size", tables.sizes->values.json());
+    sizes.add_json("block_size", tables.sizes->blocks.json());
+    root.add_json("histograms", sizes.text());
   }
   std::printf("%s\n", root.text().c_str());
   return {};
@@ -77,7 +85,14 @@ void print_files(const BackupMeta& meta, const CommonFlags& flags) {
   }
 }
 
-void print_text(const Manifest& manifest, const std::string& url, const InspectFlags& flags) {
+void print_sizes(const SizeHistograms& sizes) {
+  std::printf("\n%s\n%s\n%s", sizes.keys.text("keys", "bytes").c_str(),
+              sizes.values.text("values", "bytes").c_str(),
+              sizes.blocks.text("data blocks, as stored", "bytes").c_str());
+}
+
+void print_text(const Manifest& manifest, const std::string& url, const InspectFlags& flags,
+                const Tables& tables) {
   const BackupMeta& meta = manifest.meta;
   std::string version = meta.br_version.substr(0, meta.br_version.find('\n'));
   std::printf("backup:        %s\n", printable(url).c_str());
@@ -114,6 +129,10 @@ void print_text(const Manifest& manifest, const std::string& url, const InspectF
               human_bytes(static_cast<double>(size)).c_str());
   std::printf("pairs:         %llu, %s of keys and values\n", static_cast<unsigned long long>(kvs),
               human_bytes(static_cast<double>(bytes)).c_str());
+  if (size > 0) {
+    std::printf("compression:   %.2f bytes of keys and values in a stored byte\n",
+                static_cast<double>(bytes) / static_cast<double>(size));
+  }
   if (manifest.info) {
     for (const CompletedRange& range : manifest.info->ranges) {
       std::printf("range:         %s [%s, %s)\n", printable(range.cf).c_str(),
@@ -127,21 +146,29 @@ void print_text(const Manifest& manifest, const std::string& url, const InspectF
                   key_text(range.end_key, flags.common).c_str());
     }
   }
-  if (flags.files) print_files(meta, flags.common);
+  if (flags.files) {
+    print_files(meta, flags.common);
+    print_tables(meta, tables.summaries);
+  }
+  if (tables.sizes) print_sizes(*tables.sizes);
 }
 
 Status run_inspect(const InspectFlags& flags) {
-  auto backend = open_storage(flags.storage);
+  auto backend = open_readable_storage(flags.storage);
   if (!backend.ok()) return backend.status();
-  if (!keeps_objects(backend.value())) {
-    return usage_error("--storage: noop keeps nothing that could be inspected");
-  }
   auto manifest = read_manifest(backend.value());
   if (!manifest.ok()) return manifest.status();
+  Tables tables;
+  if (flags.files) tables.summaries = summarize_tables(backend.value(), manifest.value());
+  if (flags.histograms) {
+    auto sizes = measure_sizes(backend.value(), manifest.value());
+    if (!sizes.ok()) return sizes.status();
+    tables.sizes = std::move(sizes).value();
+  }
   const std::string url = backend.value().url();
   if (flags.common.redact) hide_keys(manifest.value());
-  if (flags.common.json) return print_json(manifest.value(), url);
-  print_text(manifest.value(), url, flags);
+  if (flags.common.json) return print_json(manifest.value(), url, flags, tables);
+  print_text(manifest.value(), url, flags, tables);
   return {};
 }
 
@@ -151,12 +178,14 @@ void add_inspect_command(CLI::App& app, Run& run) {
   auto flags = std::make_shared<InspectFlags>();
   CLI::App* command = app.add_subcommand("inspect", "Show what a backup holds");
   command->add_option("-s,--storage", flags->storage, "Where the backup is")->required();
-  command->add_flag("--files", flags->files, "List every file");
+  command->add_flag("--files", flags->files, "List every file, and the properties of its table");
+  command->add_flag("--histograms", flags->histograms,
+                    "Read every file and show how long keys, values and blocks are");
   add_common_flags(*command, flags->common);
   command->callback([flags, &run] {
     run = [flags] {
       const Status status = run_inspect(*flags);
-      return status.ok() ? done : report_failure("inspect", status, flags->common);
+      return status.ok() ? done : report_read_failure("inspect", status, flags->common);
     };
   });
 }

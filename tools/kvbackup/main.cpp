@@ -66,15 +66,19 @@ int main(int argc, char** argv) {
   app.set_version_flag("--version", "kvbackup " KVBACKUP_VERSION_STRING);
   app.require_subcommand(1);
   app.footer(
-      "Exit codes: 0 done, 1 could not finish, 2 wrong usage.\n"
+      "Exit codes: 0 done, 1 could not finish, 2 wrong usage, 3 damage found.\n"
       "Sources and sinks: rocksdb:PATH[?cf=NAME], lmdb:PATH[?db=NAME], leveldb:PATH,\n"
-      "tsv:PATH[?format=hex|raw|escaped], tsv:- .\n"
+      "tsv:PATH[?format=hex|raw|escaped], tsv:- ; sst:PATH (a file or a folder) is a source only.\n"
       "Storage: a path, local:///path, noop:// .");
   program::Run run;
   program::add_backup_command(app, run);
   program::add_inspect_command(app, run);
   program::add_generate_command(app, run);
   program::add_convert_command(app, run);
+  program::add_verify_command(app, run);
+  program::add_get_command(app, run);
+  program::add_scan_command(app, run);
+  program::add_list_command(app, run);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <ctime>
 
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
@@ -22,6 +23,11 @@ int report_failure(std::string_view command, const Status& status, const CommonF
                printable(status.to_string(flags.key_display())).c_str());
   if (flags.json) print_json_error(command, status, flags);
   return status.code() == StatusCode::invalid_argument ? wrong_usage : could_not_finish;
+}
+
+int report_read_failure(std::string_view command, const Status& status, const CommonFlags& flags) {
+  const int code = report_failure(command, status, flags);
+  return status.code() == StatusCode::corruption ? damage_found : code;
 }
 
 void print_json_error(std::string_view command, const Status& status, const CommonFlags& flags) {
@@ -96,6 +102,16 @@ std::string human_duration(double seconds) {
   } else {
     const auto whole = static_cast<unsigned long long>(seconds);
     std::snprintf(text.data(), text.size(), "%llum%02llus", whole / 60, whole % 60);
+  }
+  return text.data();
+}
+
+std::string utc(std::uint64_t unix_ms) {
+  const auto seconds = static_cast<std::time_t>(unix_ms / 1000);
+  std::tm parts{};
+  std::array<char, 32> text{"?"};
+  if (gmtime_r(&seconds, &parts) != nullptr) {
+    std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M:%S UTC", &parts);
   }
   return text.data();
 }

@@ -15,7 +15,7 @@
 
 namespace program {
 
-enum ExitCode : int { done = 0, could_not_finish = 1, wrong_usage = 2 };
+enum ExitCode : int { done = 0, could_not_finish = 1, wrong_usage = 2, damage_found = 3 };
 
 /// Flags that every command has.
 struct CommonFlags {
@@ -38,6 +38,9 @@ void install_signal_handlers();
 /// code: 2 for invalid_argument, else 1.
 int report_failure(std::string_view command, const kvbackup::Status& status,
                    const CommonFlags& flags);
+/// The same for what reads a backup: 3 where that is damaged.
+int report_read_failure(std::string_view command, const kvbackup::Status& status,
+                        const CommonFlags& flags);
 /// The {"error": ...} object alone.
 void print_json_error(std::string_view command, const kvbackup::Status& status,
                       const CommonFlags& flags);
@@ -72,6 +75,8 @@ class JsonObject {
 [[nodiscard]] std::string human_bytes(double bytes);
 /// "137ms", "2.39s", "1m05s".
 [[nodiscard]] std::string human_duration(double seconds);
+/// "2021-04-14 08:00:00 UTC".
+[[nodiscard]] std::string utc(std::uint64_t unix_ms);
 
 /// A command adds its subcommand to the app and sets `run` when it was chosen.
 using Run = std::function<int()>;
@@ -79,6 +84,10 @@ void add_backup_command(CLI::App& app, Run& run);
 void add_inspect_command(CLI::App& app, Run& run);
 void add_generate_command(CLI::App& app, Run& run);
 void add_convert_command(CLI::App& app, Run& run);
+void add_verify_command(CLI::App& app, Run& run);
+void add_get_command(CLI::App& app, Run& run);
+void add_scan_command(CLI::App& app, Run& run);
+void add_list_command(CLI::App& app, Run& run);
 
 /// Adds --json and --redact.
 void add_common_flags(CLI::App& command, CommonFlags& flags);

@@ -17,4 +17,12 @@ kvbackup::Result<kvbackup::BuiltBackends> open_storage(const std::string& url) {
   return kvbackup::BuiltBackends(kvbackup::LocalBackend(std::move(location.value().path)));
 }
 
+kvbackup::Result<kvbackup::BuiltBackends> open_readable_storage(const std::string& url) {
+  auto backend = open_storage(url);
+  if (backend.ok() && !kvbackup::keeps_objects(backend.value())) {
+    return usage_error("--storage: noop keeps nothing that could be read");
+  }
+  return backend;
+}
+
 }  // namespace program

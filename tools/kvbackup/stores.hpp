@@ -12,6 +12,7 @@
 #include <kvbackup/kvbackup.hpp>
 
 #include "program.hpp"
+#include "sst_store.hpp"
 #include "uri.hpp"
 
 namespace program {
@@ -23,8 +24,8 @@ namespace program {
   return kvbackup::parse_key_format(*name);
 }
 
-/// Calls `use` with the source: a Snapshot (of a store) or a plain SortedSource (tsv). `scans` is
-/// how many scans of a Snapshot will be open at once. `use` gives a Status or a Result.
+/// Calls `use` with the source: a Snapshot (of a store) or a plain SortedSource (sst, tsv). `scans`
+/// is how many scans of a Snapshot will be open at once. `use` gives a Status or a Result.
 template <class Use>
 auto with_source(const StoreUri& uri, std::size_t scans, Use&& use)
     -> decltype(use(std::declval<kvbackup::LmdbSnapshot>())) {
@@ -49,6 +50,11 @@ auto with_source(const StoreUri& uri, std::size_t scans, Use&& use)
     if (!snapshot.ok()) return std::move(snapshot).status();
     return use(std::move(snapshot).value());
   }
+  if (uri.scheme == "sst") {
+    auto source = SstSource::open(uri.path);
+    if (!source.ok()) return std::move(source).status();
+    return use(std::move(source).value());
+  }
   const auto format = tsv_format(uri);
   if (!format.ok()) return format.status();
   auto source = kvbackup::open_tsv(uri.path, format.value(), &cancel_token());
@@ -58,5 +64,8 @@ auto with_source(const StoreUri& uri, std::size_t scans, Use&& use)
 
 /// The backend of a storage URL.
 [[nodiscard]] kvbackup::Result<kvbackup::BuiltBackends> open_storage(const std::string& url);
+/// The same, where something can be read from it.
+[[nodiscard]] kvbackup::Result<kvbackup::BuiltBackends> open_readable_storage(
+    const std::string& url);
 
 }  // namespace program

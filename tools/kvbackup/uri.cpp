@@ -19,9 +19,9 @@ struct Scheme {
   std::vector<std::string_view> parameters;
 };
 
-const std::array<Scheme, 4>& schemes() {
-  static const std::array<Scheme, 4> known{
-      {{"rocksdb", {"cf"}}, {"lmdb", {"db"}}, {"leveldb", {}}, {"tsv", {"format"}}}};
+const std::array<Scheme, 5>& schemes() {
+  static const std::array<Scheme, 5> known{
+      {{"rocksdb", {"cf"}}, {"lmdb", {"db"}}, {"leveldb", {}}, {"sst", {}}, {"tsv", {"format"}}}};
   return known;
 }
 
@@ -64,7 +64,7 @@ Result<StoreUri> parse_store_uri(std::string_view text) {
   if (scheme == schemes().end()) {
     return usage_error(
         "\"" + uri.scheme +
-        "\" is no kind of store that this program has; it has rocksdb, lmdb, leveldb and tsv");
+        "\" is no kind of store that this program has; it has rocksdb, lmdb, leveldb, sst and tsv");
   }
   const std::string_view rest = text.substr(colon + 1);
   const std::size_t question = std::min(rest.find('?'), rest.size());

@@ -102,6 +102,48 @@ class BackupTest(ProgramTest):
         self.assertLess(sizes["zstd---compression-level-9"], sizes["zstd"])
         self.assertLess(sizes["zstd"], sizes["zstd---compression-level--50"])
 
+    def test_the_profile_rocksdb_has_keys_as_they_are_and_the_same_bytes_for_any_number_of_workers(self):
+        store, first = self.generate(), None
+        for workers in (1, 2, 7):
+            backup = self.folder / str(workers)
+            self.succeed("backup", "--source", f"lmdb:{store}", "-s", backup, "--profile", "rocksdb", "--file-size", 1,
+                         "--concurrency", workers, "--read-ratelimit", 1000)
+            # all but the first name tell the time
+            files = sorted((path.name.split("_")[1], path.read_bytes()) for path in backup.glob("*.sst"))
+            self.assertGreater(len(files), 1)
+            first = first or files
+            self.assertEqual(files, first)
+        report = json.loads(self.succeed("inspect", "-s", backup, "--json").stdout)
+        self.assertEqual(report["info"]["profile"], "rocksdb")
+        self.assertFalse(report["info"].get("key_prefix"))
+        self.assertFalse(report["backupmeta"].get("raw_ranges"))
+        if shutil.which("sst_dump") is None:
+            self.skipTest("sst_dump is not installed")
+
+        def scanned(*flags):
+            lines = subprocess.run(["sst_dump", "--command=scan", "--output_hex", *flags], text=True, timeout=60,
+                                   capture_output=True, check=False).stdout.splitlines()
+            return [line.split("'")[1].lower() for line in lines if line.startswith("'")]
+
+        keys = [key for path in backup.glob("*.sst") for key in scanned(f"--file={path}", "--verify_checksum")]
+        pairs = self.succeed("convert", "--source", f"lmdb:{store}", "--sink", "tsv:-").stdout.splitlines()
+        self.assertEqual(sorted(keys), [pair.split("\t")[0] for pair in pairs])
+
+    @unittest.skipUnless(shutil.which("ldb"), "ldb is not installed")
+    def test_inspect_says_what_a_backup_of_rocksdb_leaves_out(self):
+        store, backup = self.folder / "db", self.folder / "b"
+        subprocess.run(["ldb", f"--db={store}", "--create_if_missing", "put", "k", "v"], check=True, timeout=60,
+                       capture_output=True)
+        result = self.run_program("backup", "--source", f"rocksdb:{store}", "-s", backup)
+        if result.returncode == WRONG_USAGE:
+            self.skipTest("this program has no RocksDB")
+        self.assertEqual(result.returncode, DONE, result.stderr)
+        note = "column family options (comparator, compression, ...) are not part of a backup"
+        self.assertIn(note, self.succeed("inspect", "-s", backup).stdout)
+        other = self.folder / "other"
+        self.succeed("backup", "--source", f"tsv:{self.tsv([('a', '1')])}", "-s", other)
+        self.assertNotIn(note, self.succeed("inspect", "-s", other).stdout)
+
     def test_inspect_prints_the_whole_backupmeta_as_json(self):
         store, backup = self.generate(), self.folder / "backup"
         self.succeed("backup", "--source", f"lmdb:{store}", "-s", f"local://{backup}", "--json")
@@ -125,6 +167,7 @@ class BackupTest(ProgramTest):
         report = json.loads(self.succeed("backup", "--source", source, "-s", "noop://", "--json").stdout)
         self.assertEqual(report["total_kvs"], 2)
         self.assertEqual(report["total_bytes"], 5)
+        self.assertEqual(report["rebuilt_parts"], 0)
         failed = self.fail(COULD_NOT_FINISH, "no backup here", "inspect", "-s", self.folder, "--json")
         self.assertEqual(json.loads(failed.stdout)["error"]["code"], "not_found")
 
@@ -273,7 +316,9 @@ class BadInputTest(ProgramTest):
         refused("no kind of store", source="mysql:/x")
         refused("no parameter", source=source + "?colour=red")
         refused("concurrency", "--concurrency", "0")
-        refused("ratelimit", "--ratelimit", "99999999999999999")
+        refused("--ratelimit", "--ratelimit", "99999999999999999")
+        refused("--read-ratelimit", "--read-ratelimit", "99999999999999999")
+        refused("br and rocksdb", "--profile", "tikv")
         result = self.run_program("backup", "--source", source, "-s",
                                   "s3://bucket/prefix?secret-access-key=TOPSECRET")
         self.assertNotIn("TOPSECRET", result.stdout + result.stderr)

@@ -140,6 +140,9 @@ TEST_CASE("options that cannot work are refused before anything is done") {
   options.rate_limit = 1;
   CHECK(refused(options).find("clock") != std::string::npos);
   options = {};
+  options.read_rate_limit = 1;
+  CHECK(refused(options).find("read_rate_limit needs a clock") != std::string::npos);
+  options = {};
   options.ranges = {{.start = "b", .end = "a"}};
   CHECK(refused(options).find("start of a key range must be below its end") != std::string::npos);
   options.ranges = {{.start = "a", .end = "b"}, {.start = "c", .end = "d"}};

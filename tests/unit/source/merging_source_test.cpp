@@ -49,12 +49,6 @@ std::vector<Store> dealt(const Store& store, std::size_t count, bool repeat) {
   return out;
 }
 
-std::string violations_of(const testing::Violations& violations) {
-  std::string out;
-  for (const auto& each : violations) out += each.law + (": " + each.detail) + "\n";
-  return out;
-}
-
 }  // namespace
 
 TEST_CASE("merged sources give every pair once, in the order of the keys") {
@@ -75,9 +69,9 @@ TEST_CASE("merged sources keep the laws of sources, seek included") {
   const Store store = many_pairs(300);
   for (const std::size_t count : {1u, 3u, 20u}) {
     const auto stores = dealt(store, count, false);
-    CHECK(violations_of(testing::check_source([&] { return merged(stores); })) == "");
+    CHECK(to_string(testing::check_source([&] { return merged(stores); })) == "");
     const auto repeating = dealt(store, count, true);
-    CHECK(violations_of(testing::check_source(
+    CHECK(to_string(testing::check_source(
               [&] { return merged(repeating, Duplicates::first_wins); })) == "");
   }
 }

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// kvbackup list: every backup below a prefix.
+#include <cstdio>
+#include <memory>
+
+#include "program.hpp"
+#include "stores.hpp"
+
+namespace program {
+
+using namespace kvbackup;
+
+namespace {
+
+struct ListFlags {
+  CommonFlags common;
+  std::string storage;
+};
+
+/// The objects below a folder of a backend, as read_manifest() wants them.
+class Folder {
+ public:
+  Folder(BuiltBackends& backend, std::string prefix)
+      : backend_(backend), prefix_(std::move(prefix)) {}
+
+  Result<std::string> read(std::string_view name) {
+    return backend_.read(prefix_ + std::string(name));
+  }
+  Result<std::vector<ObjectInfo>> list(std::string_view name) {
+    auto objects = backend_.list(prefix_ + std::string(name));
+    if (!objects.ok()) return objects;
+    for (ObjectInfo& object : objects.value()) object.name.erase(0, prefix_.size());
+    return objects;
+  }
+  [[nodiscard]] std::string url() const { return backend_.url(); }
+
+ private:
+  BuiltBackends& backend_;
+  std::string prefix_;
+};
+
+struct Row {
+  std::string folder;  ///< "." for the prefix itself
+  Result<Manifest> manifest;
+};
+
+KvbackupTotals totals_of(const Manifest& manifest) {
+  KvbackupTotals totals;
+  for (const File& file : manifest.meta.files) {
+    totals.files += 1;
+    totals.kvs += file.total_kvs;
+    totals.bytes += file.total_bytes;
+    totals.stored_bytes += file.size;
+  }
+  return totals;
+}
+
+std::string first_line(const std::string& text) { return text.substr(0, text.find('\n')); }
+
+std::string row_json(const Row& row) {
+  JsonObject object;
+  object.add("folder", row.folder);
+  if (!row.manifest.ok()) {
+    object.add("error", row.manifest.status().to_string());
+    return object.text();
+  }
+  const Manifest& manifest = row.manifest.value();
+  const KvbackupTotals totals = totals_of(manifest);
+  object.add("protected", manifest.is_sealed).add("br_version", manifest.meta.br_version);
+  object.add("is_raw_kv", manifest.meta.is_raw_kv);
+  if (manifest.info) object.add("created_unix_ms", manifest.info->created_unix_ms);
+  object.add("files", totals.files).add("total_kvs", totals.kvs);
+  object.add("total_bytes", totals.bytes).add("size", totals.stored_bytes);
+  return object.text();
+}
+
+void print_row(const Row& row) {
+  if (!row.manifest.ok()) {
+    std::printf(
+        "%-24s %s\n", "?",
+        (printable(row.folder) + ": " + printable(row.manifest.status().to_string())).c_str());
+    return;
+  }
+  const Manifest& manifest = row.manifest.value();
+  const KvbackupTotals totals = totals_of(manifest);
+  std::printf(
+      "%-24s %-6s %8llu %14llu %12s  %s (%s)\n",
+      manifest.info ? utc(manifest.info->created_unix_ms).c_str() : "?",
+      manifest.meta.is_raw_kv ? "raw" : "txn", static_cast<unsigned long long>(totals.files),
+      static_cast<unsigned long long>(totals.kvs),
+      human_bytes(static_cast<double>(totals.stored_bytes)).c_str(), printable(row.folder).c_str(),
+      printable(first_line(manifest.meta.br_version)).c_str());
+}
+
+Status run_list(const ListFlags& flags) {
+  auto backend = open_readable_storage(flags.storage);
+  if (!backend.ok()) return backend.status();
+  const auto objects = backend.value().list("");
+  if (!objects.ok()) return objects.status();
+  std::vector<Row> rows;
+  for (const ObjectInfo& object : objects.value()) {
+    const std::string_view name = object.name;
+    const std::string_view file = name.substr(name.rfind('/') + 1);
+    if (file != backupmeta_name) continue;
+    if (Status status = check_cancel(&cancel_token()); !status.ok()) return status;
+    const std::string prefix(name.substr(0, name.size() - file.size()));
+    Folder folder(backend.value(), prefix);
+    rows.push_back(
+        {prefix.empty() ? "." : prefix.substr(0, prefix.size() - 1), read_manifest(folder)});
+  }
+  if (flags.common.json) {
+    std::string list;
+    for (const Row& row : rows) list += (list.empty() ? "" : ", ") + row_json(row);
+    JsonObject root;
+    root.add("command", "list").add("storage", backend.value().url());
+    root.add_json("backups", "[" + list + "]");
+    std::printf("%s\n", root.text().c_str());
+    return {};
+  }
+  std::printf("%-24s %-6s %8s %14s %12s  %s\n", "created", "kind", "files", "pairs", "size",
+              "folder (written by)");
+  for (const Row& row : rows) print_row(row);
+  return {};
+}
+
+}  // namespace
+
+void add_list_command(CLI::App& app, Run& run) {
+  auto flags = std::make_shared<ListFlags>();
+  CLI::App* command = app.add_subcommand("list", "Show every backup below a prefix");
+  command->add_option("-s,--storage", flags->storage, "Where to look")->required();
+  add_common_flags(*command, flags->common);
+  command->callback([flags, &run] {
+    run = [flags] {
+      const Status status = run_list(*flags);
+      return status.ok() ? done : report_failure("list", status, flags->common);
+    };
+  });
+}
+
+}  // namespace program

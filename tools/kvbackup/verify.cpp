@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+// kvbackup verify: proves that a backup is what was written.
+#include <cstdio>
+#include <memory>
+#include <optional>
+
+#include "program.hpp"
+#include "progress.hpp"
+#include "stores.hpp"
+
+namespace program {
+
+using namespace kvbackup;
+
+namespace {
+
+struct VerifyFlags {
+  CommonFlags common;
+  std::string storage;
+  bool quick = false;
+  bool strict = false;
+  std::uint64_t concurrency = 4;
+};
+
+class VerifyDisplay final : public RestoreObserver {
+ public:
+  explicit VerifyDisplay(Clock& clock) : display_("Verify", clock) {}
+  void on_progress(const RestoreProgress& progress) override {
+    Progress shown;
+    shown.pairs = progress.pairs;
+    // files are read whole, so their bytes say how much is left
+    shown.bytes = progress.stored_bytes;
+    shown.stored_bytes = progress.stored_bytes;
+    shown.total.bytes = progress.total_stored_bytes;
+    shown.files = progress.files;
+    shown.ranges = progress.files;
+    shown.total_ranges = progress.total_files;
+    display_.on_progress(shown);
+  }
+
+ private:
+  ProgressDisplay display_;
+};
+
+std::string finding_json(const Finding& finding, const CommonFlags& flags) {
+  JsonObject object;
+  object.add("severity", to_string(finding.severity));
+  if (!finding.object.empty()) object.add("object", finding.object);
+  if (finding.range) {
+    object.add("cf", finding.range->cf);
+    if (!flags.redact) {
+      object.add("start", to_hex(finding.range->start)).add("end", to_hex(finding.range->end));
+    }
+  }
+  object.add("message", finding.what);
+  return object.text();
+}
+
+void print_json(const VerifyReport& report, const std::string& url, double seconds,
+                const CommonFlags& flags) {
+  std::string findings;
+  for (const Finding& finding : report.findings) {
+    if (!findings.empty()) findings += ", ";
+    findings += finding_json(finding, flags);
+  }
+  JsonObject root;
+  root.add("command", "verify").add("storage", url).add("whole", report.is_whole());
+  root.add("protected", report.is_sealed).add("quick", report.quick);
+  root.add("files", report.files).add("total_kvs", report.pairs).add("total_bytes", report.bytes);
+  root.add("stored_bytes", report.stored_bytes);
+  root.add("damages", report.damages).add("unreadable", report.unreadable);
+  root.add("unprovable", report.unprovable).add("warnings", report.warnings);
+  root.add_json("findings", "[" + findings + "]");
+  root.add("findings_left_out", report.findings_left_out).add("seconds", seconds);
+  std::printf("%s\n", root.text().c_str());
+}
+
+const char* verdict(const VerifyReport& report) {
+  if (report.is_damaged()) return "DAMAGED";
+  if (!report.is_whole()) return "not proven: not everything could be read";
+  if (!report.is_sealed) return "nothing wrong found (unprotected: backupmeta has no seal)";
+  return report.quick ? "nothing wrong found (quick: names and sizes only)" : "whole";
+}
+
+void print_text(const VerifyReport& report, const std::string& url, double seconds,
+                const CommonFlags& flags) {
+  for (const Finding& finding : report.findings) {
+    std::printf("%s\n", printable(finding.to_string(flags.key_display())).c_str());
+  }
+  if (report.findings_left_out != 0) {
+    std::printf("and %llu more findings\n",
+                static_cast<unsigned long long>(report.findings_left_out));
+  }
+  std::printf(
+      "%s: %s; files: %llu, pairs: %llu, %s read in %s; damages: %llu, unreadable: %llu, "
+      "unprovable: %llu, warnings: %llu\n",
+      printable(url).c_str(), verdict(report), static_cast<unsigned long long>(report.files),
+      static_cast<unsigned long long>(report.pairs),
+      human_bytes(static_cast<double>(report.stored_bytes)).c_str(),
+      human_duration(seconds).c_str(), static_cast<unsigned long long>(report.damages),
+      static_cast<unsigned long long>(report.unreadable),
+      static_cast<unsigned long long>(report.unprovable),
+      static_cast<unsigned long long>(report.warnings));
+}
+
+int run_verify(const VerifyFlags& flags) {
+  auto backend = open_readable_storage(flags.storage);
+  if (!backend.ok()) return report_failure("verify", backend.status(), flags.common);
+  SystemClock clock;
+  ThreadExecutor threads;
+  VerifyOptions options;
+  options.quick = flags.quick;
+  options.strict = flags.strict;
+  options.concurrency = flags.concurrency;
+  options.executor = &threads;
+  options.cancel = &cancel_token();
+  const std::uint64_t start = clock.steady_ns();
+  std::optional<VerifyDisplay> display(std::in_place, clock);
+  options.observer = &*display;
+  const auto report = verify_backup(backend.value(), FileHasher{}, BuiltDecoders{}, options);
+  display.reset();
+  if (!report.ok()) return report_failure("verify", report.status(), flags.common);
+  const double seconds = static_cast<double>(clock.steady_ns() - start) * 1e-9;
+  const std::string url = backend.value().url();
+  if (flags.common.json) {
+    print_json(report.value(), url, seconds, flags.common);
+  } else {
+    print_text(report.value(), url, seconds, flags.common);
+  }
+  if (report.value().is_damaged()) return damage_found;
+  return report.value().is_whole() ? done : could_not_finish;
+}
+
+}  // namespace
+
+void add_verify_command(CLI::App& app, Run& run) {
+  auto flags = std::make_shared<VerifyFlags>();
+  CLI::App* command = app.add_subcommand("verify", "Prove that a backup is what was written");
+  command->add_option("-s,--storage", flags->storage, "Where the backup is")->required();
+  command->add_flag("--quick", flags->quick, "Names and sizes only; no file is read");
+  command->add_flag("--strict", flags->strict,
+                    "Files that are not of the backup, lock files and checkpoints are damage");
+  command->add_option("--concurrency", flags->concurrency, "Files worked on at once")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  add_common_flags(*command, flags->common);
+  command->callback([flags, &run] { run = [flags] { return run_verify(*flags); }; });
+}
+
+}  // namespace program
