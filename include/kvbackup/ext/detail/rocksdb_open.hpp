@@ -47,14 +47,15 @@ struct RocksdbLayout {
 /// over (enough for a reader) or an error.
 enum class RocksdbUnknown { ignored, refused };
 
-/// Reads the layout of the store at `path`. not_found where there is no store.
+/// Reads the layout of the store at `path`, which messages call `object`. not_found where there is
+/// no store.
 [[nodiscard]] inline Status rocksdb_layout(const std::string& path, RocksdbUnknown unknown,
-                                           RocksdbLayout& layout) {
+                                           const std::string& object, RocksdbLayout& layout) {
   std::error_code error;
   if (!std::filesystem::exists(join_path(path, "CURRENT"), error)) {
-    if (error) return errno_status(error.value(), "open the RocksDB store", path);
+    if (error) return errno_status(error.value(), "open the RocksDB store", object);
     return Status::error(StatusCode::not_found, "there is no RocksDB store (no file CURRENT)")
-        .with_object(path);
+        .with_object(object);
   }
   layout = {};
   rocksdb::ConfigOptions config;
@@ -65,11 +66,11 @@ enum class RocksdbUnknown { ignored, refused };
   if (rocksdb::GetLatestOptionsFileName(path, config.env, &options_file).ok()) {
     const rocksdb::Status status =
         rocksdb::LoadLatestOptions(config, path, &layout.options, &known);
-    if (!status.ok()) return rocksdb_status(status, "read the store's options", path);
+    if (!status.ok()) return rocksdb_status(status, "read the store's options", object);
   }
   std::vector<std::string> names;
   const rocksdb::Status status = rocksdb::DB::ListColumnFamilies(layout.options, path, &names);
-  if (!status.ok()) return rocksdb_status(status, "list the store's column families", path);
+  if (!status.ok()) return rocksdb_status(status, "list the store's column families", object);
   std::sort(names.begin(), names.end(), [](const std::string& a, const std::string& b) {
     return std::pair(a != default_cf, ByteView(a)) < std::pair(b != default_cf, ByteView(b));
   });
@@ -166,8 +167,8 @@ class RocksdbOpener {
  private:
   [[nodiscard]] Status open_once(RocksdbFrozen& frozen) {
     RocksdbLayout layout;
-    Status status = rocksdb_layout(path_, RocksdbUnknown::ignored, layout);
-    if (!status.ok()) return std::move(status).with_object(where_);
+    Status status = rocksdb_layout(path_, RocksdbUnknown::ignored, where_, layout);
+    if (!status.ok()) return status;
     if (cf_) {
       if (Status found = choose(layout.cfs); !found.ok()) return found;
     }
@@ -234,7 +235,6 @@ class RocksdbOpener {
     options.db_log_dir.clear();
     // every file is opened now, so that it may be removed later
     options.max_open_files = -1;
-    options.skip_stats_update_on_db_open = true;
     options.stats_dump_period_sec = 0;
     options.stats_persist_period_sec = 0;
     options.track_and_verify_wals_in_manifest = false;

@@ -155,7 +155,7 @@ class RocksdbStoreWriter {
     Status status = refuse_held_store(db_path_, "RocksDB store for writing",
                                       "write to it from within that process, or end it first");
     RocksdbLayout layout;
-    if (status.ok()) status = rocksdb_layout(db_path_, RocksdbUnknown::refused, layout);
+    if (status.ok()) status = rocksdb_layout(db_path_, RocksdbUnknown::refused, where_, layout);
     if (!status.ok()) return std::move(status).with_object(where_);
     layout.options.create_if_missing = false;
     layout.options.error_if_exists = false;
