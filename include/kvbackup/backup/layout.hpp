@@ -3,23 +3,25 @@
 // is stored is not always the logical one.
 //
 // clang-format off
-// | expression             | result                | meaning
-// |------------------------|-----------------------|----------------------------------------------
-// | L::Checksum            | BlockChecksum         | of the blocks of every table
-// | L::Collector           | PropertyCollector     | of every table
-// | L::is_raw_kv           | bool                  | BackupMeta.is_raw_kv, and the form of file names
-// | l.cfs(range_cf)        | vector<string>        | column families of a part of a range of
-// |                        |                       | `range_cf`, in file order; tables below are
-// |                        |                       | named by index in it
-// | l.store(entry, emit)   | Status                | calls emit(table, stored_key, stored_value) ->
-// |                        |                       | Status for each record, and passes on its failure
-// | l.counted(entry)       | optional<CountedPair> | the logical pair and the table whose file
-// |                        |                       | counts it
-// | l.table_options(cf)    | TableOptions          | filter, prefix extractor, block size; where it
-// |                        |                       | names a session, the pipeline numbers the tables
-// | l.collector(cf)        | L::Collector          |
-// | l.key_prefix()         | string_view           | what store() puts before every key
-// | l.profile()            | string_view           | recorded in backupmeta
+// | expression           | result                | meaning
+// |----------------------|-----------------------|----------------------------------------------
+// | L::Checksum          | BlockChecksum         | of the blocks of every table
+// | L::Collector         | PropertyCollector     | of every table
+// | L::is_raw_kv         | bool                  | BackupMeta.is_raw_kv, and the form of names
+// | l.cfs(range_cf)      | vector<string>        | column families of a part of a range of
+// |                      |                       | `range_cf`, in file order; tables below are
+// |                      |                       | named by index in it
+// | l.store(entry, emit) | Status                | calls emit(table, stored_key, stored_value)
+// |                      |                       | -> Status for each record, and passes on
+// |                      |                       | its failure
+// | l.counted(entry)     | optional<CountedPair> | the logical pair and the table whose file
+// |                      |                       | counts it
+// | l.table_options(cf)  | TableOptions          | filter, prefix extractor, block size; where
+// |                      |                       | it names a session, the pipeline numbers the
+// |                      |                       | tables
+// | l.collector(cf)      | L::Collector          |
+// | l.key_prefix()       | string_view           | what store() puts before every key
+// | l.profile()          | string_view           | recorded in backupmeta
 // clang-format on
 //
 // Laws no compiler checks: stored keys of one table strictly rise when the entries' keys do; the

@@ -34,3 +34,11 @@ TEST_CASE("what is nearer to the failure wins") {
   CHECK(outer.object() == "inner");
   CHECK(outer.key() == "a");
 }
+
+TEST_CASE("a note stands behind the message and changes nothing else") {
+  const Status status = Status::error(StatusCode::unavailable, "gone").with_key("a").as_retryable();
+  const Status noted = Status(status).with_note("start anew");
+  CHECK(noted.to_string() == "unavailable: gone; start anew: key 61");
+  CHECK(noted.retryable());
+  CHECK(Status().with_note("nothing").ok());
+}
