@@ -81,6 +81,7 @@ class RestoreRun {
   /// calling thread.
   template <Sink S>
   [[nodiscard]] Status into_sink(S& sink) {
+    if (Status status = has_cfs<S> ? Status() : check_one_cf(); !status.ok()) return status;
     std::size_t entered = 0;  // ranges whose column family had its turn
     for (std::size_t begin = 0; begin < plan_.pieces.size(); begin += options_.concurrency) {
       const std::size_t count = std::min(options_.concurrency, plan_.pieces.size() - begin);
@@ -126,6 +127,11 @@ class RestoreRun {
   using Table = TableReader<CheckedFile<Backend>, Decoders, NoBlockCache>;
   using Reader = PieceReader<Table>;
 
+  template <class S>
+  static constexpr bool has_cfs = requires(S sink, std::string_view cf) {
+    sink.use(cf);
+  };
+
   /// Hands what was done to the limiter and the observer, and looks at the cancel token.
   class Meter {
    public:
@@ -168,17 +174,22 @@ class RestoreRun {
   /// have their turn too, so that they are there.
   template <Sink S>
   [[nodiscard]] Status enter_ranges(S& sink, std::size_t& entered, std::size_t end) {
-    for (; entered < end; ++entered) {
-      const std::string& cf = plan_.target_ranges[entered].cf;
-      if (entered > 0 && plan_.target_ranges[entered - 1].cf == cf) continue;
-      if constexpr (requires(std::string_view name) { sink.use(name); }) {
+    if constexpr (has_cfs<S>) {
+      for (; entered < end; ++entered) {
+        const std::string& cf = plan_.target_ranges[entered].cf;
+        if (entered > 0 && plan_.target_ranges[entered - 1].cf == cf) continue;
         if (Status status = sink.use(cf); !status.ok()) return status;
-      } else if (entered > 0) {
-        return Status::error(StatusCode::invalid_argument,
-                             "the target holds one column family and the backup has several; name "
-                             "the one to restore")
-            .with_object(cf);
       }
+    }
+    return {};
+  }
+  [[nodiscard]] Status check_one_cf() const {
+    for (const KeyRange& range : plan_.target_ranges) {
+      if (range.cf == plan_.target_ranges.front().cf) continue;
+      return Status::error(StatusCode::invalid_argument,
+                           "the target holds one column family and the restore has several; name "
+                           "the one to restore")
+          .with_object(range.cf);
     }
     return {};
   }
