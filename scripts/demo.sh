@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
-# From nothing to a backup that RocksDB accepts: installs what is missing, builds the program, loads
-# real records into an LMDB store, backs it up in BR's format, shows what the backup holds, and lets
-# RocksDB's own tool check every file and count its entries.
+# From nothing to a backup and back: installs what is missing, builds the program, loads real records
+# into an LMDB store, backs it up in BR's format, shows what the backup holds, lets RocksDB's own tool
+# check every file and count its entries, restores the backup into a new LMDB store and a new RocksDB
+# store, and lets the tools of these compare all three.
 #
 #   scripts/demo.sh [FILE]
 #
@@ -17,7 +18,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 case "${1:-}" in
   -*)
-    sed -n '3,14s/^# \{0,1\}//p' scripts/demo.sh >&2
+    sed -n '3,15s/^# \{0,1\}//p' scripts/demo.sh >&2
     exit 2
     ;;
 esac
@@ -128,7 +129,25 @@ done
 echo "SST files: $files, each \"The file is ok\"; entries in them: $entries"
 [ "$entries" -eq "$records" ] || fail "RocksDB counts $entries entries, not $records"
 
+step "Verifying the backup, and restoring it into new stores"
+"$kvbackup" verify -s "$work/backup"
+"$kvbackup" restore -s "$work/backup" --sink "lmdb:$work/restored-lmdb"
+"$kvbackup" restore -s "$work/backup" --sink "rocksdb:$work/restored-rocksdb"
+
+step "The opinion of LMDB and RocksDB on what was restored (mdb_dump, ldb scan)"
+# A line a pair, as ldb prints it: 0xKEY : 0xVALUE.
+lmdb_pairs() {
+  mdb_dump "$1" | sed '1,/^HEADER=END$/d; /^DATA=END$/d; s/^ //' | paste - - |
+    tr a-f A-F | sed 's/^/0x/; s/\t/ : 0x/'
+}
+rocksdb_pairs() { ldb --db="$1" --hex scan; }
+before=$(lmdb_pairs "$work/store" | sha256sum)
+[ "$(lmdb_pairs "$work/restored-lmdb" | sha256sum)" = "$before" ] || fail "the LMDB stores differ"
+[ "$(rocksdb_pairs "$work/restored-rocksdb" | sha256sum)" = "$before" ] || fail "the RocksDB store differs"
+echo "equal, key for key and value for value: SHA-256 of all pairs ${before%% *}"
+
 step "Done in $((SECONDS - seconds_before)) s after the build"
 echo "$records records, $(du -h "$work/records.tsv" | cut -f1) of text, went through LMDB into a backup of" \
-  "$(du -sh "$work/backup" | cut -f1), and RocksDB reads every one of them."
-echo "Look around: $work (records.tsv, store/, backup/); remove it when done."
+  "$(du -sh "$work/backup" | cut -f1) and out of it into LMDB and RocksDB, which have every one of them."
+echo "Look around: $work (records.tsv, store/, backup/, restored-lmdb/, restored-rocksdb/);" \
+  "remove it when done."

@@ -16,13 +16,13 @@ demo_packages=(
   g++ cmake ninja-build
   liblz4-dev libsnappy-dev libzstd-dev libxxhash-dev
   libssl-dev rapidjson-dev liblmdb-dev librocksdb-dev libleveldb-dev libcli11-dev
-  rocksdb-tools # sst_dump, which judges what the demo wrote
+  rocksdb-tools lmdb-utils # sst_dump, ldb and mdb_dump, which judge what the demo wrote
 )
 test_packages=(
   catch2 pkg-config python3
   clang-14 libclang-rt-14-dev                     # second compiler, its sanitizers
   protobuf-compiler libprotobuf-dev               # oracle of proto/
-  lmdb-utils libisal-dev                          # oracles of ext/lmdb and hash/
+  libisal-dev                                     # oracle of hash/
 )
 
 case "${1:---test}" in

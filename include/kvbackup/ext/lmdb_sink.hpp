@@ -3,39 +3,21 @@
 #pragma once
 
 #include <algorithm>
-#include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
-#include <dirent.h>
-#include <fcntl.h>
 #include <lmdb.h>
 #include <memory>
 #include <string>
 #include <string_view>
-#include <unistd.h>
 #include <utility>
 #include <vector>
 
 #include <kvbackup/ext/detail/lmdb_common.hpp>
+#include <kvbackup/ext/detail/restoring_file.hpp>
+#include <kvbackup/ext/detail/restoring_folder.hpp>
 #include <kvbackup/kvbackup.hpp>
-#include <sys/stat.h>
 
 namespace kvbackup::inline v1 {
-
-namespace detail {
-[[nodiscard]] inline bool is_empty_folder(const std::string& path) {
-  DIR* const folder = ::opendir(path.c_str());
-  if (folder == nullptr) return false;
-  bool empty = true;
-  while (const dirent* const entry = ::readdir(folder)) {
-    const std::string_view name(entry->d_name);
-    empty = empty && (name == "." || name == "..");
-  }
-  ::closedir(folder);
-  return empty;
-}
-}  // namespace detail
 
 /// How LmdbSink builds an environment.
 struct LmdbSinkOptions {
@@ -49,20 +31,20 @@ struct LmdbSinkOptions {
   bool single_file = false;
 };
 
-/// Builds a new LMDB environment. Until finish() it has a temporary name beside the target, and
-/// goes away with the sink; finish() gives it its name in one step.
+/// Builds a new LMDB environment, in PATH.restoring, which gets its name by finish(), in one step;
+/// abandoned, it goes away. What a process that died left under that name is used again.
 ///
 /// Keys are 1 to 511 bytes as LMDB is built by default (mdb_env_get_maxkeysize), values below 4
 /// GiB: others are refused as unsupported; keys that do not strictly rise are out_of_order.
 class LmdbSink {
  public:
-  /// already_exists if `path` is there and is not an empty folder; not_found if its folder is not.
+  /// already_exists if `path` is there and is not an empty folder; unavailable while another run
+  /// builds it; not_found if its folder is not there.
   [[nodiscard]] static Result<LmdbSink> open(std::string path,
                                              const LmdbSinkOptions& options = {}) {
-    while (path.size() > 1 && path.back() == '/') path.pop_back();
     auto build = std::make_unique<Build>();
     build->options = options;
-    build->path = std::move(path);
+    build->path = detail::without_slashes_behind(std::move(path));
     Status status = build->begin();
     if (status.ok()) status = build->use(default_cf);
     if (!status.ok()) return std::move(status).with_object(build->path);
@@ -113,21 +95,15 @@ class LmdbSink {
     [[nodiscard]] Status finish();
     void discard();
 
-    [[nodiscard]] Status make_temporary();
     [[nodiscard]] Status check(ByteView key, ByteView value) const;
     [[nodiscard]] Status begin_txn();
     [[nodiscard]] Status commit();
     [[nodiscard]] Status make_room(std::size_t bytes);
-    [[nodiscard]] Status give_name();
-    [[nodiscard]] Status in_the_way() const {
-      return Status::error(StatusCode::already_exists,
-                           "something is there already; an LMDB environment is only built anew")
-          .with_object(path);
-    }
 
     LmdbSinkOptions options;
     std::string path;
-    std::string temporary;  // empty when there is none
+    detail::RestoringFolder folder;  // one of the two
+    detail::RestoringFile file;
     MDB_env* env = nullptr;
     MDB_txn* txn = nullptr;
     std::size_t map_size = 0;
@@ -151,7 +127,12 @@ inline Status LmdbSink::Build::begin() {
   }
   options.batch_bytes =
       std::clamp(options.batch_bytes, std::size_t{1} << 20, std::size_t{256} << 20);
-  if (Status status = make_temporary(); !status.ok()) return status;
+  // the magic number of LMDB's meta page, behind the page's header (lmdb: mdb.c, MDB_MAGIC)
+  constexpr std::size_t magic_at = 16;
+  constexpr std::string_view magic("\xde\xc0\xef\xbe");
+  Status made = options.single_file ? file.make(path, magic_at, magic) : folder.make(path);
+  if (!made.ok()) return made;
+  const std::string& temporary = options.single_file ? file.path() : folder.path();
   // 2 MiB: room for the pages that every environment begins with
   map_size = std::max(options.map_size, std::size_t{2} << 20);
   unsigned flags = MDB_NOSYNC | MDB_NOLOCK | MDB_NOTLS;
@@ -165,34 +146,6 @@ inline Status LmdbSink::Build::begin() {
   if (rc != MDB_SUCCESS) return detail::lmdb_status(rc, "create the LMDB environment", path);
   page_size = stat.ms_psize;
   return {};
-}
-
-inline Status LmdbSink::Build::make_temporary() {
-  struct stat info {};
-  if (::lstat(path.c_str(), &info) == 0) {
-    // a finished folder can take the place of an empty one
-    if (options.single_file || !S_ISDIR(info.st_mode) || !detail::is_empty_folder(path)) {
-      return in_the_way();
-    }
-  }
-  // 100: more leftovers of dead processes of one id than anybody has
-  for (int attempt = 0; attempt < 100; ++attempt) {
-    std::string name = path + ".restoring-" + std::to_string(::getpid()) + '-';
-    name += std::to_string(attempt);
-    int error = 0;
-    if (options.single_file) {
-      const int fd = ::open(name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-      error = fd < 0 ? errno : 0;
-      if (fd >= 0) ::close(fd);
-    } else if (::mkdir(name.c_str(), 0755) != 0) {
-      error = errno;
-    }
-    if (error == EEXIST) continue;
-    if (error != 0) return errno_status(error, "create the LMDB environment", path);
-    temporary = std::move(name);
-    return {};
-  }
-  return errno_status(EEXIST, "find a free temporary name beside the LMDB environment", path);
 }
 
 inline Status LmdbSink::Build::use(std::string_view cf) {
@@ -229,18 +182,7 @@ inline Status LmdbSink::Build::use(std::string_view cf) {
 }
 
 inline Status LmdbSink::Build::check(ByteView key, ByteView value) const {
-  const int longest = mdb_env_get_maxkeysize(env);
-  if (key.empty() || key.size() > static_cast<std::size_t>(longest)) {
-    std::string message(key.empty() ? "the key is empty" : "the key is too long");
-    message += ": LMDB's keys have 1 to ";
-    message += std::to_string(longest);
-    message += " bytes";
-    return Status::error(StatusCode::unsupported, std::move(message)).with_key(key);
-  }
-  if (value.size() > UINT32_MAX) {
-    return Status::error(StatusCode::unsupported, "the value is too long: LMDB's are below 4 GiB")
-        .with_key(key);
-  }
+  if (Status status = detail::lmdb_check_pair(env, key, value); !status.ok()) return status;
   const Database& database = databases[current];
   if (database.any && !(ByteView(database.last_key) < key)) {
     return Status::error(StatusCode::out_of_order,
@@ -329,37 +271,14 @@ inline Status LmdbSink::Build::finish() {
     return detail::lmdb_status(rc, "write the LMDB environment to the disk", path);
   }
   mdb_env_close(std::exchange(env, nullptr));
-  return give_name();
-}
-
-inline Status LmdbSink::Build::give_name() {
-  if (!options.single_file) {
-    if (Status status = detail::sync_folder_of(temporary + "/data.mdb"); !status.ok()) {
-      return status;
-    }
-  }
-  // a folder takes the place of an empty folder only; a link takes nobody's
-  const int named = options.single_file ? ::link(temporary.c_str(), path.c_str())
-                                        : std::rename(temporary.c_str(), path.c_str());
-  const int error = named != 0 ? errno : 0;
-  if (error == EEXIST || error == ENOTEMPTY || error == ENOTDIR) return in_the_way();
-  if (error != 0) return errno_status(error, "name the finished LMDB environment", path);
-  if (options.single_file) ::unlink(temporary.c_str());
-  temporary.clear();
-  return detail::sync_folder_of(path);
+  return options.single_file ? file.finish() : folder.finish();
 }
 
 inline void LmdbSink::Build::discard() {
   if (txn != nullptr) mdb_txn_abort(std::exchange(txn, nullptr));
   if (env != nullptr) mdb_env_close(std::exchange(env, nullptr));
-  if (temporary.empty()) return;
-  ::unlink((temporary + "/data.mdb").c_str());
-  if (options.single_file) {
-    ::unlink(temporary.c_str());
-  } else {
-    ::rmdir(temporary.c_str());
-  }
-  temporary.clear();
+  folder.discard();
+  file.discard();
 }
 
 static_assert(Sink<LmdbSink>);

@@ -28,10 +28,6 @@ namespace kvbackup::inline v1 {
 
 namespace detail {
 
-/// The size of a named database's record in the unnamed one: LMDB's MDB_db (lmdb.h 0.9: 8 bytes,
-/// then five words). Only values of that size need the question whether they are such a record.
-inline constexpr std::size_t lmdb_record_size = 8 + 5 * sizeof(std::size_t);
-
 struct LmdbDatabase {
   std::string cf;
   MDB_dbi dbi = 0;
@@ -481,10 +477,7 @@ class LmdbSnapshot {
     int rc = mdb_dbi_flags(txn, dbi, &flags);
     if (rc == MDB_SUCCESS) rc = mdb_stat(txn, dbi, &stat);
     if (rc != MDB_SUCCESS) return failed_open(shared, rc, cf);
-    const char* const flag = (flags & MDB_DUPSORT) != 0      ? "MDB_DUPSORT"
-                             : (flags & MDB_INTEGERKEY) != 0 ? "MDB_INTEGERKEY"
-                             : (flags & MDB_REVERSEKEY) != 0 ? "MDB_REVERSEKEY"
-                                                             : nullptr;
+    const char* const flag = detail::lmdb_foreign_order(flags);
     if (flag != nullptr) {
       std::string message("cannot back up the LMDB database: it has the flag ");
       message += flag;

@@ -72,6 +72,10 @@ class BasicBackup {
   }
   [[nodiscard]] const FileIndex& files() const { return state_->index; }
   [[nodiscard]] Backend& backend() const { return state_->backend; }
+  [[nodiscard]] const Hash& hash() const { return state_->hash; }
+  [[nodiscard]] const Decoders& decoders() const { return state_->decoders; }
+  /// unsupported if what the files hold is not pairs of key and value.
+  [[nodiscard]] Status check_logical() const { return state_->check_logical(); }
   [[nodiscard]] std::string url() const { return state_->backend.url(); }
 
   /// The value of `key`; nothing if the backup does not have it. Reads footer, index and one data

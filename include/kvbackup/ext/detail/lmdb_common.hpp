@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <lmdb.h>
 #include <string>
 #include <string_view>
@@ -48,6 +49,35 @@ namespace detail {
 }
 [[nodiscard]] inline ByteView lmdb_view(const MDB_val& val) {
   return {static_cast<const char*>(val.mv_data), val.mv_size};
+}
+
+/// The size of a named database's record in the unnamed one: LMDB's MDB_db (lmdb.h 0.9: 8 bytes,
+/// then five words). Only values of that size need the question whether they are such a record.
+inline constexpr std::size_t lmdb_record_size = 8 + 5 * sizeof(std::size_t);
+
+/// The flag of a database that is no plain store of one value a key in the order of its bytes; null
+/// where it has none.
+[[nodiscard]] inline const char* lmdb_foreign_order(unsigned flags) {
+  if ((flags & MDB_DUPSORT) != 0) return "MDB_DUPSORT";
+  if ((flags & MDB_INTEGERKEY) != 0) return "MDB_INTEGERKEY";
+  return (flags & MDB_REVERSEKEY) != 0 ? "MDB_REVERSEKEY" : nullptr;
+}
+
+/// Refuses pairs that LMDB cannot hold.
+[[nodiscard]] inline Status lmdb_check_pair(MDB_env* env, ByteView key, ByteView value) {
+  const int longest = mdb_env_get_maxkeysize(env);
+  if (key.empty() || key.size() > static_cast<std::size_t>(longest)) {
+    std::string message(key.empty() ? "the key is empty" : "the key is too long");
+    message += ": LMDB's keys have 1 to ";
+    message += std::to_string(longest);
+    message += " bytes";
+    return Status::error(StatusCode::unsupported, std::move(message)).with_key(key);
+  }
+  if (value.size() > UINT32_MAX) {
+    return Status::error(StatusCode::unsupported, "the value is too long: LMDB's are below 4 GiB")
+        .with_key(key);
+  }
+  return {};
 }
 
 /// Names are C strings to LMDB, and keys of the unnamed database.

@@ -21,6 +21,7 @@
 #include <rocksdb/convenience.h>
 #include <rocksdb/db.h>
 #include <rocksdb/options.h>
+#include <rocksdb/sst_file_writer.h>
 #include <rocksdb/write_batch.h>
 
 namespace kvbackup::inline v1 {
@@ -125,6 +126,9 @@ class RocksdbStoreWriter {
     return batch_.GetDataSize() < options_.batch_bytes ? Status() : write_batch();
   }
   [[nodiscard]] Status clear_range(std::size_t index, const KeyRange& range);
+  /// The same, but by a table of its own that is ingested with the others, before them: the range
+  /// is cleared in the step in which they come.
+  [[nodiscard]] Status stage_clearing(std::size_t index, const KeyRange& range);
   [[nodiscard]] Status finish();
   void discard() {
     batch_.Clear();
@@ -227,6 +231,25 @@ class RocksdbStoreWriter {
     if (status.ok()) status = handles_.close();
     return rocksdb_status(status, "write the RocksDB store to the disk", where_);
   }
+  /// The end of `range` as RocksDB takes it, which knows no open one: behind the last key there is.
+  /// Empty where there is nothing in the range.
+  [[nodiscard]] rocksdb::Status end_of(rocksdb::ColumnFamilyHandle* handle, const KeyRange& range,
+                                       std::string& end) {
+    end = range.end;
+    if (!end.empty()) return {};
+    rocksdb::ReadOptions options;
+    options.total_order_seek = true;
+    const std::unique_ptr<rocksdb::Iterator> last(handles_.db->NewIterator(options, handle));
+    last->SeekToLast();
+    if (last->Valid() && range.start <= last->key().ToString()) end = last->key().ToString() + '\0';
+    return last->status();
+  }
+  [[nodiscard]] Status refuse_empty(std::size_t index, const KeyRange& range) const {
+    return Status::error(StatusCode::invalid_argument,
+                         "the start of a key range must be below its end")
+        .with_object(where_of(index))
+        .with_range(range.start, range.end);
+  }
   void drop_created() {
     for (rocksdb::ColumnFamilyHandle* const handle : created_) {
       handles_.db->DropColumnFamily(handle).PermitUncheckedError();
@@ -247,15 +270,11 @@ class RocksdbStoreWriter {
   std::vector<Family> families_;
   std::vector<rocksdb::ColumnFamilyHandle*> created_;
   rocksdb::WriteBatch batch_;
+  std::size_t clearings_ = 0;
 };
 
 inline Status RocksdbStoreWriter::clear_range(std::size_t index, const KeyRange& range) {
-  if (range.empty()) {
-    return Status::error(StatusCode::invalid_argument,
-                         "the start of a key range must be below its end")
-        .with_object(where_of(index))
-        .with_range(range.start, range.end);
-  }
+  if (range.empty()) return refuse_empty(index, range);
   if (Status status = write_batch(); !status.ok()) return status;
   rocksdb::ColumnFamilyHandle* const handle = families_[index].handle;
   if (handle == nullptr) return {};
@@ -264,20 +283,31 @@ inline Status RocksdbStoreWriter::clear_range(std::size_t index, const KeyRange&
   rocksdb::Status status =
       rocksdb::DeleteFilesInRange(handles_.db.get(), handle, range.start.empty() ? nullptr : &start,
                                   range.end.empty() ? nullptr : &end, false);
-  std::string past(range.end);
-  if (status.ok() && past.empty()) {
-    rocksdb::ReadOptions options;
-    options.total_order_seek = true;
-    const std::unique_ptr<rocksdb::Iterator> last(handles_.db->NewIterator(options, handle));
-    last->SeekToLast();
-    status = last->status();
-    if (status.ok() && !last->Valid()) return {};
-    if (status.ok()) past = last->key().ToString() + '\0';
-  }
-  if (status.ok() && range.start < past) {
+  std::string past;
+  if (status.ok()) status = end_of(handle, range, past);
+  if (status.ok() && !past.empty()) {
     rocksdb::WriteOptions options;
     options.sync = true;
     status = handles_.db->DeleteRange(options, handle, start, past);
+  }
+  return rocksdb_status(status, "clear a key range of the RocksDB store", where_of(index));
+}
+
+inline Status RocksdbStoreWriter::stage_clearing(std::size_t index, const KeyRange& range) {
+  if (range.empty()) return refuse_empty(index, range);
+  Family& family = families_[index];
+  if (family.handle == nullptr) return {};
+  std::string end;
+  rocksdb::Status status = end_of(family.handle, range, end);
+  if (status.ok() && !end.empty()) {
+    const std::string path =
+        join_path(staging_, "clearing-" + std::to_string(++clearings_) + ".sst");
+    rocksdb::SstFileWriter writer{rocksdb::EnvOptions(), rocksdb::Options()};
+    status = writer.Open(path);
+    if (status.ok()) status = writer.DeleteRange(range.start, end);
+    if (status.ok()) status = writer.Finish();
+    // of tables that overlap in one ingestion, the later ones hold the newer entries
+    family.files.insert(family.files.begin(), path);
   }
   return rocksdb_status(status, "clear a key range of the RocksDB store", where_of(index));
 }

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+// kvbackup restore: a backup back into a store.
+#include <cstdio>
+#include <memory>
+#include <optional>
+
+#include "program.hpp"
+#include "restore_target.hpp"
+#include "stores.hpp"
+#include "uri.hpp"
+
+namespace program {
+
+using namespace kvbackup;
+
+namespace {
+
+Result<std::string> key_of(const char* flag, KeyFormat format, std::string_view text) {
+  auto key = decode_key(format, text);
+  if (key.ok()) return key;
+  return usage_error(std::string(flag) + ": " + std::string(key.status().message()));
+}
+
+/// The ranges that --start, --end and --cf ask for; none where they ask for everything.
+Result<std::vector<KeyRange>> asked_ranges(const Backup<>& backup, const RestoreFlags& flags,
+                                           KeyFormat format) {
+  if (flags.start.empty() && flags.end.empty() && flags.cf.empty()) return std::vector<KeyRange>{};
+  auto start = key_of("--start", format, flags.start);
+  if (!start.ok()) return start.status();
+  auto end = key_of("--end", format, flags.end);
+  if (!end.ok()) return end.status();
+  KeyRange range{flags.cf, std::move(start).value(), std::move(end).value()};
+  if (range.cf.empty()) {
+    const auto held = backup.ranges();
+    if (!held.ok()) return held.status();
+    for (const KeyRange& each : held.value()) {
+      if (range.cf.empty()) range.cf = each.cf;
+      if (range.cf == each.cf) continue;
+      return usage_error(
+          "the backup has several column families; name one with --cf where a key range is given");
+    }
+  }
+  if (range.empty()) {
+    return usage_error("--start must be below --end").with_range(range.start, range.end);
+  }
+  return std::vector<KeyRange>{std::move(range)};
+}
+
+Result<std::optional<PrefixRewrite>> asked_rewrite(const RestoreFlags& flags, KeyFormat format) {
+  if (!flags.rewrite_prefix) return std::optional<PrefixRewrite>();
+  const std::string_view text = *flags.rewrite_prefix;
+  const std::size_t equals = text.find('=');
+  if (equals == std::string_view::npos || text.find('=', equals + 1) != std::string_view::npos) {
+    return usage_error(
+        "--rewrite-prefix is OLD=NEW, each in --format; write a key with '=' in it as hex");
+  }
+  auto from = key_of("--rewrite-prefix", format, text.substr(0, equals));
+  if (!from.ok()) return from.status();
+  auto to = key_of("--rewrite-prefix", format, text.substr(equals + 1));
+  if (!to.ok()) return to.status();
+  return std::optional(PrefixRewrite{std::move(from).value(), std::move(to).value()});
+}
+
+Result<RestoreOptions> options_of(const Backup<>& backup, const RestoreFlags& flags) {
+  const auto format = parse_key_format(flags.format);
+  if (!format.ok()) return format.status();
+  auto ranges = asked_ranges(backup, flags, format.value());
+  if (!ranges.ok()) return ranges.status();
+  auto rewrite = asked_rewrite(flags, format.value());
+  if (!rewrite.ok()) return rewrite.status();
+  if (flags.rate_limit_mib > UINT64_MAX >> 20) return usage_error("--ratelimit is too large");
+  RestoreOptions options;
+  options.ranges = std::move(ranges).value();
+  options.rewrite_prefix = std::move(rewrite).value();
+  options.rate_limit = flags.rate_limit_mib << 20;
+  options.concurrency = flags.concurrency;
+  options.cancel = &cancel_token();
+  return options;
+}
+
+int run_restore(const RestoreFlags& flags) {
+  const auto failed = [&flags](const Status& status) {
+    return report_read_failure("restore", status, flags.common);
+  };
+  if (flags.merge && flags.replace) {
+    return failed(usage_error("--merge and --replace exclude each other"));
+  }
+  const auto sink = parse_store_uri(flags.sink);
+  if (!sink.ok()) return failed(sink.status());
+  auto backend = open_readable_storage(flags.storage);
+  if (!backend.ok()) return failed(backend.status());
+  const auto backup = Backup<>::open(std::move(backend).value());
+  if (!backup.ok()) return failed(backup.status());
+  auto options = options_of(backup.value(), flags);
+  if (!options.ok()) return failed(options.status());
+  return flags.dry_run ? show_restore(backup.value(), sink.value(), options.value(), flags)
+                       : restore_to(backup.value(), sink.value(), options.value(), flags);
+}
+
+}  // namespace
+
+void add_restore_command(CLI::App& app, Run& run) {
+  auto flags = std::make_shared<RestoreFlags>();
+  CLI::App* command = app.add_subcommand("restore", "Put a backup back into a store");
+  command->add_option("-s,--storage", flags->storage, "Where the backup is")->required();
+  command
+      ->add_option(
+          "--sink", flags->sink,
+          "Store to make: rocksdb:PATH?cf=NAME, lmdb:PATH?db=NAME, leveldb:PATH, tsv:PATH, tsv:-")
+      ->required();
+  command->add_option("--start", flags->start, "First key, in --format (default: the first)");
+  command->add_option("--end", flags->end, "End of the keys, exclusive, in --format");
+  command
+      ->add_option("--format", flags->format,
+                   "Of --start, --end and --rewrite-prefix: raw, escaped or hex")
+      ->capture_default_str();
+  command->add_option("--cf", flags->cf, "Column family to restore (default: all)");
+  command->add_option("--rewrite-prefix", flags->rewrite_prefix,
+                      "OLD=NEW: restore only keys that begin with OLD, with NEW in its place");
+  command->add_flag("--replace", flags->replace,
+                    "Of a store that is there: remove what it has in the restored ranges");
+  command->add_flag("--merge", flags->merge, "Put pairs into a store that is there");
+  command->add_option("--ratelimit", flags->rate_limit_mib,
+                      "MiB of keys and values a second for the whole run, 0 = unlimited");
+  command->add_option("--concurrency", flags->concurrency, "Files worked on at once")
+      ->check(CLI::Range(1, 256))
+      ->capture_default_str();
+  command->add_flag("--dry-run", flags->dry_run,
+                    "Say what would be restored, and how many keys the store has; write nothing");
+  command->add_flag("--no-read-back", flags->no_read_back,
+                    "Do not read the store at the end to prove what it holds");
+  add_common_flags(*command, flags->common);
+  command->callback([flags, &run] { run = [flags] { return run_restore(*flags); }; });
+}
+
+}  // namespace program
