@@ -19,18 +19,22 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <deque>
 #include <iterator>
 #include <limits>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
 #include <ranges>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <tuple>
 #include <type_traits>
+#include <unordered_map>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -190,6 +194,9 @@ inline void append_hex(std::string& out, ByteView bytes) {
 #ifndef KVBACKUP_WITH_ROCKSDB
 #define KVBACKUP_WITH_ROCKSDB 0
 #endif
+#ifndef KVBACKUP_WITH_LEVELDB
+#define KVBACKUP_WITH_LEVELDB 0
+#endif
 
 // Parts of the platform: on unless the build takes them away. THREADS=0 removes ThreadExecutor,
 // POSIX=0 removes LocalBackend, SystemClock and the file handle, each with its includes.
@@ -344,8 +351,8 @@ class [[nodiscard]] Status {
     }
     return std::move(*this);
   }
-  /// Names `key` in place of whatever key or range is there: a caller that put a prefix before a key
-  /// shows its own.
+  /// Names `key` in place of whatever key or range is there: a caller that put a prefix before a
+  /// key shows its own.
   KVBACKUP_DETAIL_COLD Status&& rekeyed(ByteView key) && {
     if (detail_) {
       detail_->keys = Keys::one;
@@ -360,6 +367,11 @@ class [[nodiscard]] Status {
       detail_->key = start;
       detail_->key_end = end;
     }
+    return std::move(*this);
+  }
+  /// Puts "; " and `note` behind the message: what the failure means where it is passed on.
+  KVBACKUP_DETAIL_COLD Status&& with_note(std::string_view note) && {
+    if (detail_) detail_->message.append("; ").append(note);
     return std::move(*this);
   }
   Status&& with_native(int native_code) && {
@@ -2493,6 +2505,10 @@ class PrefixExtractor {
   [[nodiscard]] static constexpr PrefixExtractor fixed_prefix(std::size_t bytes) {
     return PrefixExtractor(Rule::fixed_prefix, bytes);
   }
+  /// The first `bytes` bytes of every key, or all of a shorter one (NewCappedPrefixTransform).
+  [[nodiscard]] static constexpr PrefixExtractor capped_prefix(std::size_t bytes) {
+    return PrefixExtractor(Rule::capped_prefix, bytes);
+  }
   /// All but the last `bytes` bytes of keys that have as many (TiKV's write column family drops the
   /// 8 bytes of the commit timestamp).
   [[nodiscard]] static constexpr PrefixExtractor fixed_suffix(std::size_t bytes) {
@@ -2502,7 +2518,7 @@ class PrefixExtractor {
   [[nodiscard]] constexpr bool enabled() const { return rule_ != Rule::none; }
   /// Whether `key` has a prefix.
   [[nodiscard]] constexpr bool in_domain(ByteView key) const {
-    return enabled() && key.size() >= bytes_;
+    return enabled() && (rule_ == Rule::capped_prefix || key.size() >= bytes_);
   }
   /// The prefix of `key`, which is in the domain; a view into `key`.
   [[nodiscard]] constexpr ByteView transform(ByteView key) const {
@@ -2514,15 +2530,31 @@ class PrefixExtractor {
     switch (rule_) {
       case Rule::none: break;
       case Rule::fixed_prefix: return std::string("rocksdb.FixedPrefix.") + std::to_string(bytes_);
+      case Rule::capped_prefix:
+        return std::string("rocksdb.CappedPrefix.") + std::to_string(bytes_);
       case Rule::fixed_suffix: return "FixedSuffixSliceTransform";
     }
     return "nullptr";
+  }
+  /// The extractor of that name; none where the name does not say all of it, as TiKV's does not say
+  /// how many bytes it drops.
+  [[nodiscard]] static PrefixExtractor from_name(std::string_view name) {
+    for (const PrefixExtractor& kind : {fixed_prefix(0), capped_prefix(0)}) {
+      const std::string zero = kind.name();
+      const std::string_view start = std::string_view(zero).substr(0, zero.size() - 1);
+      if (!name.starts_with(start)) continue;
+      std::size_t bytes = 0;
+      const char* const end = name.data() + name.size();
+      const auto [stop, error] = std::from_chars(name.data() + start.size(), end, bytes);
+      if (error == std::errc() && stop == end) return PrefixExtractor(kind.rule_, bytes);
+    }
+    return {};
   }
 
   friend constexpr bool operator==(const PrefixExtractor&, const PrefixExtractor&) = default;
 
  private:
-  enum class Rule : std::uint8_t { none, fixed_prefix, fixed_suffix };
+  enum class Rule : std::uint8_t { none, fixed_prefix, capped_prefix, fixed_suffix };
   constexpr PrefixExtractor(Rule rule, std::size_t bytes) : rule_(rule), bytes_(bytes) {}
 
   Rule rule_ = Rule::none;
@@ -2919,23 +2951,31 @@ static_assert(PropertyCollector<TikvCollector>);
 // The Layout contract: what one source entry becomes in the tables of a part, since the pair that
 // is stored is not always the logical one.
 //
-// | expression              | result               | meaning
-// |-------------------------|----------------------|---------------------------------------------------
-// | L::Checksum             | BlockChecksum        | of the blocks of every table
-// | L::Collector            | PropertyCollector    | of every table
-// | L::is_raw_kv            | bool                 | BackupMeta.is_raw_kv, and the form of file
-// names | l.cfs(range_cf)         | vector<string>       | column families of a part of a range of
-// `range_cf`, in |                         |                      | file order; tables below are
-// named by index in it | l.store(entry, emit)    | Status               | calls emit(table,
-// stored_key, stored_value) -> Status for |                         |                      | each
-// record, and passes on its failure | l.counted(entry)        | optional<CountedPair>| the logical
-// pair and the table whose file counts it | l.table_options(cf)     | TableOptions         |
-// filter, prefix extractor, block size | l.collector(cf)         | L::Collector         | |
-// l.key_prefix()          | string_view          | what store() puts before every key | l.profile()
-// | string_view          | recorded in backupmeta
+// clang-format off
+// | expression           | result                | meaning
+// |----------------------|-----------------------|----------------------------------------------
+// | L::Checksum          | BlockChecksum         | of the blocks of every table
+// | L::Collector         | PropertyCollector     | of every table
+// | L::is_raw_kv         | bool                  | BackupMeta.is_raw_kv, and the form of names
+// | l.cfs(range_cf)      | vector<string>        | column families of a part of a range of
+// |                      |                       | `range_cf`, in file order; tables below are
+// |                      |                       | named by index in it
+// | l.store(entry, emit) | Status                | calls emit(table, stored_key, stored_value)
+// |                      |                       | -> Status for each record, and passes on
+// |                      |                       | its failure
+// | l.counted(entry)     | optional<CountedPair> | the logical pair and the table whose file
+// |                      |                       | counts it
+// | l.table_options(cf)  | TableOptions          | filter, prefix extractor, block size; where
+// |                      |                       | it names a session, the pipeline numbers the
+// |                      |                       | tables
+// | l.collector(cf)      | L::Collector          |
+// | l.key_prefix()       | string_view           | what store() puts before every key
+// | l.profile()          | string_view           | recorded in backupmeta
+// clang-format on
 //
-// Laws no compiler checks: stored keys of one table strictly rise when the entries' keys do; a
-// record's views need to live only during emit. A layout is a value: every worker has its own copy.
+// Laws no compiler checks: stored keys of one table strictly rise when the entries' keys do; the
+// entries of a part make the same records each time they are stored; a record's views need to live
+// only during emit. A layout is a value: every worker has its own copy.
 
 namespace kvbackup::inline v1 {
 
@@ -3036,6 +3076,52 @@ class PlainLayout {
 static_assert(Layout<PlainLayout>);
 
 }  // namespace kvbackup::inline v1
+
+#if KVBACKUP_WITH_XXHASH
+namespace kvbackup::inline v1 {
+
+/// Keys and values as they are, in tables as RocksDB 7.8 writes them by default: format_version 5,
+/// XXH3, bloom filters of RocksDB 6.6 and later. For stores that are ingested directly by RocksDB
+/// 6.27 or later; TiKV and BR restore nothing from them. It exists only where libxxhash is built
+/// in.
+class RocksdbLayout {
+ public:
+  using Checksum = Xxh3Checksum;
+  using Collector = NoCollector;
+  static constexpr bool is_raw_kv = true;
+
+  /// Tables without an identity. RocksDB then tells them apart by itself in its block cache.
+  RocksdbLayout() = default;
+  /// Tables of that identity. A session takes part in one run only: `file_number` is left out here
+  /// and is another one in each table of the run.
+  explicit RocksdbLayout(TableIdentity identity) : identity_(std::move(identity)) {}
+
+  [[nodiscard]] std::vector<std::string> cfs(std::string_view range_cf) const {
+    return {std::string(range_cf)};
+  }
+  template <class Emit>
+  [[nodiscard]] Status store(const SourceEntry& entry, Emit&& emit) {
+    return emit(std::size_t{0}, entry.key, entry.value);
+  }
+  [[nodiscard]] std::optional<CountedPair> counted(const SourceEntry& entry) const {
+    return CountedPair{.table = 0, .key = entry.key, .value = entry.value};
+  }
+  [[nodiscard]] TableOptions table_options(std::string_view /*cf*/) const {
+    TableOptions options = TableOptions::rocksdb();
+    options.identity = identity_;
+    return options;
+  }
+  [[nodiscard]] Collector collector(std::string_view /*cf*/) const { return {}; }
+  [[nodiscard]] std::string_view key_prefix() const { return {}; }
+  [[nodiscard]] std::string_view profile() const { return "rocksdb"; }
+
+ private:
+  TableIdentity identity_;
+};
+static_assert(Layout<RocksdbLayout>);
+
+}  // namespace kvbackup::inline v1
+#endif
 
 // ---- kvbackup/proto/detail/member_ops.hpp ----
 // What the codecs do to a member of a message without knowing its type. All members of one type
@@ -4166,6 +4252,8 @@ struct KeyRange {
 // |                        |                          | family, what a backup without ranges
 // |                        |                          | takes
 // | s.kind(), s.identity() | std::string              | optional: recorded in backupmeta
+// | s.notes()              | vector<string>           | optional: sentences for the operator: how
+// |                        |                          | the state was taken, what is not in it
 //
 // Laws no compiler checks: keys strictly rise as unsigned bytes; two scans of one range give the
 // same pairs.
@@ -4220,6 +4308,11 @@ concept IdentifiedSource = requires(const S& s) {
   { s.identity() } -> std::convertible_to<std::string>;
 };
 
+template <class S>
+concept AnnotatedSource = requires(const S& s) {
+  { s.notes() } -> std::same_as<std::vector<std::string>>;
+};
+
 }  // namespace kvbackup::inline v1
 
 // ---- kvbackup/backup/observer.hpp ----
@@ -4229,13 +4322,14 @@ namespace kvbackup::inline v1 {
 
 /// How far a run is. Numbers only grow.
 struct Progress {
-  std::uint64_t pairs = 0;         ///< logical pairs taken from the source
-  std::uint64_t bytes = 0;         ///< their key and value lengths
-  std::uint64_t stored_bytes = 0;  ///< bytes handed to the backend
-  std::uint64_t files = 0;         ///< objects committed
-  std::uint64_t ranges = 0;        ///< planned sub-ranges done
-  std::uint64_t total_ranges = 0;  ///< planned sub-ranges
-  SizeEstimate total;              ///< what the source expects; nothing where it cannot tell
+  std::uint64_t pairs = 0;          ///< logical pairs taken from the source
+  std::uint64_t bytes = 0;          ///< their key and value lengths
+  std::uint64_t stored_bytes = 0;   ///< bytes handed to the backend, for lost objects too
+  std::uint64_t files = 0;          ///< objects committed
+  std::uint64_t rebuilt_parts = 0;  ///< times that a part was built again
+  std::uint64_t ranges = 0;         ///< planned sub-ranges done
+  std::uint64_t total_ranges = 0;   ///< planned sub-ranges
+  SizeEstimate total;               ///< what the source expects; nothing where it cannot tell
 };
 
 /// Called by a run, from any of its threads, never two calls at once and never under a lock of the
@@ -4247,6 +4341,8 @@ class Observer {
   virtual void on_progress(const Progress& /*progress*/) {}
   /// An object of the backup was committed.
   virtual void on_file(const File& /*file*/) {}
+  /// A part is built again, after a pause, because `lost` happened to an object of it.
+  virtual void on_rebuild(const Status& /*lost*/) {}
 };
 
 namespace detail {
@@ -4260,7 +4356,7 @@ class ProgressReporter {
   void add_pairs(std::uint64_t pairs, std::uint64_t bytes) {
     pairs_.fetch_add(pairs, std::memory_order_relaxed);
     bytes_.fetch_add(bytes, std::memory_order_relaxed);
-    notify(nullptr);
+    notify();
   }
   void add_stored(std::uint64_t bytes) {
     stored_bytes_.fetch_add(bytes, std::memory_order_relaxed);
@@ -4269,9 +4365,13 @@ class ProgressReporter {
     files_.fetch_add(1, std::memory_order_relaxed);
     notify(&file);
   }
+  void add_rebuild(const Status& lost) {
+    rebuilt_parts_.fetch_add(1, std::memory_order_relaxed);
+    notify(nullptr, &lost);
+  }
   void add_range() {
     ranges_.fetch_add(1, std::memory_order_relaxed);
-    notify(nullptr);
+    notify();
   }
 
   [[nodiscard]] Progress progress() const {
@@ -4280,6 +4380,7 @@ class ProgressReporter {
     p.bytes = bytes_.load(std::memory_order_relaxed);
     p.stored_bytes = stored_bytes_.load(std::memory_order_relaxed);
     p.files = files_.load(std::memory_order_relaxed);
+    p.rebuilt_parts = rebuilt_parts_.load(std::memory_order_relaxed);
     p.ranges = ranges_.load(std::memory_order_relaxed);
     p.total_ranges = total_ranges_;
     p.total = total_;
@@ -4288,17 +4389,19 @@ class ProgressReporter {
 
  private:
   // Whoever finds nobody delivering delivers, for itself and for those who come meanwhile.
-  void notify(const File* file) {
+  void notify(const File* file = nullptr, const Status* lost = nullptr) {
     if (observer_ == nullptr) return;
     {
       const MutexLock lock(mutex_);
       if (file != nullptr) files_to_report_.push_back(*file);
+      if (lost != nullptr) losses_to_report_.push_back(*lost);
       dirty_ = true;
       if (delivering_) return;
       delivering_ = true;
     }
     for (;;) {
       std::vector<File> files;
+      std::vector<Status> losses;
       {
         const MutexLock lock(mutex_);
         if (!dirty_) {
@@ -4307,7 +4410,9 @@ class ProgressReporter {
         }
         dirty_ = false;
         files = std::exchange(files_to_report_, {});
+        losses = std::exchange(losses_to_report_, {});
       }
+      for (const Status& each : losses) observer_->on_rebuild(each);
       for (const File& each : files) observer_->on_file(each);
       observer_->on_progress(progress());
     }
@@ -4320,9 +4425,11 @@ class ProgressReporter {
   std::atomic<std::uint64_t> bytes_{0};
   std::atomic<std::uint64_t> stored_bytes_{0};
   std::atomic<std::uint64_t> files_{0};
+  std::atomic<std::uint64_t> rebuilt_parts_{0};
   std::atomic<std::uint64_t> ranges_{0};
   Mutex mutex_;
-  std::vector<File> files_to_report_;
+  std::vector<File> files_to_report_;     // under mutex_
+  std::vector<Status> losses_to_report_;  // under mutex_
   bool dirty_ = false;
   bool delivering_ = false;
 };
@@ -4483,7 +4590,14 @@ struct BackupOptions {
   std::size_t concurrency = 1;
   /// Stored bytes a second for the whole run, 0 = unlimited. Needs a `clock`.
   std::uint64_t rate_limit = 0;
-  /// Wall time and waiting. Null: the time of the run is std::chrono::system_clock's.
+  /// Bytes of keys and values a second that are taken from the source, for the whole run, 0 =
+  /// unlimited. Needs a `clock`. What a store reads to find them is not seen from here.
+  std::uint64_t read_rate_limit = 0;
+  /// How often one part of a Snapshot is built again where its object is lost in mid-write: where
+  /// the backend fails with a Status that is retryable(). Never changes the output.
+  std::uint32_t part_retries = 3;
+  /// Wall time and waiting. Null: the time of the run is std::chrono::system_clock's, and a part is
+  /// built again without a pause.
   Clock* clock = nullptr;
   /// Threads. Null: the calling thread does everything.
   Executor* executor = nullptr;
@@ -4500,6 +4614,36 @@ struct BackupOptions {
 
 }  // namespace kvbackup::inline v1
 
+// ---- kvbackup/base/wait.hpp ----
+namespace kvbackup::inline v1 {
+
+/// The longest sleep between two looks at a cancel token.
+inline constexpr std::uint64_t wait_slice_ns = 20'000'000;
+
+/// Sleeps until the steady time of `clock` is `steady_ns`, or not at all if that is past. Errors:
+/// cancelled, within a slice of the token being set; invalid_argument if the clock stands still.
+[[nodiscard]] inline Status wait_until(Clock& clock, std::uint64_t steady_ns,
+                                       const CancelToken* cancel) {
+  // sleeps in a row without a tick; a real clock moves during each
+  constexpr int longest_still = 1000;
+  std::uint64_t before = clock.steady_ns();
+  for (int still = 0; before < steady_ns;) {
+    if (Status status = check_cancel(cancel); !status.ok()) return status;
+    clock.sleep_ns(std::min(steady_ns - before, wait_slice_ns));
+    const std::uint64_t now = clock.steady_ns();
+    still = now > before ? 0 : still + 1;
+    if (still == longest_still) {
+      return Status::error(StatusCode::invalid_argument,
+                           "the clock's steady time stands still; a wait, such as a rate limit's, "
+                           "needs one that moves, such as SystemClock");
+    }
+    before = std::max(before, now);
+  }
+  return check_cancel(cancel);
+}
+
+}  // namespace kvbackup::inline v1
+
 // ---- kvbackup/base/rate_limiter.hpp ----
 namespace kvbackup::inline v1 {
 
@@ -4513,8 +4657,6 @@ class RateLimiter {
   /// What may be caught up on after a pause: a tenth of a second's worth, the refill period of
   /// TiKV's own limiter.
   static constexpr std::uint64_t burst_ns = 100'000'000;
-  /// The longest sleep between two looks at the cancel token.
-  static constexpr std::uint64_t slice_ns = 20'000'000;
 
   /// `bytes_per_second` 0 is unlimited. `clock` is borrowed; its steady time must move.
   RateLimiter(std::uint64_t bytes_per_second, Clock& clock) noexcept
@@ -4526,7 +4668,7 @@ class RateLimiter {
   /// invalid_argument if the clock stands still.
   Status acquire(std::uint64_t bytes, const CancelToken* cancel = nullptr) {
     if (rate_ == 0) return check_cancel(cancel);
-    return wait_until(reserve(bytes), cancel);
+    return wait_until(clock_, reserve(bytes), cancel);
   }
 
  private:
@@ -4551,27 +4693,8 @@ class RateLimiter {
     return seconds * second + static_cast<std::uint64_t>(rest * 1e9 + 0.5);
   }
 
-  Status wait_until(std::uint64_t turn, const CancelToken* cancel) {
-    std::uint64_t before = clock_.steady_ns();
-    for (int still = 0; before < turn;) {
-      if (Status status = check_cancel(cancel); !status.ok()) return status;
-      clock_.sleep_ns(std::min(turn - before, slice_ns));
-      const std::uint64_t now = clock_.steady_ns();
-      still = now > before ? 0 : still + 1;
-      if (still == longest_still) {
-        return Status::error(StatusCode::invalid_argument,
-                             "the clock's steady time stands still; a rate limit needs one that "
-                             "moves, such as SystemClock");
-      }
-      before = std::max(before, now);
-    }
-    return check_cancel(cancel);
-  }
-
   /// Times are kept below 2^62 ns (146 years), so that sums cannot overflow.
   static constexpr std::uint64_t farthest_ns = 1ull << 62;
-  /// Sleeps in a row without a tick; a real clock moves during each.
-  static constexpr int longest_still = 1000;
 
   std::uint64_t rate_;
   Clock& clock_;
@@ -4597,6 +4720,11 @@ class RateLimiter {
 // | codec.decompressor() | BlockDecompressor| a context for decompress
 // | c.compress(in, out)  | optional<size_t> | bytes written to out, or nothing: "does not fit"
 // | d.decompress(in, out)| Status           | fills out exactly; out has the plain length
+//
+// Optional, for tables that others wrote:
+// | codec.decompressor(dictionary) | BlockDecompressor  | for blocks compressed with it; it
+// outlives |                                |                    | the context |
+// codec.plain_size(in)           | optional<uint64_t> | the plain length, where a block says it
 //
 // Laws no compiler checks: every block but type none's fits the room that bound() asks; decompress
 // inverts compress; nothing is written past `out`; damaged input is StatusCode::corruption, never
@@ -5264,6 +5392,11 @@ inline char* store_handle_change(char* p, const BlockHandle& before,
   return store_varint(p, change << 1 ^ (change >> 63 != 0 ? ~std::uint64_t{0} : 0));
 }
 
+/// Takes a handle off the front of `in`; false if there is none.
+[[nodiscard]] inline bool take_handle(ByteView& in, BlockHandle& handle) noexcept {
+  return take_varint64(in, handle.offset) && take_varint64(in, handle.size);
+}
+
 /// Behind every block: its compression type, then its checksum.
 inline constexpr std::size_t block_trailer_size = 5;
 
@@ -5285,6 +5418,109 @@ inline constexpr std::size_t footer_size = 53;
   append_le32(out, format_version);
   append_le64(out, block_based_table_magic);
   return out;
+}
+
+/// LevelDB's magic number, and that of RocksDB's format_version 0.
+inline constexpr std::uint64_t legacy_table_magic = 0xdb4775248b80fb57;
+
+/// Size of the footer of format_version 0 and of LevelDB.
+inline constexpr std::size_t legacy_footer_size = 48;
+
+/// What a footer says.
+struct Footer {
+  std::uint32_t format_version = 0;   ///< 0 to 7; LevelDB's is 0
+  std::uint32_t checksum_kind = 1;    ///< a ChecksumKind, if it is one that is known
+  std::uint32_t base_context = 0;     ///< mixed into the checksums from format_version 6 on
+  std::uint32_t stored_checksum = 0;  ///< of the footer itself; from format_version 6 on
+  std::uint64_t offset = 0;           ///< of the footer in its file
+  BlockHandle metaindex;
+  BlockHandle index;  ///< not set from format_version 6 on: the metaindex names it
+
+  /// What is added to the checksum of a block at `offset`, so that a block at another place or of
+  /// another file is noticed (RocksDB's ChecksumModifierForContext).
+  [[nodiscard]] std::uint32_t checksum_context(std::uint64_t block_offset) const {
+    if (base_context == 0) return 0;
+    return base_context ^ (static_cast<std::uint32_t>(block_offset) +
+                           static_cast<std::uint32_t>(block_offset >> 32));
+  }
+};
+
+namespace detail {
+
+[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status bad_footer(StatusCode code, std::string what) {
+  return Status::error(code, "cannot read a table: " + std::move(what));
+}
+
+/// From format_version 6 on: fixed fields, and the metaindex right before the footer.
+[[nodiscard]] inline Status decode_extended_footer(ByteView bytes, Footer& footer) {
+  // RocksDB's kExtendedMagic: no handle of an older footer begins so
+  constexpr ByteView marker("\x3e\0\x7a\0", 4);
+  if (bytes.substr(1, 4) != marker || load_le64(bytes.data() + 33) != 0) {
+    return bad_footer(StatusCode::corruption, "its footer is damaged; take it from another copy");
+  }
+  footer.stored_checksum = load_le32(bytes.data() + 5);
+  footer.base_context = load_le32(bytes.data() + 9);
+  footer.metaindex.size = load_le32(bytes.data() + 13);
+  const std::uint64_t with_trailer = footer.metaindex.size + block_trailer_size;
+  if (with_trailer > footer.offset) {
+    return bad_footer(
+        StatusCode::corruption,
+        "its footer names a metaindex larger than the file; take it from another copy");
+  }
+  footer.metaindex.offset = footer.offset - with_trailer;
+  return {};
+}
+
+}  // namespace detail
+
+/// Reads the footer at the end of `tail`, the last bytes of a file of `file_size`, as many as a
+/// footer has at most or the whole file. corruption if it is none; unsupported for a format that is
+/// not read. Whether the handles lie in the file, and the checksum of the footer, is not checked.
+[[nodiscard]] inline Result<Footer> decode_footer(ByteView tail, std::uint64_t file_size) {
+  using detail::bad_footer;
+  Footer footer;
+  if (tail.size() < legacy_footer_size) {
+    return bad_footer(StatusCode::corruption, "the file has " + std::to_string(file_size) +
+                                                  " bytes and is too short to be a table");
+  }
+  const std::uint64_t magic = load_le64(tail.data() + tail.size() - 8);
+  if (magic != legacy_table_magic && magic != block_based_table_magic) {
+    return bad_footer(
+        StatusCode::corruption,
+        "the file does not end as a block-based table does; it is cut off, damaged or "
+        "of another kind");
+  }
+  ByteView handles;
+  if (magic == legacy_table_magic) {
+    footer.offset = file_size - legacy_footer_size;
+    handles = tail.substr(tail.size() - legacy_footer_size, 2 * max_block_handle);
+  } else {
+    if (tail.size() < footer_size) {
+      return bad_footer(StatusCode::corruption, "the file is too short to be a table");
+    }
+    const ByteView bytes = tail.substr(tail.size() - footer_size);
+    footer.offset = file_size - footer_size;
+    footer.checksum_kind = static_cast<unsigned char>(bytes[0]);
+    footer.format_version = load_le32(bytes.data() + 41);
+    if (footer.format_version == 0) {
+      return bad_footer(StatusCode::corruption, "its footer is damaged; take it from another copy");
+    }
+    if (footer.format_version > 7) {
+      return bad_footer(StatusCode::unsupported,
+                        "its format_version is " + std::to_string(footer.format_version) +
+                            ", the newest that is read is 7; take a newer release");
+    }
+    if (footer.format_version >= 6) {
+      Status status = detail::decode_extended_footer(bytes, footer);
+      if (!status.ok()) return status;
+      return footer;
+    }
+    handles = bytes.substr(1, 2 * max_block_handle);
+  }
+  if (!take_handle(handles, footer.metaindex) || !take_handle(handles, footer.index)) {
+    return bad_footer(StatusCode::corruption, "its footer is damaged; take it from another copy");
+  }
+  return footer;
 }
 
 }  // namespace kvbackup::inline v1
@@ -6720,7 +6956,10 @@ struct FileRecord {
 struct RunContext {
   FileNameParts name;  ///< region_id is set for each part
   const CancelToken* cancel = nullptr;
+  Clock* clock = nullptr;
   RateLimiter* rate_limiter = nullptr;
+  RateLimiter* read_limiter = nullptr;
+  std::uint32_t part_retries = 0;
   ProgressReporter* progress = nullptr;
 };
 
@@ -6739,24 +6978,29 @@ class TableOutput {
     }
     hash_.add_bytes(bytes);
     run_->progress->add_stored(bytes.size());
-    return writer_.append(bytes);
+    Status status = writer_.append(bytes);
+    append_failed_ = !status.ok();
+    return status;
   }
 
   Hash& hash() { return hash_; }
   Writer& writer() { return writer_; }
+  [[nodiscard]] bool append_failed() const { return append_failed_; }
 
  private:
   Hash hash_;
   Writer writer_;
   const RunContext* run_;
+  bool append_failed_ = false;
 };
 
-/// One part: add() its entries, then finish(). Destroyed without finish(), it leaves nothing.
+/// One part: add() its entries, then finish(). Destroyed without finish(), it leaves nothing but
+/// what was committed. After a failure restart() begins anew, with the part's first entry.
 template <class LayoutT, BlockCodec Codec, Hasher Hash, ObjectBackend Backend>
 class PartWriter {
  public:
   PartWriter(LayoutT& layout, const Codec& codec, const Hash& hash, Backend& backend,
-             const RunContext& run, std::string_view range_cf, std::uint64_t region_id,
+             const RunContext& run, std::string_view range_cf, std::uint64_t part_number,
              ByteView start)
       : layout_(layout),
         codec_(codec),
@@ -6766,36 +7010,61 @@ class PartWriter {
         name_(run.name),
         start_(start),
         cfs_(layout.cfs(range_cf)),
-        tables_(cfs_.size()) {
-    name_.region_id = region_id;
+        files_(cfs_.size()) {
+    name_.region_id = part_number;
   }
 
   Status add(const SourceEntry& entry) {
     Status status = layout_.store(entry, [this](std::size_t table, ByteView key, ByteView value) {
-      if (tables_[table] == nullptr) {
+      PartFile& file = files_[table];
+      if (file.table == nullptr) {
+        if (file.committed) return Status();
         if (Status opened = open(table); !opened.ok()) return opened;
       }
-      return tables_[table]->add(key, value);
+      return file.table->add(key, value);
     });
     if (!status.ok()) return status;
     if (const auto pair = layout_.counted(entry)) {
-      tables_[pair->table]->output().hash().add_pair(pair->key, pair->value);
+      PartFile& file = files_[pair->table];
+      if (!file.committed) file.table->output().hash().add_pair(pair->key, pair->value);
       bytes_ += pair->key.size() + pair->value.size();
     }
     return {};
   }
 
+  /// The first key that the part covers.
+  [[nodiscard]] const std::string& start() const { return start_; }
   /// Keys and values counted so far.
   [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
 
   /// Commits the part's files, which cover the keys up to `end`, and appends them to `files`.
   Status finish(ByteView end, std::vector<FileRecord>& files) {
-    for (std::size_t i = 0; i < tables_.size(); ++i) {
-      if (tables_[i] == nullptr) continue;
-      Status status = finish_table(i, end, files);
+    for (std::size_t i = 0; i < files_.size(); ++i) {
+      if (files_[i].table == nullptr) continue;
+      Status status = finish_table(i, end);
       if (!status.ok()) return std::move(status).with_object(file_name(i)).with_range(start_, end);
     }
+    for (PartFile& file : files_) {
+      if (!file.committed) continue;
+      run_.progress->add_file(file.committed->file);
+      files.push_back(*std::move(file.committed));
+    }
     return {};
+  }
+
+  /// Whether it was an object's create, append or commit that failed.
+  [[nodiscard]] bool object_failed() const {
+    return object_failed_ || std::any_of(files_.begin(), files_.end(), [](const PartFile& file) {
+             return file.table != nullptr && file.table->output().append_failed();
+           });
+  }
+
+  /// Abandons what is not committed. Files that are committed stay, and what is added of them
+  /// again is passed over: to remove them could ask for rights that a writer does not have.
+  void restart() {
+    for (PartFile& file : files_) file.table.reset();
+    object_failed_ = false;
+    bytes_ = 0;
   }
 
  private:
@@ -6803,27 +7072,40 @@ class PartWriter {
   using Table = TableWriter<Codec, typename LayoutT::Checksum, TableOutput<Hash, Writer>,
                             typename LayoutT::Collector>;
 
+  struct PartFile {
+    std::unique_ptr<Table> table;  // while it is written
+    std::optional<FileRecord> committed;
+    bool commit_failed = false;  // in an attempt before this one
+  };
+
   [[nodiscard]] std::string file_name(std::size_t table) const {
     return sst_file_name(name_, start_, cfs_[table]);
   }
 
   Status open(std::size_t table) {
     auto writer = backend_.create(file_name(table), CreateOptions{});
-    if (!writer.ok()) return std::move(writer).status();
-    tables_[table] =
-        std::make_unique<Table>(layout_.table_options(cfs_[table]), codec_,
+    if (!writer.ok()) {
+      object_failed_ = true;
+      return std::move(writer).status();
+    }
+    TableOptions options = layout_.table_options(cfs_[table]);
+    // no two tables of a session may have the same number, see TableIdentity
+    if (!options.identity.session.empty()) {
+      options.identity.file_number = (name_.region_id - 1) * cfs_.size() + table + 1;
+    }
+    files_[table].table =
+        std::make_unique<Table>(std::move(options), codec_,
                                 TableOutput<Hash, Writer>(hash_, std::move(writer).value(), run_),
                                 layout_.collector(cfs_[table]));
     return {};
   }
 
-  Status finish_table(std::size_t table, ByteView end, std::vector<FileRecord>& files) {
-    auto summary = tables_[table]->finish();
+  Status finish_table(std::size_t table, ByteView end) {
+    PartFile& file = files_[table];
+    auto summary = file.table->finish();
     if (!summary.ok()) return std::move(summary).status();
     if (Status status = check_cancel(run_.cancel); !status.ok()) return status;
-    auto committed = tables_[table]->output().writer().commit();
-    if (!committed.ok()) return std::move(committed).status();
-    const FileDigest digest = tables_[table]->output().hash().finish();
+    const FileDigest digest = file.table->output().hash().finish();
     FileRecord record;
     record.file.name = file_name(table);
     record.file.sha256 = as_bytes(digest.sha256);
@@ -6835,10 +7117,51 @@ class PartWriter {
     record.file.cf = cfs_[table];
     record.file.size = summary.value().file_size;
     record.crc32c = digest.crc32c;
-    run_.progress->add_file(record.file);
-    files.push_back(std::move(record));
-    tables_[table].reset();
+    if (Status status = commit(file, record.file); !status.ok()) {
+      object_failed_ = true;
+      file.commit_failed = true;
+      return status;
+    }
+    file.committed = std::move(record);
+    file.table.reset();
     return {};
+  }
+
+  Status commit(PartFile& file, const File& description) {
+    auto committed = file.table->output().writer().commit();
+    if (committed.ok()) return {};
+    // a commit that failed may have been done, and only its answer lost
+    if (committed.status().code() == StatusCode::already_exists && file.commit_failed) {
+      auto ours = is_stored(description);
+      if (!ours.ok()) return std::move(ours).status();
+      if (ours.value()) return {};
+    }
+    return std::move(committed).status();
+  }
+
+  /// Whether the object of that name is, byte for byte, the one that `description` is about.
+  Result<bool> is_stored(const File& description) {
+    if constexpr (ReadableBackend<Backend>) {
+      constexpr std::uint64_t most_at_once = 1u << 20;
+      auto listed = backend_.list(description.name);
+      if (!listed.ok()) return std::move(listed).status();
+      const ObjectInfo wanted{.name = description.name, .size = description.size};
+      const std::vector<ObjectInfo>& found = listed.value();
+      if (std::find(found.begin(), found.end(), wanted) == found.end()) return false;
+      Hash hash = hash_;
+      for (std::uint64_t at = 0; at < wanted.size;) {
+        if (Status status = check_cancel(run_.cancel); !status.ok()) return status;
+        const std::uint64_t length = std::min(wanted.size - at, most_at_once);
+        auto bytes = backend_.read_range(wanted.name, at, length);
+        if (!bytes.ok()) return std::move(bytes).status();
+        hash.add_bytes(bytes.value());
+        at += length;
+      }
+      const FileDigest digest = hash.finish();
+      return as_bytes(digest.sha256) == ByteView(description.sha256);
+    } else {
+      return false;
+    }
   }
 
   LayoutT& layout_;
@@ -6849,27 +7172,17 @@ class PartWriter {
   FileNameParts name_;
   std::string start_;
   std::vector<std::string> cfs_;
-  std::vector<std::unique_ptr<Table>> tables_;
+  std::vector<PartFile> files_;  // one a table
+  bool object_failed_ = false;
   std::uint64_t bytes_ = 0;
 };
 
 }  // namespace kvbackup::inline v1::detail
 
-// ---- kvbackup/backup/plan.hpp ----
-// What a run will do, decided before any worker starts: which ranges, cut into which sub-ranges.
-// A function of the source's data and the options, never of the number of threads.
+// ---- kvbackup/base/key_ranges.hpp ----
+// Lists of key ranges, as requests name them.
 
 namespace kvbackup::inline v1 {
-
-struct BackupPlan {
-  /// The ranges of the backup: column families in the order asked for, keys rising, adjacent
-  /// merged.
-  std::vector<KeyRange> ranges;
-  /// What the workers take, in the order of backupmeta. They tile `ranges`.
-  std::vector<KeyRange> sub_ranges;
-  /// What the source expects to give.
-  SizeEstimate total;
-};
 
 /// Sorts, checks and merges the ranges of one request. Errors: a range without room for a key, two
 /// ranges of one column family that overlap.
@@ -6912,6 +7225,35 @@ struct BackupPlan {
   }
   return merged;
 }
+
+/// The keys that lie in both ranges, which are of one column family; nothing where there can be
+/// none.
+[[nodiscard]] inline std::optional<KeyRange> intersection(const KeyRange& a, const KeyRange& b) {
+  if (a.cf != b.cf) return std::nullopt;
+  KeyRange both = a;
+  if (both.start < b.start) both.start = b.start;
+  if (both.end.empty() || (!b.end.empty() && b.end < both.end)) both.end = b.end;
+  if (both.empty()) return std::nullopt;
+  return both;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/backup/plan.hpp ----
+// What a run will do, decided before any worker starts: which ranges, cut into which sub-ranges.
+// A function of the source's data and the options, never of the number of threads.
+
+namespace kvbackup::inline v1 {
+
+struct BackupPlan {
+  /// The ranges of the backup: column families in the order asked for, keys rising, adjacent
+  /// merged.
+  std::vector<KeyRange> ranges;
+  /// What the workers take, in the order of backupmeta. They tile `ranges`.
+  std::vector<KeyRange> sub_ranges;
+  /// What the source expects to give.
+  SizeEstimate total;
+};
 
 namespace detail {
 
@@ -7046,18 +7388,22 @@ class SubRangeWriter {
         range_(range),
         stop_(stop) {}
 
-  /// Writes every pair of `scan`, which gives the pairs of the range and no others.
-  template <SortedSource Scan>
-  Status write(Scan& scan, std::vector<FileRecord>& files) {
-    for (; scan.valid(); scan.next()) {
-      const SourceEntry entry{.cf = range_.cf, .key = scan.key(), .value = scan.value()};
-      if (!range_.end.empty() && entry.key >= ByteView(range_.end)) return outside(entry.key);
-      if (Status status = add(entry, files); !status.ok()) {
-        return std::move(status).with_key(entry.key);
+  /// Writes the pairs that `snapshot` has in the range. A part whose object is lost in mid-write is
+  /// built again by another scan, and cut where the first one would have been.
+  template <Snapshot S>
+  Status write(const S& snapshot, std::vector<FileRecord>& files) {
+    KeyRange rest = range_;
+    for (;;) {
+      Status status;
+      {
+        auto scan = snapshot.scan(rest);
+        status =
+            scan.ok() ? write_pairs(scan.value(), rest.start, files) : std::move(scan).status();
       }
+      if (!lost_object(status)) return status;
+      if (Status ready = prepare_rebuild(std::move(status)); !ready.ok()) return ready;
+      rest.start = part_->start();
     }
-    if (Status status = scan.status(); !status.ok()) return status;
-    return close(range_.end, files);
   }
 
   /// Writes the pairs of `source` that lie in the range, and leaves the source behind them.
@@ -7071,7 +7417,11 @@ class SubRangeWriter {
       }
     }
     Bounded<Source> bounded{&source, range_.end};
-    return write(bounded, files);
+    Status status = write_pairs(bounded, range_.start, files);
+    if (!lost_object(status)) return status;
+    return std::move(status).with_note(
+        "this source can be read once, so the part cannot be built again; start the backup anew, "
+        "with an empty destination");
   }
 
  private:
@@ -7079,6 +7429,18 @@ class SubRangeWriter {
 
   /// Pairs are reported to the observer about once that many bytes.
   static constexpr std::uint64_t report_interval = 1u << 20;
+  /// What is read is charged to the limit about once that many bytes: a fraction of a block of the
+  /// default size, so that a slow limit does not come in bursts.
+  static constexpr std::uint64_t charge_interval = 16u << 10;
+  /// The pause before a part is built again doubles from the one to the other.
+  static constexpr std::uint64_t first_pause_ns = 500'000'000;
+  static constexpr std::uint64_t longest_pause_ns = 30'000'000'000;
+
+  /// What came from the source.
+  struct Taken {
+    std::uint64_t pairs = 0;
+    std::uint64_t bytes = 0;
+  };
 
   template <class Source>
   struct Bounded {
@@ -7098,11 +7460,30 @@ class SubRangeWriter {
     constexpr std::uint64_t pairs_between_looks = 1024;
     for (std::uint64_t n = 1; source.valid() && ByteView(source.key()) < ByteView(range_.start);
          ++n) {
+      const std::uint64_t size = ByteView(source.key()).size() + ByteView(source.value()).size();
+      if (Status status = charge(size); !status.ok()) return status;
       source.next();
       if (n % pairs_between_looks != 0) continue;
       if (Status status = check_cancel(run_.cancel); !status.ok()) return status;
     }
     return {};
+  }
+
+  /// Writes every pair of `scan`, which gives the pairs of the range from `start` on, where the
+  /// open part starts if there is one, and no others.
+  template <SortedSource Scan>
+  Status write_pairs(Scan& scan, ByteView start, std::vector<FileRecord>& files) {
+    if (scan.valid() && ByteView(scan.key()) < start) return outside(scan.key());
+    for (; scan.valid(); scan.next()) {
+      const SourceEntry entry{.cf = range_.cf, .key = scan.key(), .value = scan.value()};
+      if (!range_.end.empty() && entry.key >= ByteView(range_.end)) return outside(entry.key);
+      if (Status status = add(entry, files); !status.ok()) {
+        return std::move(status).with_key(entry.key);
+      }
+    }
+    if (Status status = scan.status(); !status.ok()) return status;
+    if (Status status = pay(); !status.ok()) return status;
+    return close(range_.end, files);
   }
 
   Status add(const SourceEntry& entry, std::vector<FileRecord>& files) {
@@ -7115,18 +7496,19 @@ class SubRangeWriter {
       if (Status status = close(entry.key, files); !status.ok()) return status;
     }
     if (!part_) {
-      if (entry.key < ByteView(range_.start)) return outside(entry.key);
       part_.emplace(layout_, codec_, hash_, backend_, run_, range_.cf, part_number(),
                     parts_ == 0 ? ByteView(range_.start) : entry.key);
     }
+    const std::uint64_t size = entry.key.size() + entry.value.size();
+    if (Status status = charge(size); !status.ok()) return status;
     // the table's own message has the key as it is stored, with the layout's prefix
     if (Status status = part_->add(entry); !status.ok()) {
       return std::move(status).rekeyed(entry.key);
     }
     if (part_->bytes() >= part_size_) last_key_ = entry.key;
-    pairs_ += 1;
-    bytes_ += entry.key.size() + entry.value.size();
-    return bytes_ < report_interval ? Status() : report();
+    taken_.pairs += 1;
+    taken_.bytes += size;
+    return taken_.bytes < report_at_ ? Status() : report();
   }
 
   KVBACKUP_DETAIL_COLD static Status outside(ByteView key) {
@@ -7135,23 +7517,84 @@ class SubRangeWriter {
         .with_key(key);
   }
 
+  /// Counts what is taken from the source against the limit of reading.
+  Status charge(std::uint64_t bytes) {
+    unpaid_ += bytes;
+    return unpaid_ < charge_interval ? Status() : pay();
+  }
+  Status pay() {
+    const std::uint64_t bytes = std::exchange(unpaid_, 0);
+    if (run_.read_limiter == nullptr) return {};
+    return run_.read_limiter->acquire(bytes, run_.cancel);
+  }
+
+  /// Reports what the open part has taken, but nothing that was reported of it before.
   Status report() {
-    run_.progress->add_pairs(std::exchange(pairs_, 0), std::exchange(bytes_, 0));
-    if (stop_.load(std::memory_order_relaxed)) {
-      return Status::error(StatusCode::cancelled, "another worker of this run failed");
+    if (taken_.pairs > reported_.pairs) {
+      run_.progress->add_pairs(taken_.pairs - reported_.pairs, taken_.bytes - reported_.bytes);
+      reported_ = taken_;
     }
+    report_at_ = taken_.bytes + report_interval;
+    if (stopped()) return another_failed();
     return check_cancel(run_.cancel);
   }
 
   Status close(ByteView end, std::vector<FileRecord>& files) {
-    if (pairs_ > 0) {
-      if (Status status = report(); !status.ok()) return status;
-    }
     if (!part_) return {};
+    if (taken_.pairs == 0 || taken_.pairs < lost_.pairs) {
+      return Status::error(StatusCode::internal,
+                           "another scan of a snapshot's range gave fewer pairs than the first")
+          .with_range(part_->start(), end);
+    }
+    if (Status status = report(); !status.ok()) return status;
     if (Status status = part_->finish(end, files); !status.ok()) return status;
     part_.reset();
     ++parts_;
+    rebuilds_ = 0;
+    taken_ = reported_ = lost_ = Taken();
+    report_at_ = report_interval;
     return {};
+  }
+
+  /// Whether the open part ended with the loss of an object that may be stored by another attempt.
+  [[nodiscard]] bool lost_object(const Status& status) const {
+    return status.retryable() && part_ && part_->object_failed();
+  }
+
+  /// Makes the part that `lost` ended ready to be added from its first pair, after a pause.
+  Status prepare_rebuild(Status lost) {
+    if (rebuilds_ >= run_.part_retries) {
+      if (rebuilds_ == 0) return lost;
+      return std::move(lost).with_note("the part was built " + std::to_string(rebuilds_ + 1) +
+                                       " times, and each time an object of it was lost");
+    }
+    part_->restart();
+    if (taken_.pairs > lost_.pairs) lost_ = taken_;
+    taken_ = Taken();
+    report_at_ = report_interval;
+    run_.progress->add_rebuild(lost);
+    Status paused = pause(std::min(first_pause_ns << std::min(rebuilds_, 10u), longest_pause_ns));
+    ++rebuilds_;
+    // a clock that stands still is no reason to hide why there is a pause
+    if (paused.code() == StatusCode::invalid_argument) return lost;
+    return paused;
+  }
+
+  Status pause(std::uint64_t duration_ns) {
+    if (run_.clock != nullptr) {
+      std::uint64_t now = run_.clock->steady_ns();
+      for (const std::uint64_t end = now + duration_ns; now < end && !stopped();) {
+        now = std::min(end, now + wait_slice_ns);
+        if (Status status = wait_until(*run_.clock, now, run_.cancel); !status.ok()) return status;
+      }
+    }
+    if (stopped()) return another_failed();
+    return check_cancel(run_.cancel);
+  }
+
+  [[nodiscard]] bool stopped() const { return stop_.load(std::memory_order_relaxed); }
+  KVBACKUP_DETAIL_COLD static Status another_failed() {
+    return Status::error(StatusCode::cancelled, "another worker of this run failed");
   }
 
   [[nodiscard]] std::uint64_t part_number() const {
@@ -7169,12 +7612,242 @@ class SubRangeWriter {
   const std::atomic<bool>& stop_;
   std::optional<Part> part_;
   std::uint64_t parts_ = 0;
-  std::uint64_t pairs_ = 0;
-  std::uint64_t bytes_ = 0;
+  std::uint32_t rebuilds_ = 0;  // of the open part
+  Taken taken_;                 // by the open part
+  Taken reported_;              // of these, also by attempts that were lost
+  Taken lost_;                  // by the longest attempt that was lost
+  std::uint64_t report_at_ = report_interval;
+  std::uint64_t unpaid_ = 0;  // bytes taken that were not charged yet
   std::string last_key_;
 };
 
 }  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/manifest/detail/looks_random.hpp ----
+namespace kvbackup::inline v1::detail {
+
+/// Whether `bytes` look like those of a cipher, as BR's encrypted backupmeta is (a 16-byte vector,
+/// then AES-CTR): about half of them have their high bit set. In protobuf messages of names and
+/// versions a tenth has, more only where keys are long and binary, so what every backupmeta names
+/// must not be found either. Short ones are never taken for it; the bounds are four standard
+/// deviations at 128 bytes.
+[[nodiscard]] inline bool looks_random(ByteView bytes) {
+  constexpr std::size_t fewest = 128;
+  constexpr std::size_t most_looked_at = 64 * 1024;
+  if (bytes.size() < fewest) return false;
+  for (const std::string_view known : {".sst", "kvbackup", "Release Version"}) {
+    if (bytes.find(known) != ByteView::npos) return false;
+  }
+  const ByteView sample = bytes.substr(0, most_looked_at);
+  const auto high = static_cast<std::size_t>(std::count_if(
+      sample.begin(), sample.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; }));
+  return high * 3 > sample.size() && high * 3 < sample.size() * 2;
+}
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/proto/backup_index.hpp ----
+// Messages of BR 5.1 and later that proto/backup.proto does not have yet: the trees in which they
+// keep the lists of a backupmeta ("meta version 2"). Field numbers: kvproto, proto/brpb.proto.
+
+namespace kvbackup::inline v1 {
+
+/// A node of such a tree: names its children, or, as a leaf, holds a piece of a list.
+struct MetaFile {
+  /// Objects that are MetaFile messages themselves; sha256 is of the message, not of what may be
+  /// its encrypted form.
+  std::vector<File> meta_files;
+  std::vector<File> data_files;
+  std::vector<Schema> schemas;
+  std::vector<RawRange> raw_ranges;
+  /// JSON of one DDL job each.
+  std::vector<std::string> ddls;
+  std::string unknown_fields;
+
+  bool operator==(const MetaFile&) const = default;
+};
+
+template <>
+struct MessageTraits<MetaFile> {
+  static constexpr std::string_view name = "backup.MetaFile";
+  static constexpr FieldInfo fields[] = {
+      field<&MetaFile::meta_files>(1, "meta_files"), field<&MetaFile::data_files>(2, "data_files"),
+      field<&MetaFile::schemas>(3, "schemas"),       field<&MetaFile::raw_ranges>(4, "raw_ranges"),
+      bytes_field<&MetaFile::ddls>(5, "ddls"),
+  };
+};
+
+/// The fields of a BackupMeta that BackupMeta here keeps among its unknown ones.
+struct BackupMetaIndex {
+  /// 0: the lists stand in backupmeta. 1: in the trees.
+  std::int32_t version = 0;
+  std::optional<MetaFile> file_index;
+  std::optional<MetaFile> schema_index;
+  std::optional<MetaFile> raw_range_index;
+  std::optional<MetaFile> ddl_indexes;
+  /// TiKV's api-version: 0 = V1, 1 = V1 with TTL, 2 = V2.
+  std::int32_t api_version = 0;
+  std::string unknown_fields;
+
+  bool operator==(const BackupMetaIndex&) const = default;
+};
+
+template <>
+struct MessageTraits<BackupMetaIndex> {
+  static constexpr std::string_view name = "backup.BackupMeta";
+  static constexpr FieldInfo fields[] = {
+      field<&BackupMetaIndex::version>(12, "version"),
+      field<&BackupMetaIndex::file_index>(13, "file_index"),
+      field<&BackupMetaIndex::schema_index>(14, "schema_index"),
+      field<&BackupMetaIndex::raw_range_index>(15, "raw_range_index"),
+      field<&BackupMetaIndex::ddl_indexes>(16, "ddl_indexes"),
+      field<&BackupMetaIndex::api_version>(18, "api_version"),
+  };
+};
+
+static_assert(Message<MetaFile>);
+static_assert(Message<BackupMetaIndex>);
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/manifest/meta_index.hpp ----
+// Reads the trees in which BR 5.1 and later (--use-backupmeta-v2) keep the lists of a backupmeta.
+//
+//   backupmeta                         names the roots: file_index, schema_index, ...
+//   backupmeta.datafile.000000001      a MetaFile message; so are backupmeta.schema.* and .ddl.*
+//
+// An entry names an object, its size and the SHA-256 of its message, so a tree is proven from its
+// root. Each object is named once, so there is no more to read than lies there; how much that may
+// be is bounded all the same.
+
+namespace kvbackup::inline v1 {
+
+/// Bounds on the trees: how deep (BR makes one level), how many objects, how many bytes (a leaf of
+/// BR's has at most 128 MiB).
+inline constexpr std::size_t max_meta_tree_depth = 8;
+inline constexpr std::size_t max_meta_tree_objects = 65'536;
+inline constexpr std::uint64_t max_meta_tree_size = 1ull << 30;
+
+/// An object that a list was read from.
+struct MetaObject {
+  std::string name;
+  std::uint64_t size = 0;  ///< bytes
+
+  friend bool operator==(const MetaObject&, const MetaObject&) = default;
+};
+
+namespace detail {
+
+/// Walks the trees of one backup depth first, in the order of their entries.
+template <class Backend>
+class MetaTreeReader {
+ public:
+  explicit MetaTreeReader(Backend& backend) : backend_(backend) {}
+
+  /// Appends what the tree under `root` lists to `meta`, and its DDL jobs to `ddls`.
+  Status read(MetaFile root, BackupMeta& meta, std::vector<std::string>& ddls) {
+    return take(std::move(root), meta, ddls, 0);
+  }
+
+  /// The objects read so far.
+  [[nodiscard]] std::vector<MetaObject> objects() && { return std::move(objects_); }
+
+ private:
+  // NOLINTNEXTLINE(misc-no-recursion): max_meta_tree_depth bounds it
+  Status take(MetaFile node, BackupMeta& meta, std::vector<std::string>& ddls, std::size_t depth) {
+    if (Status status = check_known(node); !status.ok()) return status;
+    append(meta.files, std::move(node.data_files));
+    append(meta.schemas, std::move(node.schemas));
+    append(meta.raw_ranges, std::move(node.raw_ranges));
+    append(ddls, std::move(node.ddls));
+    if (!node.meta_files.empty() && depth == max_meta_tree_depth) {
+      return too_much("nest more than " + std::to_string(max_meta_tree_depth) + " deep");
+    }
+    for (const File& entry : node.meta_files) {
+      auto child = fetch(entry);
+      if (!child.ok()) return std::move(child).status().with_object(entry.name);
+      Status status = take(std::move(child).value(), meta, ddls, depth + 1);
+      if (!status.ok()) return status;
+    }
+    return {};
+  }
+
+  Result<MetaFile> fetch(const File& entry) {
+    if (objects_.size() == max_meta_tree_objects) {
+      return too_much("name more than " + std::to_string(max_meta_tree_objects) + " objects");
+    }
+    // listed first: an object that is larger than it should be is not read, and a name that is no
+    // object's is not found
+    auto size = size_of(entry.name);
+    if (!size.ok()) return std::move(size).status();
+    if (entry.size != 0 && size.value() != entry.size) {
+      return damaged("it has " + std::to_string(size.value()) + " bytes instead of " +
+                     std::to_string(entry.size));
+    }
+    if (size.value() > max_meta_tree_size - bytes_) {
+      return too_much("hold more than " + std::to_string(max_meta_tree_size) + " bytes");
+    }
+    // a few objects that name one another many times over would make lists without end
+    if (!names_.insert(entry.name).second) return damaged("it is named twice");
+    bytes_ += size.value();
+    objects_.push_back({entry.name, size.value()});
+    auto bytes = backend_.read(entry.name);
+    if (!bytes.ok()) return std::move(bytes).status();
+    if (entry.sha256 != as_bytes(PortableSha256::of(bytes.value()))) {
+      return damaged(looks_random(bytes.value())
+                         ? "its SHA-256 is another one, or it is encrypted, which is not read"
+                         : "its SHA-256 is not the one that was recorded");
+    }
+    auto node = decode<MetaFile>(bytes.value());
+    if (!node.ok()) return damaged(std::string(node.status().message()));
+    return node;
+  }
+
+  [[nodiscard]] Result<std::uint64_t> size_of(const std::string& name) {
+    auto listed = backend_.list(name);
+    if (!listed.ok()) return std::move(listed).status();
+    for (const auto& object : listed.value()) {
+      if (object.name == name) return std::uint64_t{object.size};
+    }
+    return damaged("it is missing");
+  }
+
+  /// BR 8 and later list files by range (MetaFile.backup_ranges = 6), which would be an empty list
+  /// here.
+  static Status check_known(const MetaFile& node) {
+    if (node.unknown_fields.empty()) return {};
+    return Status::error(StatusCode::unsupported,
+                         "this backup's lists have a form of a later BR, which is not read");
+  }
+
+  template <class T>
+  static void append(std::vector<T>& to, std::vector<T> from) {
+    if (to.empty()) {
+      to = std::move(from);
+    } else {
+      to.insert(to.end(), std::make_move_iterator(from.begin()),
+                std::make_move_iterator(from.end()));
+    }
+  }
+
+  KVBACKUP_DETAIL_COLD static Status damaged(std::string why) {
+    return Status::error(StatusCode::corruption,
+                         "an object that backupmeta names is damaged: " + std::move(why));
+  }
+  KVBACKUP_DETAIL_COLD static Status too_much(std::string how) {
+    return Status::error(
+        StatusCode::resource_exhausted,
+        "the lists of this backup " + std::move(how) + ", more than this library reads");
+  }
+
+  Backend& backend_;
+  std::vector<MetaObject> objects_;
+  std::set<std::string> names_;
+  std::uint64_t bytes_ = 0;
+};
+
+}  // namespace detail
+}  // namespace kvbackup::inline v1
 
 // ---- kvbackup/proto/kvbackup_info.hpp ----
 // Messages of proto/kvbackup.proto: what this library adds to backupmeta. kvbackuppb.Totals is
@@ -7298,6 +7971,18 @@ struct Manifest {
   BackupMeta meta;
   std::optional<KvbackupInfo> info;
   bool is_sealed = false;
+  /// What BR 5.1 and later say beyond BackupMeta; of BR's own only.
+  std::optional<BackupMetaIndex> index;
+  /// The objects beside backupmeta that its lists were read from, in that order: BR's meta version
+  /// 2. Filled in by read_manifest.
+  std::vector<MetaObject> meta_objects;
+
+  /// The lists of `meta` stand in objects of their own, and were not read yet.
+  [[nodiscard]] bool needs_meta_objects() const {
+    return index && meta_objects.empty() &&
+           (index->file_index || index->schema_index || index->raw_range_index ||
+            index->ddl_indexes);
+  }
 };
 
 /// The bytes of `backupmeta`.
@@ -7320,17 +8005,14 @@ namespace detail {
 struct ManifestOutline {
   std::size_t seals = 0;
   std::size_t infos = 0;
-  bool has_file_index = false;
+  bool has_later_fields = false;
   ByteView info;
   ByteView br_version;
 };
 
 [[nodiscard]] inline Result<ManifestOutline> outline_of(ByteView bytes) {
-  // BackupMeta.br_version, and file_index, schema_index, raw_range_index and ddl_indexes of BR 5.1
-  // and later, which put those lists into objects of their own
+  // BackupMeta.br_version; what follows it is of BR 5.1 and later
   constexpr std::uint32_t br_version_field = 11;
-  constexpr std::uint32_t first_index_field = 13;
-  constexpr std::uint32_t last_index_field = 16;
   ManifestOutline outline;
   WireReader reader(bytes);
   WireField field;
@@ -7344,12 +8026,18 @@ struct ManifestOutline {
       outline.info = field.payload;
     } else if (field.number == br_version_field && has_payload) {
       outline.br_version = field.payload;
-    } else if (field.number >= first_index_field && field.number <= last_index_field) {
-      outline.has_file_index = true;
+    } else if (field.number > br_version_field) {
+      outline.has_later_fields = true;
     }
   }
-  if (!reader.status().ok()) return damaged_backupmeta(std::string(reader.status().message()));
-  return outline;
+  if (reader.status().ok()) return outline;
+  if (looks_random(bytes)) {
+    return Status::error(StatusCode::unsupported,
+                         "backupmeta is no protobuf message and its bytes look random: it is "
+                         "encrypted (BR's --crypter.method), which is not read, or damaged")
+        .with_object(backupmeta_name);
+  }
+  return damaged_backupmeta(std::string(reader.status().message()));
 }
 
 /// Whether `bytes` end with the seal of what stands before it.
@@ -7363,17 +8051,45 @@ struct ManifestOutline {
   return bytes.substr(before.size()) == ByteView(seal);
 }
 
-/// Leaves in `unknown_fields` what is neither of our two.
-inline void drop_own_fields(std::string& unknown_fields) {
+[[nodiscard]] constexpr bool is_own_field(std::uint32_t number) {
+  return number == seal_field || number == kvbackup_info_field;
+}
+/// BackupMeta.version, and the roots of BR's trees.
+[[nodiscard]] constexpr bool is_index_field(std::uint32_t number) {
+  return number >= 12 && number <= 16;
+}
+
+/// Takes the fields that `is_dropped` names out of `unknown_fields`.
+inline void drop_fields(std::string& unknown_fields, bool (*is_dropped)(std::uint32_t number)) {
   std::string others;
   WireReader reader(unknown_fields);
   WireField field;
   while (reader.next(field)) {
-    if (field.number != seal_field && field.number != kvbackup_info_field) {
-      others.append(field.extent);
-    }
+    if (!is_dropped(field.number)) others.append(field.extent);
   }
   unknown_fields = std::move(others);
+}
+
+/// A backup whose lists are somewhere else must not be taken for an empty one.
+[[nodiscard]] inline Status check_index(const Manifest& manifest) {
+  // BackupMeta.mode (1: copies of EBS volumes, which are no files) and BackupMeta.ranges (BR 8 and
+  // later list files there)
+  constexpr std::uint32_t mode_field = 23;
+  constexpr std::uint32_t ranges_field = 24;
+  const bool has_index = manifest.needs_meta_objects();
+  bool is_elsewhere = manifest.index->version > 1;
+  WireReader reader(manifest.index->unknown_fields);
+  WireField field;
+  while (reader.next(field)) {
+    if (field.number == mode_field && field.value != 0) is_elsewhere = true;
+    if (field.number == ranges_field && !has_index && manifest.meta.files.empty()) {
+      is_elsewhere = true;
+    }
+  }
+  if (!is_elsewhere) return {};
+  return Status::error(StatusCode::unsupported,
+                       "this backupmeta has a form of a later BR, which is not read")
+      .with_object(backupmeta_name);
 }
 
 [[nodiscard]] inline Status check_info(const KvbackupInfo& info, std::size_t files) {
@@ -7394,7 +8110,8 @@ inline void drop_own_fields(std::string& unknown_fields) {
 
 /// Reads the bytes of a `backupmeta` and proves its seal, before anything is made of what they say.
 /// Errors: corruption for anything that is not exactly what encode_manifest or BR writes;
-/// unsupported for a later format of ours, and for BR's form whose lists are objects of their own.
+/// unsupported for a later format of ours or of BR's, and for what is probably encrypted. Lists
+/// that BR keeps in objects of their own are left empty (Manifest::needs_meta_objects).
 [[nodiscard]] inline Result<Manifest> decode_manifest(ByteView bytes) {
   if (bytes.empty()) return detail::damaged_backupmeta("it is empty");
   const auto outlined = detail::outline_of(bytes);
@@ -7411,17 +8128,20 @@ inline void drop_own_fields(std::string& unknown_fields) {
     }
     if (outline.infos != 1)
       return detail::damaged_backupmeta("field 100001 is missing or repeated");
-  } else if (outline.has_file_index) {
-    return Status::error(StatusCode::unsupported,
-                         "this backup is BR's meta version 2, whose files are listed in objects "
-                         "of their own; that is not read")
-        .with_object(backupmeta_name);
   }
   auto meta = decode<BackupMeta>(bytes);
   if (!meta.ok()) return detail::damaged_backupmeta(std::string(meta.status().message()));
   manifest.meta = std::move(meta).value();
-  detail::drop_own_fields(manifest.meta.unknown_fields);
-  if (!manifest.is_sealed) return manifest;
+  if (!manifest.is_sealed) {
+    if (!outline.has_later_fields) return manifest;
+    auto index = decode<BackupMetaIndex>(manifest.meta.unknown_fields);
+    if (!index.ok()) return detail::damaged_backupmeta(std::string(index.status().message()));
+    manifest.index = std::move(index).value();
+    if (Status status = detail::check_index(manifest); !status.ok()) return status;
+    detail::drop_fields(manifest.meta.unknown_fields, detail::is_index_field);
+    return manifest;
+  }
+  detail::drop_fields(manifest.meta.unknown_fields, detail::is_own_field);
 
   auto info = decode<KvbackupInfo>(outline.info);
   if (!info.ok()) return detail::damaged_backupmeta(std::string(info.status().message()));
@@ -7431,8 +8151,40 @@ inline void drop_own_fields(std::string& unknown_fields) {
   return manifest;
 }
 
-/// Reads and proves the backupmeta of a ReadableBackend; spelled out here, since that concept
-/// stands in a room of the same floor. not_found where there is no backupmeta.
+namespace detail {
+
+/// Fills the lists of `manifest` from BR's trees, as if they had stood in backupmeta.
+template <class Backend>
+[[nodiscard]] Status read_meta_objects(Backend& backend, Manifest& manifest) {
+  if (!manifest.needs_meta_objects()) return {};
+  MetaTreeReader<Backend> reader(backend);
+  std::vector<std::string> ddls;
+  BackupMetaIndex& index = *manifest.index;
+  for (auto* root :
+       {&index.file_index, &index.schema_index, &index.raw_range_index, &index.ddl_indexes}) {
+    if (!root->has_value()) continue;
+    Status status = reader.read(std::move(**root), manifest.meta, ddls);
+    if (!status.ok()) return status;
+    root->reset();
+  }
+  manifest.meta_objects = std::move(reader).objects();
+  if (ddls.empty()) return {};
+  // an array of jobs, as BackupMeta.ddls is
+  std::string& all = manifest.meta.ddls;
+  all = "[";
+  for (const std::string& job : ddls) {
+    if (all.size() > 1) all += ',';
+    all += job;
+  }
+  all += ']';
+  return {};
+}
+
+}  // namespace detail
+
+/// Reads and proves the backupmeta of a ReadableBackend, and the objects that it keeps its lists
+/// in; spelled out here, since that concept stands in a room of the same floor. not_found where
+/// there is no backupmeta.
 template <class Backend>
 requires requires(Backend& b, std::string_view name) {
   { b.read(name) } -> std::same_as<Result<std::string>>;
@@ -7458,7 +8210,11 @@ requires requires(Backend& b, std::string_view name) {
   }
   auto bytes = backend.read(backupmeta_name);
   if (!bytes.ok()) return std::move(bytes).status();
-  return decode_manifest(bytes.value());
+  auto manifest = decode_manifest(bytes.value());
+  if (!manifest.ok()) return manifest;
+  Status status = detail::read_meta_objects(backend, manifest.value());
+  if (!status.ok()) return status;
+  return manifest;
 }
 
 }  // namespace kvbackup::inline v1
@@ -7473,6 +8229,7 @@ struct BackupResult {
   BackupMeta meta;
   KvbackupInfo info;
   std::uint64_t backupmeta_size = 0;  ///< bytes of the object `backupmeta`
+  std::uint64_t rebuilt_parts = 0;    ///< times that a part was built again, its object lost
 };
 
 /// Backs up a Snapshot or a plain SortedSource.
@@ -7508,7 +8265,9 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
     spent_ = !Snapshot<Source>;
 
     std::optional<RateLimiter> limiter;
+    std::optional<RateLimiter> read_limiter;
     if (options.rate_limit > 0) limiter.emplace(options.rate_limit, *options.clock);
+    if (options.read_rate_limit > 0) read_limiter.emplace(options.read_rate_limit, *options.clock);
     detail::ProgressReporter progress(options.observer, plan.value().sub_ranges.size(),
                                       plan.value().total);
     detail::RunContext context;
@@ -7518,7 +8277,10 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
                     .unix_ms = unix_ms(options),
                     .is_raw_kv = LayoutT::is_raw_kv};
     context.cancel = options.cancel;
+    context.clock = options.clock;
     context.rate_limiter = limiter ? &*limiter : nullptr;
+    context.read_limiter = read_limiter ? &*read_limiter : nullptr;
+    context.part_retries = options.part_retries;
     context.progress = &progress;
 
     auto files = run_workers(plan.value(), options, context);
@@ -7555,6 +8317,9 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
     }
     if (options.rate_limit > 0 && options.clock == nullptr) {
       return refuse("BackupOptions::rate_limit needs a clock, such as SystemClock");
+    }
+    if (options.read_rate_limit > 0 && options.clock == nullptr) {
+      return refuse("BackupOptions::read_rate_limit needs a clock, such as SystemClock");
     }
     if (!is_utf8(options.cluster_version)) {
       return refuse("BackupOptions::cluster_version must be UTF-8");
@@ -7671,8 +8436,7 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
         layout_, codec_, hash_, backend_, context, options.part_size, index, range, stop);
     Status status;
     if constexpr (Snapshot<Source>) {
-      auto scan = source_.scan(range);
-      status = scan.ok() ? writer.write(scan.value(), files) : std::move(scan).status();
+      status = writer.write(source_, files);
     } else {
       status = writer.write_bounded(source_, files);
     }
@@ -7715,6 +8479,7 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
                                                       const detail::RunContext& context,
                                                       Files files) {
     BackupResult result;
+    result.rebuilt_parts = context.progress->progress().rebuilt_parts;
     result.meta = make_meta(plan, options);
     result.info = make_info(plan, context);
     for (detail::FileRecord& record : files) {
@@ -8145,21 +8910,29 @@ struct Lz4Codec {
     bool exact_;
   };
 
-  /// Decompresses; holds nothing.
+  /// Decompresses; holds nothing but a view of the dictionary, if there is one.
   class Decompressor {
    public:
+    Decompressor() noexcept = default;
+    /// For blocks that were compressed behind `dictionary`, which lives as long.
+    explicit Decompressor(ByteView dictionary) noexcept
+        // no block looks back further than 64 KiB
+        : dictionary_(dictionary.substr(dictionary.size() - std::min(dictionary.size(), window))) {}
+
     Status decompress(ByteView in, std::span<char> out) {
       // neither length can belong to a block that LZ4 made
       if (in.empty() || in.size() > largest_int || out.size() > largest_int) return damaged();
       char nothing = 0;
-      const int written =
-          LZ4_decompress_safe(in.data(), out.empty() ? &nothing : out.data(),
-                              static_cast<int>(in.size()), static_cast<int>(out.size()));
+      const int written = LZ4_decompress_safe_usingDict(
+          in.data(), out.empty() ? &nothing : out.data(), static_cast<int>(in.size()),
+          static_cast<int>(out.size()), dictionary_.data(), static_cast<int>(dictionary_.size()));
       if (written < 0 || static_cast<std::size_t>(written) != out.size()) return damaged();
       return {};
     }
 
    private:
+    static constexpr std::size_t window = 64 * 1024;
+    ByteView dictionary_;
     KVBACKUP_DETAIL_COLD static Status damaged() {
       return Status::error(StatusCode::corruption,
                            "an LZ4 block does not decompress to the length it is said to have; "
@@ -8175,6 +8948,9 @@ struct Lz4Codec {
   }
   [[nodiscard]] Compressor compressor() const noexcept { return Compressor(exact); }
   [[nodiscard]] Decompressor decompressor() const noexcept { return {}; }
+  [[nodiscard]] Decompressor decompressor(ByteView dictionary) const noexcept {
+    return Decompressor(dictionary);
+  }
 
  private:
   static constexpr std::size_t largest_int =
@@ -8269,6 +9045,7 @@ static_assert(BlockCodec<SnappyCodec>);
 // ---- kvbackup/codec/zstd.hpp ----
 #if KVBACKUP_WITH_ZSTD
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -8328,12 +9105,19 @@ struct ZstdCodec {
   class Decompressor {
    public:
     Decompressor() noexcept : context_(ZSTD_createDCtx()) {}
+    /// For frames that were compressed with `dictionary`, trained or raw, which lives as long.
+    explicit Decompressor(ByteView dictionary) noexcept
+        : context_(ZSTD_createDCtx()),
+          dictionary_(ZSTD_createDDict(dictionary.data(), dictionary.size())),
+          ready_(dictionary_ != nullptr) {}
 
     Status decompress(ByteView in, std::span<char> out) {
       if (!context_) return no_memory();
+      if (!ready_) return bad_dictionary();
       if (!is_one_frame(in)) return damaged();
-      const std::size_t written =
-          ZSTD_decompressDCtx(context_.get(), out.data(), out.size(), in.data(), in.size());
+      // a DDict of null is none
+      const std::size_t written = ZSTD_decompress_usingDDict(
+          context_.get(), out.data(), out.size(), in.data(), in.size(), dictionary_.get());
       if (ZSTD_isError(written) != 0 || written != out.size()) return damaged();
       return {};
     }
@@ -8350,6 +9134,11 @@ struct ZstdCodec {
                            "a Zstandard block does not decompress to the length it is said to "
                            "have; the file is damaged, take it from another copy");
     }
+    KVBACKUP_DETAIL_COLD static Status bad_dictionary() {
+      return Status::error(StatusCode::corruption,
+                           "zstd does not take the dictionary of a Zstandard block; the file is "
+                           "damaged, take it from another copy");
+    }
     KVBACKUP_DETAIL_COLD static Status no_memory() {
       return Status::error(StatusCode::resource_exhausted,
                            "cannot decompress a Zstandard block: there is no memory for zstd's "
@@ -8357,8 +9146,11 @@ struct ZstdCodec {
     }
     struct Free {
       void operator()(ZSTD_DCtx* context) const noexcept { ZSTD_freeDCtx(context); }
+      void operator()(ZSTD_DDict* dictionary) const noexcept { ZSTD_freeDDict(dictionary); }
     };
     std::unique_ptr<ZSTD_DCtx, Free> context_;
+    std::unique_ptr<ZSTD_DDict, Free> dictionary_;
+    bool ready_ = true;
   };
 
   [[nodiscard]] BlockCompression type() const noexcept { return BlockCompression::zstd; }
@@ -8369,6 +9161,15 @@ struct ZstdCodec {
   }
   [[nodiscard]] Compressor compressor() const noexcept { return Compressor(*this); }
   [[nodiscard]] Decompressor decompressor() const noexcept { return {}; }
+  [[nodiscard]] Decompressor decompressor(ByteView dictionary) const noexcept {
+    return Decompressor(dictionary);
+  }
+  /// The plain length that a frame says it has; nothing if it is no frame or says none.
+  [[nodiscard]] static std::optional<std::uint64_t> plain_size(ByteView frame) noexcept {
+    const unsigned long long size = ZSTD_getFrameContentSize(frame.data(), frame.size());
+    if (size == ZSTD_CONTENTSIZE_UNKNOWN || size == ZSTD_CONTENTSIZE_ERROR) return std::nullopt;
+    return size;
+  }
 
  private:
   static constexpr int default_level = 3;
@@ -8724,19 +9525,4158 @@ static_assert(Sha256Function<OpensslSha256>);
 }  // namespace kvbackup::inline v1
 #endif
 
+// ---- kvbackup/restore/detail/key_domain.hpp ----
+// Between the logical keys of a backup and the keys inside its files.
+
+namespace kvbackup::inline v1::detail {
+
+/// What stands before every key of BR's files: TiKV's DATA_PREFIX (components/keys/src/lib.rs).
+inline constexpr std::string_view br_key_prefix = "z";
+
+[[nodiscard]] inline std::string_view key_prefix_of(const Manifest& manifest) {
+  return manifest.info ? std::string_view(manifest.info->key_prefix) : br_key_prefix;
+}
+
+/// TiKV's memcomparable form of a key, whose order is that of the keys although other bytes follow
+/// it: groups of 8 bytes, each with 0xff less its padding behind it (tikv_util codec/bytes.rs).
+inline void append_memcomparable(std::string& out, ByteView key) {
+  constexpr std::size_t group = 8;
+  for (std::size_t at = 0; at <= key.size(); at += group) {
+    const ByteView bytes = key.substr(at, group);
+    const std::size_t padding = group - bytes.size();
+    out.append(bytes);
+    out.append(padding, '\0');
+    out.push_back(static_cast<char>(0xff - padding));
+  }
+}
+
+/// The first key that does not begin with `prefix`; empty if there is none.
+[[nodiscard]] inline std::string prefix_end(std::string_view prefix) {
+  std::string end(prefix);
+  while (!end.empty() && end.back() == '\xff') end.pop_back();
+  if (!end.empty()) end.back() = static_cast<char>(static_cast<unsigned char>(end.back()) + 1);
+  return end;
+}
+
+/// The keys that may stand in the file of [start, end) of a backup: [low, high), an empty `high` is
+/// unbounded.
+struct StoredRange {
+  std::string low;
+  std::string high;
+};
+[[nodiscard]] inline StoredRange stored_range(const Manifest& manifest, ByteView start,
+                                              ByteView end) {
+  const std::string_view prefix = key_prefix_of(manifest);
+  StoredRange range{std::string(prefix), std::string(prefix)};
+  const auto append = [&manifest](std::string& to, ByteView key) {
+    if (manifest.meta.is_raw_kv) {
+      to += key;
+    } else {
+      append_memcomparable(to, key);
+    }
+  };
+  if (!start.empty()) append(range.low, start);
+  if (end.empty()) {
+    range.high = prefix_end(prefix);
+  } else {
+    append(range.high, end);
+  }
+  return range;
+}
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/restore/file_index.hpp ----
+namespace kvbackup::inline v1 {
+
+namespace detail {
+
+/// The column family of a file; BR means "default" where it names none.
+[[nodiscard]] inline std::string_view cf_of(const File& file) {
+  return file.cf.empty() ? default_cf : std::string_view(file.cf);
+}
+/// Whether the keys before `end` (empty: all there are) end at or before `other_end`.
+[[nodiscard]] inline bool ends_within(ByteView end, ByteView other_end) {
+  return other_end.empty() || (!end.empty() && end <= other_end);
+}
+/// Whether a range that begins at `start` begins before one that stops at `end` stops.
+[[nodiscard]] inline bool begins_before(ByteView start, ByteView end) {
+  return end.empty() || start < end;
+}
+/// No key can lie in [start_key, end_key).
+[[nodiscard]] inline bool is_inverted(const File& file) {
+  return !file.end_key.empty() && file.start_key >= file.end_key;
+}
+
+}  // namespace detail
+
+/// Which files of a backup answer for which keys of a column family. Borrows the list of files,
+/// and names them by their place in it.
+class FileIndex {
+ public:
+  explicit FileIndex(const std::vector<File>& files) : files_(&files) {
+    for (std::size_t i = 0; i < files.size(); ++i) {
+      if (!detail::is_inverted(files[i]))
+        cfs_[std::string(detail::cf_of(files[i]))].files.push_back(i);
+    }
+    for (auto& [name, cf] : cfs_) {
+      std::sort(cf.files.begin(), cf.files.end(), [&files](std::size_t a, std::size_t b) {
+        const int order = files[a].start_key.compare(files[b].start_key);
+        return order != 0 ? order < 0 : a < b;
+      });
+      find_overlap(cf);
+    }
+  }
+
+  [[nodiscard]] bool has_cf(std::string_view cf) const { return cfs_.contains(cf); }
+  /// The column families that have files, sorted.
+  [[nodiscard]] std::vector<std::string> cfs() const {
+    std::vector<std::string> names;
+    for (const auto& [name, cf] : cfs_) names.push_back(name);
+    return names;
+  }
+
+  /// The file that answers for `key`, or nothing where none does. corruption if files of the column
+  /// family overlap: which of them is right cannot be told.
+  [[nodiscard]] Result<std::optional<std::size_t>> find(std::string_view cf, ByteView key) const {
+    const auto at = cfs_.find(cf);
+    if (at == cfs_.end()) return std::optional<std::size_t>();
+    if (Status status = check_disjoint(at->second); !status.ok()) return status;
+    const auto& files = at->second.files;
+    const auto after = first_after(files, key);
+    if (after == files.begin()) return std::optional<std::size_t>();
+    const std::size_t file = *std::prev(after);
+    if (!detail::begins_before(key, (*files_)[file].end_key)) return std::optional<std::size_t>();
+    return std::optional<std::size_t>(file);
+  }
+
+  /// The files that answer for keys of `range`, in key order; the view lives as long as the index.
+  /// corruption as for find().
+  [[nodiscard]] Result<std::span<const std::size_t>> overlapping(const KeyRange& range) const {
+    const auto at = cfs_.find(range.cf);
+    if (at == cfs_.end() || range.empty()) return std::span<const std::size_t>();
+    if (Status status = check_disjoint(at->second); !status.ok()) return status;
+    const auto& files = at->second.files;
+    auto first = first_after(files, range.start);
+    if (first != files.begin() &&
+        detail::begins_before(range.start, (*files_)[*std::prev(first)].end_key)) {
+      --first;
+    }
+    const auto last = std::partition_point(first, files.end(), [&](std::size_t file) {
+      return detail::begins_before((*files_)[file].start_key, range.end);
+    });
+    return std::span<const std::size_t>(first, last);
+  }
+
+ private:
+  struct ColumnFamily {
+    std::vector<std::size_t> files;  // sorted by their start_key
+    std::optional<std::pair<std::size_t, std::size_t>> overlap;
+  };
+
+  void find_overlap(ColumnFamily& cf) const {
+    for (std::size_t i = 1; i < cf.files.size(); ++i) {
+      const File& before = (*files_)[cf.files[i - 1]];
+      if (!detail::begins_before((*files_)[cf.files[i]].start_key, before.end_key)) continue;
+      cf.overlap.emplace(cf.files[i - 1], cf.files[i]);
+      return;
+    }
+  }
+
+  [[nodiscard]] Status check_disjoint(const ColumnFamily& cf) const {
+    if (!cf.overlap) return {};
+    const File& one = (*files_)[cf.overlap->first];
+    const File& other = (*files_)[cf.overlap->second];
+    return Status::error(StatusCode::corruption,
+                         "two files hold the same keys: this one, and " + other.name)
+        .with_object(one.name)
+        .with_range(other.start_key, other.end_key);
+  }
+
+  // the first whose start_key is above `key`
+  [[nodiscard]] std::vector<std::size_t>::const_iterator first_after(
+      const std::vector<std::size_t>& files, ByteView key) const {
+    return std::partition_point(files.begin(), files.end(), [&](std::size_t file) {
+      return ByteView((*files_)[file].start_key) <= key;
+    });
+  }
+
+  const std::vector<File>* files_;
+  std::map<std::string, ColumnFamily, std::less<>> cfs_;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/restore/backup_source.hpp ----
+namespace kvbackup::inline v1 {
+
+/// The logical pairs of a range of a backup, file after file: a SeekableSource. Borrows the backup.
+/// A key outside of its file's range ends it with corruption.
+template <class State>
+class BackupSource {
+  using Table = typename State::Table;
+  using TableSource = decltype(std::declval<const Table&>().source());
+
+ public:
+  /// `files` answer for the keys of `range`, in key order.
+  BackupSource(State& state, std::span<const std::size_t> files, KeyRange range)
+      : state_(&state),
+        files_(files),
+        range_(std::move(range)),
+        prefix_size_(detail::key_prefix_of(state.manifest).size()) {
+    enter(0, range_.start);
+  }
+
+  [[nodiscard]] bool valid() const { return valid_; }
+  [[nodiscard]] ByteView key() const { return source_->key().substr(prefix_size_); }
+  [[nodiscard]] ByteView value() const { return source_->value(); }
+  void next() {
+    source_->next();
+    look();
+  }
+  void seek(ByteView key) {
+    const ByteView target = key < ByteView(range_.start) ? ByteView(range_.start) : key;
+    const auto at = std::partition_point(files_.begin(), files_.end(), [&](std::size_t index) {
+      return !detail::begins_before(target, state_->manifest.meta.files[index].end_key);
+    });
+    enter(static_cast<std::size_t>(at - files_.begin()), target);
+  }
+  [[nodiscard]] const Status& status() const { return status_; }
+
+ private:
+  [[nodiscard]] const File& file(std::size_t at) const {
+    return state_->manifest.meta.files[files_[at]];
+  }
+
+  /// To the first pair of files_[at] and those behind it whose key is not below `from`.
+  void enter(std::size_t at, ByteView from) {
+    const std::string target(from);  // `from` may be of the file that is left
+    valid_ = false;
+    status_ = {};
+    at_ = at;
+    if (at_ < files_.size() && open(target)) look();
+  }
+
+  /// Opens files_[at_]; false if that failed.
+  bool open(ByteView from) {
+    source_.reset();
+    const File& opened = file(at_);
+    auto table = state_->table(files_[at_]);
+    if (!table.ok()) {
+      status_ = std::move(table).status();
+      return false;
+    }
+    table_ = std::move(table).value();
+    detail::StoredRange stored =
+        detail::stored_range(state_->manifest, opened.start_key, opened.end_key);
+    low_ = std::move(stored.low);
+    stop_ = std::move(stored.high);
+    ends_at_stop_ = !range_.end.empty() && !detail::ends_within(opened.end_key, range_.end);
+    if (ends_at_stop_) {
+      stop_ = detail::key_prefix_of(state_->manifest);
+      stop_ += range_.end;
+    }
+    std::string first;
+    if (from > ByteView(opened.start_key)) {
+      first = detail::key_prefix_of(state_->manifest);
+      first += from;
+    }
+    source_.emplace(table_->source(first));
+    if (source_->valid() && source_->key() < ByteView(low_)) {
+      fail_outside();
+      return false;
+    }
+    return true;
+  }
+
+  // What the source of the open file stands at.
+  void look() {
+    for (;;) {
+      if (source_->valid()) {
+        valid_ = stop_.empty() || source_->key() < ByteView(stop_);
+        if (!valid_ && !ends_at_stop_) fail_outside();
+        return;
+      }
+      valid_ = false;
+      if (Status status = source_->status(); !status.ok()) {
+        status_ = std::move(status).with_object(file(at_).name);
+        return;
+      }
+      if (++at_ == files_.size() || !open({})) return;
+    }
+  }
+
+  KVBACKUP_DETAIL_COLD void fail_outside() {
+    valid_ = false;
+    const File& damaged = file(at_);
+    status_ = Status::error(StatusCode::corruption,
+                            "a file of the backup holds a key outside of its key range; verify it, "
+                            "and take it from another copy")
+                  .with_object(damaged.name)
+                  .with_range(damaged.start_key, damaged.end_key);
+  }
+
+  State* state_;
+  std::span<const std::size_t> files_;
+  KeyRange range_;
+  std::size_t prefix_size_;
+  std::size_t at_ = 0;
+  std::shared_ptr<const Table> table_;
+  std::optional<TableSource> source_;
+  // of the open file, as its keys are stored; an empty stop is none
+  std::string low_;
+  std::string stop_;
+  bool ends_at_stop_ = false;  // the range ends there; else the file does
+  bool valid_ = false;
+  Status status_;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/sst/random_access.hpp ----
+// The RandomAccessFile contract: where a table is read from.
+//
+// | expression                | result           | meaning
+// |---------------------------|------------------|---------------------------------------------------
+// | f.size()                  | uint64_t         | bytes in the file
+// | f.read(off, n, scratch)   | Result<ByteView> | exactly n bytes; the view lives until `scratch`
+// |                           |                  | changes or the file object dies
+// | f.name()                  | string           | optional: what messages call it
+//
+// Laws no compiler checks: read() may be called from several threads at once, each with a scratch
+// of its own; bytes outside of the file are StatusCode::corruption, because only a damaged table
+// asks for them; the content does not change while it is read; views stay good when the object
+// moves.
+
+namespace kvbackup::inline v1 {
+
+template <class F>
+concept RandomAccessFile = std::movable<F> &&
+    requires(const F& f, std::uint64_t offset, std::size_t length, std::string& scratch) {
+  { f.size() } -> std::same_as<std::uint64_t>;
+  { f.read(offset, length, scratch) } -> std::same_as<Result<ByteView>>;
+};
+
+namespace detail {
+/// What a read of bytes that are not there gives.
+[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status read_past_end(std::uint64_t size,
+                                                               std::uint64_t offset,
+                                                               std::uint64_t length) {
+  std::string message("the file ends at byte ");
+  message += std::to_string(size);
+  message += ", but ";
+  message += std::to_string(length);
+  message += " bytes at ";
+  message += std::to_string(offset);
+  message += " were asked for; it is cut off or damaged, take it from another copy";
+  return Status::error(StatusCode::corruption, std::move(message));
+}
+[[nodiscard]] constexpr bool lies_inside(std::uint64_t size, std::uint64_t offset,
+                                         std::uint64_t length) {
+  return offset <= size && length <= size - offset;
+}
+}  // namespace detail
+
+/// A file whose bytes are in memory. Copies share them.
+class MemoryFile {
+ public:
+  /// Owns the bytes.
+  explicit MemoryFile(std::string bytes)
+      : owned_(std::make_shared<const std::string>(std::move(bytes))), bytes_(*owned_) {}
+  /// Borrows them: they outlive the file and what is read from it.
+  [[nodiscard]] static MemoryFile borrow(ByteView bytes) {
+    MemoryFile file;
+    file.bytes_ = bytes;
+    return file;
+  }
+
+  [[nodiscard]] std::uint64_t size() const { return bytes_.size(); }
+  /// A view of the bytes themselves; `scratch` is left alone.
+  [[nodiscard]] Result<ByteView> read(std::uint64_t offset, std::size_t length,
+                                      std::string& /*scratch*/) const {
+    if (!detail::lies_inside(size(), offset, length)) {
+      return detail::read_past_end(size(), offset, length);
+    }
+    return bytes_.substr(static_cast<std::size_t>(offset), length);
+  }
+
+ private:
+  MemoryFile() = default;
+
+  std::shared_ptr<const std::string> owned_;
+  ByteView bytes_;
+};
+static_assert(RandomAccessFile<MemoryFile>);
+
+}  // namespace kvbackup::inline v1
+
+#if KVBACKUP_WITH_POSIX
+#include <fcntl.h>
+
+namespace kvbackup::inline v1 {
+
+/// A file of the system, read by pread(2).
+class PosixFile {
+ public:
+  /// Opens `path` for reading. What the system refuses comes as errno_status() says it.
+  [[nodiscard]] static Result<PosixFile> open(std::string path) {
+    auto handle = FileHandle::open(std::move(path), O_RDONLY);
+    if (!handle.ok()) return std::move(handle).status();
+    const auto size = handle.value().size();
+    if (!size.ok()) return size.status();
+    return PosixFile(std::move(handle).value(), size.value());
+  }
+
+  [[nodiscard]] std::uint64_t size() const { return size_; }
+  [[nodiscard]] const std::string& name() const { return handle_.path(); }
+  [[nodiscard]] Result<ByteView> read(std::uint64_t offset, std::size_t length,
+                                      std::string& scratch) const {
+    if (!detail::lies_inside(size_, offset, length)) {
+      return detail::read_past_end(size_, offset, length).with_object(name());
+    }
+    scratch.resize(length);
+    Status status = handle_.read_exact_at(offset, scratch.data(), length);
+    if (!status.ok()) return status;
+    return ByteView(scratch);
+  }
+
+ private:
+  PosixFile(FileHandle handle, std::uint64_t size) : handle_(std::move(handle)), size_(size) {}
+
+  FileHandle handle_;
+  std::uint64_t size_;
+};
+static_assert(RandomAccessFile<PosixFile>);
+
+}  // namespace kvbackup::inline v1
+#endif
+
+// ---- kvbackup/restore/object_file.hpp ----
+namespace kvbackup::inline v1 {
+
+namespace detail {
+
+/// Exactly the bytes asked for; a backend that gives fewer is a failed read.
+template <ReadableBackend Backend>
+[[nodiscard]] Result<std::string> read_object_range(Backend& backend, std::string_view name,
+                                                    std::uint64_t offset, std::uint64_t length) {
+  auto bytes = backend.read_range(name, offset, length);
+  if (!bytes.ok()) return std::move(bytes).status().with_object(name);
+  if (bytes.value().size() == length) return bytes;
+  return Status::error(StatusCode::io_error,
+                       "the storage gave " + std::to_string(bytes.value().size()) +
+                           " bytes where " + std::to_string(length) + " were asked for")
+      .with_object(name);
+}
+
+}  // namespace detail
+
+/// An object of a backend as the file that a TableReader reads: every read is one read_range() of
+/// the backend. Borrows the backend.
+template <ReadableBackend Backend>
+class ObjectFile {
+ public:
+  /// `size` is the object's, in bytes.
+  ObjectFile(Backend& backend, std::string name, std::uint64_t size)
+      : backend_(&backend), name_(std::move(name)), size_(size) {}
+
+  [[nodiscard]] std::uint64_t size() const { return size_; }
+  [[nodiscard]] const std::string& name() const { return name_; }
+
+  /// The bytes [offset, offset + length), a view of `scratch`.
+  [[nodiscard]] Result<ByteView> read(std::uint64_t offset, std::size_t length,
+                                      std::string& scratch) const {
+    if (!detail::lies_inside(size_, offset, length)) {
+      return detail::read_past_end(size_, offset, length).with_object(name_);
+    }
+    auto bytes = detail::read_object_range(*backend_, name_, offset, length);
+    if (!bytes.ok()) return std::move(bytes).status();
+    scratch = std::move(bytes).value();
+    return ByteView(scratch);
+  }
+
+ private:
+  Backend* backend_;
+  std::string name_;
+  std::uint64_t size_;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/sst/block_cache.hpp ----
+// The BlockCache policy of a table reader: what is kept of blocks that were read.
+//
+// | expression                  | result                   | meaning
+// |-----------------------------|--------------------------|---------------------------------------
+// | C::keeps_blocks             | bool constant            | false: the reader never asks
+// | c.new_file()                | uint64_t                 | tells one reader's blocks from others'
+// | c.find(file, offset)        | shared_ptr<const Block>  | the plain block, or null
+// | c.insert(file, offset, b)   | void                     | may keep it
+//
+// Laws no compiler checks: copies share what they keep; all calls may come from several threads.
+
+namespace kvbackup::inline v1 {
+
+/// A decompressed block that is shared between its users.
+class CachedBlock {
+ public:
+  explicit CachedBlock(ByteView bytes) { bytes_.append(bytes); }
+  [[nodiscard]] ByteView view() const { return bytes_.view(); }
+
+ private:
+  detail::GrowingBuffer bytes_;
+};
+using CachedBlockPtr = std::shared_ptr<const CachedBlock>;
+
+template <class C>
+concept BlockCache = std::copyable<C> &&
+    requires(const C& c, std::uint64_t n, CachedBlockPtr block) {
+  { C::keeps_blocks } -> std::convertible_to<bool>;
+  { c.new_file() } -> std::same_as<std::uint64_t>;
+  { c.find(n, n) } -> std::same_as<CachedBlockPtr>;
+  c.insert(n, n, block);
+};
+
+/// Keeps nothing.
+struct NoBlockCache {
+  static constexpr bool keeps_blocks = false;
+  [[nodiscard]] static std::uint64_t new_file() { return 0; }
+  [[nodiscard]] static CachedBlockPtr find(std::uint64_t /*file*/, std::uint64_t /*offset*/) {
+    return nullptr;
+  }
+  static void insert(std::uint64_t /*file*/, std::uint64_t /*offset*/,
+                     const CachedBlockPtr& /*block*/) {}
+};
+static_assert(BlockCache<NoBlockCache>);
+
+/// Keeps the blocks that were used last, up to a number of bytes. One cache may serve many readers:
+/// copies are the same cache.
+class LruBlockCache {
+ public:
+  static constexpr bool keeps_blocks = true;
+
+  /// Keeps blocks of `capacity` bytes in sum; what a user still holds counts no more once evicted.
+  explicit LruBlockCache(std::size_t capacity) : state_(std::make_shared<State>(capacity)) {}
+
+  [[nodiscard]] std::uint64_t new_file() const {
+    const MutexLock lock(state_->mutex);
+    return ++state_->files;
+  }
+  [[nodiscard]] CachedBlockPtr find(std::uint64_t file, std::uint64_t offset) const {
+    const MutexLock lock(state_->mutex);
+    const auto found = state_->places.find(Place{file, offset});
+    if (found == state_->places.end()) return nullptr;
+    state_->entries.splice(state_->entries.begin(), state_->entries, found->second);
+    return found->second->block;
+  }
+  /// A block larger than the cache is not kept.
+  void insert(std::uint64_t file, std::uint64_t offset, CachedBlockPtr block) const {
+    const std::size_t size = cost(*block);
+    if (size > state_->capacity) return;
+    const MutexLock lock(state_->mutex);
+    const Place place{file, offset};
+    if (state_->places.contains(place)) return;
+    while (state_->used + size > state_->capacity) state_->evict_oldest();
+    state_->entries.push_front(Entry{place, std::move(block)});
+    state_->places.emplace(place, state_->entries.begin());
+    state_->used += size;
+  }
+  /// Bytes of the blocks that are kept, and what keeping them takes.
+  [[nodiscard]] std::size_t used_bytes() const {
+    const MutexLock lock(state_->mutex);
+    return state_->used;
+  }
+
+ private:
+  struct Place {
+    std::uint64_t file;
+    std::uint64_t offset;
+    friend bool operator==(const Place&, const Place&) = default;
+  };
+  struct PlaceHash {
+    std::size_t operator()(const Place& place) const noexcept {
+      // 2^64 over the golden ratio spreads the few bits in which files and offsets differ
+      constexpr std::uint64_t odd = 0x9e3779b97f4a7c15;
+      const std::uint64_t mixed = (place.offset ^ place.file * odd) * odd;
+      return static_cast<std::size_t>(mixed ^ mixed >> 32);
+    }
+  };
+  struct Entry {
+    Place place;
+    CachedBlockPtr block;
+  };
+  struct State {
+    explicit State(std::size_t bytes) : capacity(bytes) {}
+    void evict_oldest() {
+      used -= cost(*entries.back().block);
+      places.erase(entries.back().place);
+      entries.pop_back();
+    }
+    Mutex mutex;
+    const std::size_t capacity;
+    std::size_t used = 0;
+    std::uint64_t files = 0;
+    std::list<Entry> entries;  // the one used last comes first
+    std::unordered_map<Place, std::list<Entry>::iterator, PlaceHash> places;
+  };
+  /// List, map and block take about as much beside the bytes.
+  [[nodiscard]] static std::size_t cost(const CachedBlock& block) {
+    constexpr std::size_t overhead = 160;
+    return block.view().size() + overhead;
+  }
+
+  std::shared_ptr<State> state_;
+};
+static_assert(BlockCache<LruBlockCache>);
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/sst/decoders.hpp ----
+// What a table reader can decode: a set of codecs and a set of checksums, fixed at compile time.
+
+namespace kvbackup::inline v1 {
+
+namespace detail {
+/// The context of a codec that knows a dictionary, for those that have one.
+template <class C>
+[[nodiscard]] auto decompressor_with(const C& codec, ByteView dictionary) {
+  if constexpr (requires { codec.decompressor(dictionary); }) {
+    return codec.decompressor(dictionary);
+  } else {
+    return codec.decompressor();
+  }
+}
+}  // namespace detail
+
+/// Codecs of different types: those whose blocks can be decompressed.
+template <BlockCodec... Codecs>
+class CodecSet {
+ public:
+  CodecSet() = default;
+  explicit CodecSet(Codecs... codecs) requires(sizeof...(Codecs) > 0)
+      : codecs_(std::move(codecs)...) {}
+
+  /// The contexts of the codecs, each made when it is first needed. Belongs to one thread.
+  class Contexts {
+   public:
+    /// `dictionary`, which may be empty, outlives the contexts.
+    Contexts(const CodecSet& set, ByteView dictionary) : set_(&set), dictionary_(dictionary) {}
+
+    /// Fills `out` from a block of `type`, which the set has.
+    Status decompress(BlockCompression type, bool with_dictionary, ByteView in,
+                      std::span<char> out) {
+      return decompress_by(std::index_sequence_for<Codecs...>(), type,
+                           with_dictionary && !dictionary_.empty(), in, out);
+    }
+
+   private:
+    template <class C>
+    struct Held {
+      std::optional<decltype(std::declval<const C&>().decompressor())> plain;
+      std::optional<decltype(detail::decompressor_with(std::declval<const C&>(), ByteView()))>
+          primed;
+    };
+    template <std::size_t... I>
+    Status decompress_by(std::index_sequence<I...>, BlockCompression type, bool primed, ByteView in,
+                         std::span<char> out) {
+      Status status;
+      const auto attempt = [&](const auto& codec, auto& held) {
+        if (codec.type() != type) return false;
+        if (primed) {
+          if (!held.primed) held.primed.emplace(detail::decompressor_with(codec, dictionary_));
+          status = held.primed->decompress(in, out);
+        } else {
+          if (!held.plain) held.plain.emplace(codec.decompressor());
+          status = held.plain->decompress(in, out);
+        }
+        return true;
+      };
+      const bool found = (attempt(std::get<I>(set_->codecs_), std::get<I>(held_)) || ...);
+      KVBACKUP_ASSERT(found);
+      static_cast<void>(found);
+      return status;
+    }
+
+    const CodecSet* set_;
+    ByteView dictionary_;
+    std::tuple<Held<Codecs>...> held_;
+  };
+
+  [[nodiscard]] bool has(BlockCompression type) const {
+    return std::apply([type](const auto&... codec) { return ((codec.type() == type) || ...); },
+                      codecs_);
+  }
+  /// The plain length that a block of `type` tells by itself, if its codec can say it.
+  [[nodiscard]] std::optional<std::uint64_t> plain_size(BlockCompression type, ByteView in) const {
+    std::optional<std::uint64_t> size;
+    const auto ask = [&](const auto& codec) {
+      if constexpr (requires { codec.plain_size(in); }) {
+        if (codec.type() == type) size = codec.plain_size(in);
+      }
+    };
+    std::apply([&ask](const auto&... codec) { (ask(codec), ...); }, codecs_);
+    return size;
+  }
+
+ private:
+  std::tuple<Codecs...> codecs_;
+};
+
+/// Checksums that can be verified.
+template <BlockChecksum... Checksums>
+struct ChecksumSet {
+  [[nodiscard]] static constexpr bool has(ChecksumKind kind) {
+    return ((Checksums::kind == kind) || ...);
+  }
+  /// What the checksum of `kind`, which the set has, gives.
+  [[nodiscard]] static std::uint32_t of(ChecksumKind kind, ByteView payload_and_type) {
+    std::uint32_t sum = 0;
+    const bool found =
+        ((Checksums::kind == kind && (sum = Checksums::of(payload_and_type), true)) || ...);
+    KVBACKUP_ASSERT(found);
+    static_cast<void>(found);
+    return sum;
+  }
+};
+
+/// Both sets of a TableReader.
+template <class Codecs, class Checksums>
+struct TableDecoders {
+  using Contexts = typename Codecs::Contexts;
+  using ChecksumsUsed = Checksums;
+  Codecs codecs;
+};
+
+namespace detail {
+
+/// RocksDB's type before the format of Zstandard was final; the payload is the same.
+inline constexpr auto zstd_not_final = static_cast<BlockCompression>(0x40);
+
+/// The type by whose codec a block of `type` is decompressed.
+[[nodiscard]] constexpr BlockCompression decoding_type(BlockCompression type) {
+  if (type == BlockCompression::lz4hc) return BlockCompression::lz4;
+  return type == zstd_not_final ? BlockCompression::zstd : type;
+}
+
+/// A type's name in messages; nullptr for a number that is none.
+[[nodiscard]] constexpr const char* compression_name(BlockCompression type) {
+  switch (type) {
+    case BlockCompression::none: return "none";
+    case BlockCompression::snappy: return "snappy";
+    case BlockCompression::zlib: return "zlib";
+    case BlockCompression::bzip2: return "bzip2";
+    case BlockCompression::lz4: return "lz4";
+    case BlockCompression::lz4hc: return "lz4hc";
+    case BlockCompression::xpress: return "xpress";
+    case BlockCompression::zstd: return "zstd";
+    default: return type == zstd_not_final ? "zstd" : nullptr;
+  }
+}
+[[nodiscard]] constexpr const char* checksum_name(ChecksumKind kind) {
+  switch (kind) {
+    case ChecksumKind::none: return "none";
+    case ChecksumKind::crc32c: return "crc32c";
+    case ChecksumKind::xxhash: return "xxhash";
+    case ChecksumKind::xxhash64: return "xxhash64";
+    case ChecksumKind::xxh3: return "xxh3";
+  }
+  return nullptr;
+}
+
+/// The most plain bytes that `size` bytes of a compressed block can stand for, so that a small file
+/// cannot ask for much memory.
+[[nodiscard]] constexpr std::uint64_t most_plain_bytes(BlockCompression type, std::uint64_t size) {
+  switch (type) {
+    // a length byte of 255 adds 255; the last token and its first length add less than 64
+    case BlockCompression::lz4: return 255 * size + 64;
+    // three bytes copy at most 64
+    case BlockCompression::snappy: return 22 * size + 64;
+    // a block of one repeated byte: 4 bytes for 128 KiB
+    case BlockCompression::zstd: return (128 * 1024 / 4) * size + 128 * 1024;
+    // 258 bytes for two codes of at least one bit each
+    case BlockCompression::zlib: return 1032 * size + 1024;
+    // runs of 255 over 5 bytes in blocks of 900 kB, at best about 40 bytes each
+    case BlockCompression::bzip2: return 1200000 * size;
+    default: return size;
+  }
+}
+
+}  // namespace detail
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/sst/detail/block_cursor.hpp ----
+namespace kvbackup::inline v1::detail {
+
+/// What a step through a block gives.
+enum class Step : std::uint8_t { entry, end, damaged };
+
+/// Takes a varint32 at `p`, which lies before `end`; nullptr if there is none.
+[[nodiscard]] inline const char* load_varint32(const char* p, const char* end, std::uint32_t& v) {
+  if (p < end && static_cast<unsigned char>(*p) < 0x80) {
+    v = static_cast<unsigned char>(*p);
+    return p + 1;
+  }
+  ByteView in(p, static_cast<std::size_t>(end - p));
+  return take_varint32(in, v) ? in.data() : nullptr;
+}
+
+/// The parts of a block: entries, restarts, their number.
+struct BlockLayout {
+  const char* entries = nullptr;
+  std::uint32_t entries_size = 0;
+  std::uint32_t restart_count = 0;
+
+  /// False if the block is no block, or has a form that is not known. Only data blocks may have a
+  /// hash index.
+  [[nodiscard]] bool parse(ByteView payload, bool is_data_block) {
+    if (payload.size() < sizeof(std::uint32_t) || payload.size() > max_block_bytes) return false;
+    std::size_t end = payload.size() - sizeof(std::uint32_t);
+    std::uint32_t count = load_le32(payload.data() + end);
+    count &= ~keys_are_uniform;
+    if (is_data_block && payload.size() <= most_with_hash_index && (count & has_hash_index) != 0) {
+      count &= ~has_hash_index;
+      if (end < 2) return false;
+      const auto low = static_cast<unsigned char>(payload[end - 2]);
+      const auto high = static_cast<unsigned char>(payload[end - 1]);
+      const std::size_t buckets = low | static_cast<std::size_t>(high) << 8;
+      if (end - 2 < buckets) return false;
+      end -= 2 + buckets;
+    }
+    if (count == 0 || count > end / sizeof(std::uint32_t)) return false;
+    entries = payload.data();
+    entries_size = static_cast<std::uint32_t>(end - count * sizeof(std::uint32_t));
+    restart_count = count;
+    return true;
+  }
+  [[nodiscard]] const char* end() const { return entries + entries_size; }
+  /// Offset of the entry that restart `i` names; not checked.
+  [[nodiscard]] std::uint32_t restart(std::uint32_t i) const {
+    return load_le32(end() + std::size_t{i} * sizeof(std::uint32_t));
+  }
+
+ private:
+  /// Bits of the count that say more than how many restarts there are. Bit 28, keys and values
+  /// apart, is a form of its own, and makes the count too large here.
+  static constexpr std::uint32_t has_hash_index = 1u << 31;
+  static constexpr std::uint32_t keys_are_uniform = 1u << 29;
+  /// RocksDB's kMaxBlockSizeSupportedByHashIndex
+  static constexpr std::size_t most_with_hash_index = 65536;
+};
+
+/// The key of the current entry: in the block where it stands there whole, else put together.
+class EntryKey {
+ public:
+  [[nodiscard]] ByteView view() const { return {data_, size_}; }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] const char* data() const { return data_; }
+
+  /// The next key: the first `shared` bytes of this one, at most all, and `rest`.
+  void assign(std::size_t shared, const char* rest, std::size_t rest_size) {
+    if (shared == 0) {
+      data_ = rest;
+      size_ = rest_size;
+      return;
+    }
+    if (data_ != buffer_.data()) {
+      buffer_.clear();
+      char* p = buffer_.room(shared + rest_size);
+      copy_short(p, data_, shared);
+      copy_short(p + shared, rest, rest_size);
+      buffer_.set_end(p + shared + rest_size);
+    } else {
+      buffer_.truncate(shared);
+      char* p = buffer_.room(rest_size);
+      copy_short(p, rest, rest_size);
+      buffer_.set_end(p + rest_size);
+    }
+    data_ = buffer_.data();
+    size_ = buffer_.size();
+  }
+  /// Makes the key outlive its block.
+  void keep() {
+    if (data_ == buffer_.data()) return;
+    buffer_.clear();
+    buffer_.append(view());
+    data_ = buffer_.data();
+    size_ = buffer_.size();
+  }
+  void clear() {
+    data_ = nullptr;
+    size_ = 0;
+  }
+
+ private:
+  const char* data_ = nullptr;
+  std::size_t size_ = 0;
+  GrowingBuffer buffer_;
+};
+
+/// The last restart whose key is below a target, or 0; nothing may be found before it.
+/// `is_below(p) -> Step`: whether the key of the entry at `p` is below: entry = yes, end = no.
+/// Damaged if a restart is no offset of an entry.
+template <class IsBelow>
+[[nodiscard]] Step last_restart_below(const BlockLayout& layout, std::uint32_t& found,
+                                      IsBelow&& is_below) {
+  std::uint32_t low = 0;
+  std::uint32_t high = layout.restart_count - 1;
+  while (low < high) {
+    const std::uint32_t middle = low + (high - low + 1) / 2;
+    const std::uint32_t at = layout.restart(middle);
+    if (at >= layout.entries_size) return Step::damaged;
+    const Step below = is_below(layout.entries + at);
+    if (below == Step::damaged) return below;
+    if (below == Step::entry) {
+      low = middle;
+    } else {
+      high = middle - 1;
+    }
+  }
+  found = layout.restart(low);
+  if (found > layout.entries_size) return Step::damaged;
+  return Step::entry;
+}
+
+/// How a key stands to the one before it.
+enum class KeyOrder : std::uint8_t {
+  rises,          ///< to another user key
+  same_user_key,  ///< an older version of it
+  falls,          ///< or is there twice
+};
+
+/// How much may be copied out of the block at `handle`. Keys that share a long prefix, or a block
+/// that is small only because it is compressed, would else make a small file cost much memory.
+class CopyBudget {
+ public:
+  explicit CopyBudget(const BlockHandle& handle) : left_(free_bytes + factor * handle.size) {}
+
+  /// False: this entry is one too many for a block of that size.
+  [[nodiscard]] bool take(ByteView key, ByteView value) {
+    const std::uint64_t cost = entry_cost + key.size() + value.size();
+    if (cost > left_) return false;
+    left_ -= cost;
+    return true;
+  }
+
+ private:
+  /// Entries of range tombstones and of names are stored with their keys nearly whole, and take 13
+  /// bytes or more.
+  static constexpr std::uint64_t factor = 64;
+  static constexpr std::uint64_t free_bytes = 64 * 1024;
+  static constexpr std::uint64_t entry_cost = 64;
+
+  std::uint64_t left_;
+};
+
+/// Walks the entries of a block of keys and values. The last `tail_bytes` of a key are no part of
+/// its user key. Each key is compared with the one before it, also across blocks.
+template <std::size_t tail_bytes>
+class BasicBlockCursor {
+ public:
+  /// Begins a block, which outlives the cursor's use of it, and goes to its first entry. Damaged =
+  /// it is no block. keep_key() comes before the block that was walked goes.
+  [[nodiscard]] Step begin(ByteView payload) {
+    if (!layout_.parse(payload, tail_bytes > 0)) return Step::damaged;
+    at_ = layout_.entries;
+    return next();
+  }
+  /// To the next entry.
+  [[nodiscard]] Step next() {
+    const char* p = at_;
+    const char* const end = layout_.end();
+    if (p == end) return Step::end;
+    std::uint32_t shared;
+    std::uint32_t rest;
+    std::uint32_t value;
+    p = load_lengths(p, end, shared, rest, value);
+    if (p == nullptr) return Step::damaged;
+    const auto left = static_cast<std::size_t>(end - p);
+    if (rest > left || value > left - rest || shared > key_.size() ||
+        std::size_t{shared} + rest < tail_bytes || (shared > 0 && at_ == layout_.entries)) {
+      return Step::damaged;
+    }
+    take_key(shared, p, rest);
+    value_ = ByteView(p + rest, value);
+    at_ = p + rest + value;
+    return Step::entry;
+  }
+  /// In the block begun: to the first entry whose user key is not below `user_key`; end if there is
+  /// none. What `order()` says of it is nothing.
+  [[nodiscard]] Step seek(ByteView user_key) {
+    std::uint32_t start = 0;
+    const Step found = last_restart_below(layout_, start, [&](const char* p) {
+      std::uint32_t shared;
+      std::uint32_t rest;
+      std::uint32_t value;
+      p = load_lengths(p, layout_.end(), shared, rest, value);
+      if (p == nullptr || shared != 0 || rest < tail_bytes ||
+          rest > static_cast<std::size_t>(layout_.end() - p)) {
+        return Step::damaged;
+      }
+      return ByteView(p, rest - tail_bytes) < user_key ? Step::entry : Step::end;
+    });
+    if (found == Step::damaged) return found;
+    forget_key();
+    at_ = layout_.entries + start;
+    for (;;) {
+      const Step step = next();
+      if (step != Step::entry || this->user_key() >= user_key) return step;
+    }
+  }
+  /// Makes the current key outlive its block, so that the next one is compared with it.
+  void keep_key() { key_.keep(); }
+  /// The next key is not compared with what was read before it.
+  void forget_key() { key_.clear(); }
+
+  [[nodiscard]] ByteView user_key() const { return {key_.data(), key_.size() - tail_bytes}; }
+  /// Sequence number and type, as they are stored.
+  [[nodiscard]] std::uint64_t tail() const {
+    if constexpr (tail_bytes == 0) return 0;
+    return load_le64(key_.data() + key_.size() - tail_bytes);
+  }
+  [[nodiscard]] ByteView value() const { return value_; }
+  [[nodiscard]] KeyOrder order() const { return order_; }
+
+ private:
+  static const char* load_lengths(const char* p, const char* end, std::uint32_t& shared,
+                                  std::uint32_t& rest, std::uint32_t& value) {
+    if (end - p >= 3) {
+      shared = static_cast<unsigned char>(p[0]);
+      rest = static_cast<unsigned char>(p[1]);
+      value = static_cast<unsigned char>(p[2]);
+      if ((shared | rest | value) < 0x80) return p + 3;
+    }
+    p = load_varint32(p, end, shared);
+    if (p != nullptr) p = load_varint32(p, end, rest);
+    if (p != nullptr) p = load_varint32(p, end, value);
+    return p;
+  }
+
+  void take_key(std::size_t shared, const char* rest, std::size_t rest_size) {
+    if (key_.size() == 0) {
+      order_ = KeyOrder::rises;
+      key_.assign(shared, rest, rest_size);
+      return;
+    }
+    const std::size_t before = key_.size() - tail_bytes;
+    const std::size_t after = shared + rest_size - tail_bytes;
+    if (shared < before && shared < after) {
+      const auto low = static_cast<unsigned char>(key_.data()[shared]);
+      const auto high = static_cast<unsigned char>(rest[0]);
+      if (low != high) {
+        order_ = low < high ? KeyOrder::rises : KeyOrder::falls;
+        key_.assign(shared, rest, rest_size);
+        return;
+      }
+    }
+    take_like_key(shared, rest, rest_size, before, after);
+  }
+  /// The same for a key that does not differ right behind the shared bytes.
+  void take_like_key(std::size_t shared, const char* rest, std::size_t rest_size,
+                     std::size_t before, std::size_t after) {
+    const std::uint64_t old_tail = tail();
+    int sign = before < after ? -1 : before > after ? 1 : 0;
+    if (shared < before && shared < after) {
+      const int differ = std::memcmp(key_.data() + shared, rest, std::min(before, after) - shared);
+      if (differ != 0) sign = differ;
+    }
+    key_.assign(shared, rest, rest_size);
+    if (sign != 0) {
+      order_ = sign < 0 ? KeyOrder::rises : KeyOrder::falls;
+    } else {
+      order_ = tail() < old_tail ? KeyOrder::same_user_key : KeyOrder::falls;
+    }
+  }
+
+  BlockLayout layout_;
+  const char* at_ = nullptr;
+  EntryKey key_;
+  ByteView value_;
+  KeyOrder order_ = KeyOrder::rises;
+};
+
+/// Data blocks and blocks of range tombstones: keys end with sequence number and type.
+using BlockCursor = BasicBlockCursor<internal_key_tail_size>;
+/// The metaindex and the properties: keys are names.
+using MetaCursor = BasicBlockCursor<0>;
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/sst/detail/block_reader.hpp ----
+namespace kvbackup::inline v1::detail {
+
+/// What stands in a block, for messages.
+enum class BlockRole : std::uint8_t {
+  data,
+  index,
+  filter,
+  dictionary,
+  range_del,
+  properties,
+  meta
+};
+
+[[nodiscard]] constexpr const char* role_name(BlockRole role) {
+  switch (role) {
+    case BlockRole::data: return "data";
+    case BlockRole::index: return "index";
+    case BlockRole::filter: return "filter";
+    case BlockRole::dictionary: return "dictionary";
+    case BlockRole::range_del: return "range tombstone";
+    case BlockRole::properties: return "properties";
+    case BlockRole::meta: return "metaindex";
+  }
+  return "";
+}
+
+/// A failure of the block at `handle`.
+[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status block_status(StatusCode code, BlockRole role,
+                                                              const BlockHandle& handle,
+                                                              std::string_view what) {
+  std::string message("the ");
+  message += role_name(role);
+  message += " block at ";
+  message += std::to_string(handle.offset);
+  message += " of ";
+  message += std::to_string(handle.size);
+  message += " bytes ";
+  message += what;
+  return Status::error(code, std::move(message));
+}
+
+/// Bytes of a file that one user reads, ahead of what it asked for once it goes on reading forward.
+struct ReadWindow {
+  std::string scratch;
+  ByteView bytes;
+  std::uint64_t begin = 0;
+  std::uint64_t next = 0;      ///< end of what was asked for last
+  std::size_t ahead = 0;       ///< how far was read at a time
+  std::size_t most_ahead = 0;  ///< 0 = never more than is asked for
+};
+
+/// Reads single blocks of a table and proves their checksums. What it gives names the file.
+template <RandomAccessFile File, class Decoders>
+class BlockReader {
+ public:
+  using Contexts = typename Decoders::Contexts;
+
+  BlockReader(File file, Decoders decoders, std::string name)
+      : file_(std::move(file)),
+        decoders_(std::move(decoders)),
+        name_(std::move(name)),
+        file_size_(file_.size()) {}
+
+  /// Reads the last `tail_bytes`, at least the longest footer, and the footer in them.
+  Status open(std::size_t tail_bytes) {
+    const std::uint64_t length =
+        std::min<std::uint64_t>(file_size_, std::max(tail_bytes, footer_size));
+    auto tail = file_.read(file_size_ - length, static_cast<std::size_t>(length), tail_scratch_);
+    if (!tail.ok()) return named(std::move(tail).status());
+    tail_ = tail.value();
+    tail_begin_ = file_size_ - length;
+    auto footer = decode_footer(tail_, file_size_);
+    if (!footer.ok()) return named(std::move(footer).status());
+    footer_ = footer.value();
+    return named(check_footer());
+  }
+
+  [[nodiscard]] const Footer& footer() const { return footer_; }
+  [[nodiscard]] const std::string& name() const { return name_; }
+  [[nodiscard]] std::uint64_t file_size() const { return file_size_; }
+  /// Whether reading it asks nothing of the file.
+  [[nodiscard]] bool in_memory(const BlockHandle& handle) const {
+    return handle.offset >= tail_begin_;
+  }
+  /// The file is LevelDB's: what follows differs from RocksDB's format_version 0.
+  void set_leveldb() { is_leveldb_ = true; }
+  [[nodiscard]] bool is_leveldb() const { return is_leveldb_; }
+  void set_dictionary(ByteView bytes) { dictionary_ = bytes; }
+  [[nodiscard]] Contexts contexts() const { return Contexts(decoders_.codecs, dictionary_); }
+
+  /// Payload, type and checksum as they are stored; lives until `window` is used again.
+  [[nodiscard]] Result<ByteView> stored(const BlockHandle& handle, BlockRole role,
+                                        ReadWindow& window) const {
+    if (!lies_inside(footer_.offset, handle.offset, handle.size) ||
+        !lies_inside(footer_.offset, handle.offset + handle.size, block_trailer_size) ||
+        handle.size >= max_block_bytes) {
+      return failed(StatusCode::corruption, role, handle,
+                    "does not lie in the file; the table is damaged, take it from another copy");
+    }
+    return bytes_of(handle.offset, static_cast<std::size_t>(handle.size) + block_trailer_size,
+                    window);
+  }
+  /// Whether the checksum behind `stored` is right.
+  [[nodiscard]] bool checksum_fits(ByteView stored, std::uint64_t offset) const {
+    return load_le32(stored.data() + stored.size() - 4) ==
+           checksum_of(stored.substr(0, stored.size() - 4), offset);
+  }
+  /// The same for payload and type that stand alone.
+  [[nodiscard]] std::uint32_t checksum_of(ByteView payload_and_type, std::uint64_t offset) const {
+    using Checksums = typename Decoders::ChecksumsUsed;
+    return Checksums::of(kind(), payload_and_type) + footer_.checksum_context(offset);
+  }
+  [[nodiscard]] ChecksumKind kind() const {
+    return static_cast<ChecksumKind>(footer_.checksum_kind);
+  }
+  /// As stored(), and the checksum is right.
+  [[nodiscard]] Result<ByteView> checked(const BlockHandle& handle, BlockRole role,
+                                         ReadWindow& window) const {
+    auto bytes = stored(handle, role, window);
+    if (bytes.ok() && !checksum_fits(bytes.value(), handle.offset)) {
+      return checksum_failure(role, handle);
+    }
+    return bytes;
+  }
+  [[nodiscard]] KVBACKUP_DETAIL_COLD Status checksum_failure(BlockRole role,
+                                                             const BlockHandle& handle) const {
+    std::string what("does not have its checksum (");
+    what += checksum_name(kind());
+    what += "): it is damaged, take the file from another copy";
+    return failed(StatusCode::corruption, role, handle, what);
+  }
+
+  /// The plain payload: in `plain`, or where it is stored plain, as long as stored() has it.
+  [[nodiscard]] Result<ByteView> plain(const BlockHandle& handle, BlockRole role,
+                                       Contexts& contexts, ReadWindow& window,
+                                       GrowingBuffer& plain) const {
+    auto bytes = checked(handle, role, window);
+    if (!bytes.ok()) return bytes;
+    const ByteView payload = bytes.value().substr(0, static_cast<std::size_t>(handle.size));
+    const auto type = static_cast<BlockCompression>(bytes.value()[payload.size()]);
+    if (type == BlockCompression::none) return payload;
+    return decompressed(handle, role, type, payload, contexts, plain);
+  }
+
+  [[nodiscard]] KVBACKUP_DETAIL_COLD Status failed(StatusCode code, BlockRole role,
+                                                   const BlockHandle& handle,
+                                                   std::string_view what) const {
+    return named(block_status(code, role, handle, what));
+  }
+  /// A block's content is not what it must be.
+  [[nodiscard]] KVBACKUP_DETAIL_COLD Status malformed(BlockRole role,
+                                                      const BlockHandle& handle) const {
+    return failed(StatusCode::corruption, role, handle,
+                  "has a bad entry; the table is damaged, take it from another copy");
+  }
+  [[nodiscard]] Status named(Status status) const {
+    if (status.ok() || name_.empty()) return status;
+    return std::move(status).with_object(name_);
+  }
+
+ private:
+  Status check_footer() {
+    using Checksums = typename Decoders::ChecksumsUsed;
+    const char* const known = footer_.checksum_kind < 256
+                                  ? checksum_name(static_cast<ChecksumKind>(footer_.checksum_kind))
+                                  : nullptr;
+    if (known == nullptr) {
+      return bad_footer(StatusCode::corruption,
+                        "its footer names checksum " + std::to_string(footer_.checksum_kind) +
+                            ", which is none; take the file from another copy");
+    }
+    if (!Checksums::has(kind())) {
+      return bad_footer(StatusCode::unsupported, std::string("its blocks have checksum ") + known +
+                                                     ", which is not built in");
+    }
+    if (footer_.format_version < 6) return {};
+    std::string bytes(tail_.substr(tail_.size() - footer_size));
+    std::fill_n(bytes.begin() + 5, 4, '\0');
+    if (footer_.stored_checksum != checksum_of(bytes, footer_.offset)) {
+      return bad_footer(StatusCode::corruption,
+                        "its footer does not have its checksum: it is damaged, take the file from "
+                        "another copy");
+    }
+    return {};
+  }
+
+  [[nodiscard]] Result<ByteView> bytes_of(std::uint64_t offset, std::size_t length,
+                                          ReadWindow& window) const {
+    if (offset >= tail_begin_) {
+      return tail_.substr(static_cast<std::size_t>(offset - tail_begin_), length);
+    }
+    const std::uint64_t end = offset + length;
+    if (offset < window.begin || end > window.begin + window.bytes.size()) {
+      Status status = fill(window, offset, length);
+      if (!status.ok()) return named(std::move(status));
+    }
+    window.next = end;
+    return window.bytes.substr(static_cast<std::size_t>(offset - window.begin), length);
+  }
+  Status fill(ReadWindow& window, std::uint64_t offset, std::size_t length) const {
+    constexpr std::size_t first_ahead = 16 * 1024;
+    constexpr std::uint64_t largest_padding = 4096;  // between aligned blocks
+    const bool goes_on =
+        window.next != 0 && offset >= window.next && offset - window.next < largest_padding;
+    if (!goes_on) {
+      window.ahead = 0;
+    } else {
+      window.ahead = std::min(std::max(2 * window.ahead, first_ahead), window.most_ahead);
+    }
+    const std::uint64_t most = footer_.offset - offset;
+    const auto size =
+        static_cast<std::size_t>(std::min<std::uint64_t>(most, std::max(length, window.ahead)));
+    auto bytes = file_.read(offset, size, window.scratch);
+    window.bytes = bytes.ok() ? bytes.value() : ByteView();
+    window.begin = offset;
+    return bytes.status();
+  }
+
+  [[nodiscard]] Result<ByteView> decompressed(const BlockHandle& handle, BlockRole role,
+                                              BlockCompression stored_type, ByteView payload,
+                                              Contexts& contexts, GrowingBuffer& plain) const {
+    BlockCompression type = decoding_type(stored_type);
+    const bool bare_zstd = is_leveldb_ && type == BlockCompression::zlib && payload.size() >= 4 &&
+                           load_le32(payload.data()) == zstd_frame_magic;
+    if (bare_zstd) type = BlockCompression::zstd;
+    const char* const known = compression_name(type);
+    if (known == nullptr) {
+      return failed(StatusCode::corruption, role, handle,
+                    "has a compression type that is none: " +
+                        std::to_string(static_cast<unsigned>(stored_type)));
+    }
+    if (!decoders_.codecs.has(type)) {
+      return failed(StatusCode::unsupported, role, handle,
+                    std::string("cannot be decompressed: codec ") + known + " is not built in");
+    }
+    const std::optional<std::uint64_t> size = plain_size(type, bare_zstd, payload);
+    if (!size || *size >= max_block_bytes || *size > most_plain_bytes(type, payload.size())) {
+      return failed(
+          StatusCode::corruption, role, handle,
+          "says a length that its compressed form cannot have; the table is damaged, take "
+          "it from another copy");
+    }
+    plain.clear();
+    char* const out = plain.room(static_cast<std::size_t>(*size));
+    Status status = contexts.decompress(type, role == BlockRole::data, payload,
+                                        std::span<char>(out, static_cast<std::size_t>(*size)));
+    if (!status.ok()) {
+      return failed(status.code(), role, handle,
+                    "cannot be decompressed: " + std::string(status.message()));
+    }
+    plain.set_end(out + *size);
+    return plain.view();
+  }
+  /// Takes the plain length off `payload` where it stands in front.
+  [[nodiscard]] std::optional<std::uint64_t> plain_size(BlockCompression type, bool bare_zstd,
+                                                        ByteView& payload) const {
+    std::uint32_t size = 0;
+    if (bare_zstd) return decoders_.codecs.plain_size(type, payload);
+    if (type == BlockCompression::snappy) {
+      ByteView in = payload;  // Snappy's own format begins with it
+      if (!take_varint32(in, size)) return std::nullopt;
+      return size;
+    }
+    if (footer_.format_version < 2 && type != BlockCompression::zstd) {
+      if (type != BlockCompression::lz4) return decoders_.codecs.plain_size(type, payload);
+      if (payload.size() < 8) return std::nullopt;
+      const std::uint64_t wide = load_le64(payload.data());
+      payload.remove_prefix(8);
+      return wide;
+    }
+    if (!take_varint32(payload, size)) return std::nullopt;
+    return size;
+  }
+
+  static constexpr std::uint32_t zstd_frame_magic = 0xfd2fb528;
+
+  File file_;
+  Decoders decoders_;
+  std::string name_;
+  std::uint64_t file_size_;
+  std::string tail_scratch_;
+  ByteView tail_;
+  std::uint64_t tail_begin_ = 0;
+  Footer footer_;
+  ByteView dictionary_;
+  bool is_leveldb_ = false;
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/sst/detail/index_cursor.hpp ----
+namespace kvbackup::inline v1::detail {
+
+/// Which of the forms of an index block a table has.
+struct IndexForm {
+  bool user_keys = false;      ///< keys without sequence number and type
+  bool delta_handles = false;  ///< no value length; a handle may be the change of its size only
+  bool first_keys = false;     ///< behind the handle stands the block's first key
+};
+
+/// Walks an index block.
+class IndexCursor {
+ public:
+  /// To the first entry of a block, which outlives the cursor's use of it.
+  [[nodiscard]] Step begin(ByteView payload, const IndexForm& form) {
+    form_ = form;
+    if (!layout_.parse(payload, false)) return Step::damaged;
+    at_ = layout_.entries;
+    return next();
+  }
+  [[nodiscard]] Step next() {
+    const char* p = at_;
+    const char* const end = layout_.end();
+    if (p == end) return Step::end;
+    std::uint32_t shared;
+    std::uint32_t rest;
+    std::uint32_t value = 0;
+    p = load_lengths(p, shared, rest, value);
+    if (p == nullptr) return Step::damaged;
+    const auto left = static_cast<std::size_t>(end - p);
+    if (rest > left || shared > key_.size() || (shared > 0 && at_ == layout_.entries) ||
+        std::size_t{shared} + rest < tail_size()) {
+      return Step::damaged;
+    }
+    key_.assign(shared, p, rest);
+    ByteView in(p + rest, left - rest);
+    if (!form_.delta_handles) {
+      if (value > in.size()) return Step::damaged;
+      in = in.substr(0, value);
+    }
+    if (!take_value(in, shared)) return Step::damaged;
+    at_ = form_.delta_handles ? in.data() : p + rest + value;
+    return Step::entry;
+  }
+  /// In the block begun: to the first entry whose user key is not below `user_key`.
+  [[nodiscard]] Step seek(ByteView user_key) {
+    std::uint32_t start = 0;
+    const Step found = last_restart_below(layout_, start, [&](const char* p) {
+      std::uint32_t shared;
+      std::uint32_t rest;
+      std::uint32_t value;
+      p = load_lengths(p, shared, rest, value);
+      if (p == nullptr || shared != 0 || rest < tail_size() ||
+          rest > static_cast<std::size_t>(layout_.end() - p)) {
+        return Step::damaged;
+      }
+      return ByteView(p, rest - tail_size()) < user_key ? Step::entry : Step::end;
+    });
+    if (found == Step::damaged) return found;
+    key_.clear();
+    at_ = layout_.entries + start;
+    for (;;) {
+      const Step step = next();
+      if (step != Step::entry || this->user_key() >= user_key) return step;
+    }
+  }
+
+  [[nodiscard]] ByteView user_key() const { return {key_.data(), key_.size() - tail_size()}; }
+  [[nodiscard]] const BlockHandle& handle() const { return handle_; }
+
+ private:
+  [[nodiscard]] std::size_t tail_size() const {
+    return form_.user_keys ? 0 : internal_key_tail_size;
+  }
+  const char* load_lengths(const char* p, std::uint32_t& shared, std::uint32_t& rest,
+                           std::uint32_t& value) const {
+    const char* const end = layout_.end();
+    p = load_varint32(p, end, shared);
+    if (p != nullptr) p = load_varint32(p, end, rest);
+    if (p != nullptr && !form_.delta_handles) p = load_varint32(p, end, value);
+    return p;
+  }
+  /// Takes handle and first key off `in`.
+  bool take_value(ByteView& in, std::uint32_t shared) {
+    if (form_.delta_handles && shared > 0) {
+      std::uint64_t coded = 0;
+      if (!take_varint64(in, coded)) return false;
+      const std::uint64_t change = coded >> 1 ^ (0 - (coded & 1));
+      handle_.offset += handle_.size + block_trailer_size;
+      handle_.size += change;
+    } else if (!take_handle(in, handle_)) {
+      return false;
+    }
+    ByteView first_key;
+    return !form_.first_keys || take_length_prefixed(in, first_key);
+  }
+
+  IndexForm form_;
+  BlockLayout layout_;
+  const char* at_ = nullptr;
+  EntryKey key_;
+  BlockHandle handle_;
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/sst/range_tombstones.hpp ----
+// The range deletions of a table.
+
+namespace kvbackup::inline v1 {
+
+/// Deletes the keys k with begin <= k < end that are older than it.
+struct RangeTombstone {
+  std::string begin;
+  std::string end;
+  std::uint64_t sequence = 0;
+  friend bool operator==(const RangeTombstone&, const RangeTombstone&) = default;
+};
+
+namespace detail {
+
+/// Tombstones cut at one another's bounds: for each key the newest one that covers it is found by
+/// one search.
+class TombstoneMap {
+ public:
+  TombstoneMap() = default;
+  explicit TombstoneMap(const std::vector<RangeTombstone>& tombstones) {
+    std::vector<Bound> bounds;
+    for (const RangeTombstone& t : tombstones) {
+      if (t.begin >= t.end) continue;
+      bounds.push_back({t.begin, t.sequence, true});
+      bounds.push_back({t.end, t.sequence, false});
+    }
+    std::sort(bounds.begin(), bounds.end(),
+              [](const Bound& a, const Bound& b) { return a.key < b.key; });
+    std::multiset<std::uint64_t> open;
+    for (std::size_t i = 0; i < bounds.size();) {
+      const ByteView key = bounds[i].key;
+      for (; i < bounds.size() && bounds[i].key == key; ++i) {
+        if (bounds[i].opens) {
+          open.insert(bounds[i].sequence);
+        } else {
+          open.erase(open.find(bounds[i].sequence));  // its begin is a smaller key
+        }
+      }
+      fragments_.push_back({std::string(key), open.empty() ? 0 : *open.rbegin() + 1});
+    }
+  }
+
+  [[nodiscard]] bool empty() const { return fragments_.empty(); }
+  /// Whether a tombstone newer than `sequence` covers `key`.
+  [[nodiscard]] bool deletes(ByteView key, std::uint64_t sequence) const {
+    return newest_plus_one(key) > sequence + 1;
+  }
+  /// Whether any tombstone covers it.
+  [[nodiscard]] bool covers(ByteView key) const { return newest_plus_one(key) > 0; }
+
+ private:
+  [[nodiscard]] std::uint64_t newest_plus_one(ByteView key) const {
+    const auto after = std::upper_bound(
+        fragments_.begin(), fragments_.end(), key,
+        [](ByteView k, const Fragment& fragment) { return k < ByteView(fragment.begin); });
+    return after == fragments_.begin() ? 0 : std::prev(after)->newest_plus_one;
+  }
+
+  struct Bound {
+    ByteView key;
+    std::uint64_t sequence;
+    bool opens;
+  };
+  struct Fragment {
+    std::string begin;                  // up to the next one's
+    std::uint64_t newest_plus_one = 0;  // 0 = nothing covers it
+  };
+  std::vector<Fragment> fragments_;
+};
+
+}  // namespace detail
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/sst/table_properties.hpp ----
+// What the properties block of a table says of it.
+
+namespace kvbackup::inline v1 {
+
+/// The properties of a table. What a table does not have is 0 or empty; LevelDB's have none.
+struct TableProperties {
+  std::uint64_t num_entries = 0;  ///< entries of all kinds, range tombstones too
+  std::uint64_t num_deletions = 0;
+  std::uint64_t num_merge_operands = 0;
+  std::uint64_t num_range_deletions = 0;
+  std::uint64_t num_data_blocks = 0;
+  std::uint64_t num_filter_entries = 0;
+  std::uint64_t data_size = 0;    ///< stored bytes of the data blocks
+  std::uint64_t index_size = 0;   ///< plain bytes of the index
+  std::uint64_t filter_size = 0;  ///< bytes of the filter
+  std::uint64_t index_partitions = 0;
+  std::uint64_t top_level_index_size = 0;
+  std::uint64_t raw_key_size = 0;  ///< user keys, and 8 bytes for each
+  std::uint64_t raw_value_size = 0;
+  std::uint64_t fixed_key_length = 0;
+  std::uint64_t creation_time = 0;              ///< seconds since 1970
+  std::uint64_t oldest_key_time = 0;            ///< the same
+  std::uint64_t file_creation_time = 0;         ///< the same
+  std::uint64_t column_family_id = 0x7fffffff;  ///< that number = unknown
+  std::uint64_t original_file_number = 0;
+  std::uint32_t index_type = 0;  ///< 0 binary, 1 hash, 2 two levels, 3 binary with first keys
+  bool index_key_is_user_key = false;
+  bool index_value_is_delta_encoded = false;
+  bool whole_key_filtering = true;
+  bool prefix_filtering = true;
+  /// What every stored sequence number stands for, if not 0: the number that a store assigned when
+  /// it took the file in.
+  std::uint64_t global_seqno = 0;
+  std::uint32_t external_version = 0;  ///< 1 or 2 for files made for ingestion
+  std::string column_family_name;
+  std::string comparator;
+  std::string compression;
+  std::string compression_options;
+  std::string filter_policy;
+  std::string merge_operator;
+  std::string prefix_extractor;
+  std::string property_collectors;
+  std::string db_identity;
+  std::string session_identity;
+  std::string host_identity;
+
+  /// Every name and its bytes, in the file's order, which is that of the names.
+  std::vector<std::pair<std::string, std::string>> all;
+
+  /// The bytes of a property; nothing if the table does not have it.
+  [[nodiscard]] std::optional<ByteView> find(std::string_view name) const {
+    for (const auto& [known, bytes] : all) {
+      if (known == name) return bytes;
+    }
+    return std::nullopt;
+  }
+  /// Those that are not RocksDB's own: a host's or, for example, TiKV's.
+  [[nodiscard]] std::vector<std::pair<std::string, std::string>> user_properties() const {
+    std::vector<std::pair<std::string, std::string>> out;
+    for (const auto& property : all) {
+      if (!property.first.starts_with("rocksdb.")) out.push_back(property);
+    }
+    return out;
+  }
+};
+
+namespace detail {
+
+inline constexpr std::string_view global_seqno_name = "rocksdb.external_sst_file.global_seqno";
+
+struct VarintProperty {
+  std::string_view name;
+  std::uint64_t TableProperties::*member;
+};
+inline constexpr VarintProperty varint_properties[] = {
+    {"rocksdb.num.entries", &TableProperties::num_entries},
+    {"rocksdb.deleted.keys", &TableProperties::num_deletions},
+    {"rocksdb.merge.operands", &TableProperties::num_merge_operands},
+    {"rocksdb.num.range-deletions", &TableProperties::num_range_deletions},
+    {"rocksdb.num.data.blocks", &TableProperties::num_data_blocks},
+    {"rocksdb.num.filter_entries", &TableProperties::num_filter_entries},
+    {"rocksdb.data.size", &TableProperties::data_size},
+    {"rocksdb.index.size", &TableProperties::index_size},
+    {"rocksdb.filter.size", &TableProperties::filter_size},
+    {"rocksdb.index.partitions", &TableProperties::index_partitions},
+    {"rocksdb.top-level.index.size", &TableProperties::top_level_index_size},
+    {"rocksdb.raw.key.size", &TableProperties::raw_key_size},
+    {"rocksdb.raw.value.size", &TableProperties::raw_value_size},
+    {"rocksdb.fixed.key.length", &TableProperties::fixed_key_length},
+    {"rocksdb.creation.time", &TableProperties::creation_time},
+    {"rocksdb.oldest.key.time", &TableProperties::oldest_key_time},
+    {"rocksdb.file.creation.time", &TableProperties::file_creation_time},
+    {"rocksdb.column.family.id", &TableProperties::column_family_id},
+    {"rocksdb.original.file.number", &TableProperties::original_file_number},
+};
+struct BoolProperty {
+  std::string_view name;
+  bool TableProperties::*member;
+};
+inline constexpr BoolProperty bool_properties[] = {
+    {"rocksdb.index.key.is.user.key", &TableProperties::index_key_is_user_key},
+    {"rocksdb.index.value.is.delta.encoded", &TableProperties::index_value_is_delta_encoded},
+};
+struct TextProperty {
+  std::string_view name;
+  std::string TableProperties::*member;
+};
+inline constexpr TextProperty text_properties[] = {
+    {"rocksdb.column.family.name", &TableProperties::column_family_name},
+    {"rocksdb.comparator", &TableProperties::comparator},
+    {"rocksdb.compression", &TableProperties::compression},
+    {"rocksdb.compression_options", &TableProperties::compression_options},
+    {"rocksdb.filter.policy", &TableProperties::filter_policy},
+    {"rocksdb.merge.operator", &TableProperties::merge_operator},
+    {"rocksdb.prefix.extractor.name", &TableProperties::prefix_extractor},
+    {"rocksdb.property.collectors", &TableProperties::property_collectors},
+    {"rocksdb.creating.db.identity", &TableProperties::db_identity},
+    {"rocksdb.creating.session.identity", &TableProperties::session_identity},
+    {"rocksdb.creating.host.identity", &TableProperties::host_identity},
+};
+
+/// Takes in one property; false if it is one whose bytes are not as they must be.
+[[nodiscard]] inline bool take_property(TableProperties& out, std::string_view name,
+                                        ByteView bytes) {
+  for (const VarintProperty& known : varint_properties) {
+    if (known.name != name) continue;
+    return take_varint64(bytes, out.*known.member) && bytes.empty();
+  }
+  for (const BoolProperty& known : bool_properties) {
+    if (known.name != name) continue;
+    std::uint64_t v = 0;
+    if (!take_varint64(bytes, v) || !bytes.empty()) return false;
+    out.*known.member = v != 0;
+    return true;
+  }
+  for (const TextProperty& known : text_properties) {
+    if (known.name == name) out.*known.member = bytes;
+  }
+  if (name == "rocksdb.block.based.table.index.type") {
+    if (bytes.size() != 4) return false;
+    out.index_type = load_le32(bytes.data());
+  } else if (name == "rocksdb.external_sst_file.version") {
+    if (bytes.size() != 4) return false;
+    out.external_version = load_le32(bytes.data());
+  } else if (name == global_seqno_name) {
+    if (bytes.size() != 8) return false;
+    out.global_seqno = load_le64(bytes.data());
+  } else if (name == "rocksdb.block.based.table.whole.key.filtering") {
+    out.whole_key_filtering = bytes == "1";
+  } else if (name == "rocksdb.block.based.table.prefix.filtering") {
+    out.prefix_filtering = bytes == "1";
+  }
+  return true;
+}
+
+}  // namespace detail
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/sst/detail/table_core.hpp ----
+namespace kvbackup::inline v1::detail {
+
+/// A plain block and what keeps it.
+struct HeldBlock {
+  GrowingBuffer plain;
+  CachedBlockPtr cached;
+  ByteView payload;
+};
+
+/// A block that the metaindex names.
+struct NamedBlock {
+  std::string name;
+  BlockHandle handle;
+};
+
+/// The role of the block of that name in the metaindex.
+[[nodiscard]] inline BlockRole role_of_name(std::string_view name) {
+  if (name == properties_block_name || name == "rocksdb.stats") return BlockRole::properties;
+  if (name == "rocksdb.compression_dict") return BlockRole::dictionary;
+  if (name == "rocksdb.range_del") return BlockRole::range_del;
+  if (name == "rocksdb.index" || name.starts_with("rocksdb.hashindex.")) return BlockRole::index;
+  return BlockRole::filter;
+}
+
+/// What all users of an open table share. After open() it changes no more, but for what a lock
+/// guards.
+template <RandomAccessFile File, class Decoders, BlockCache Cache>
+class TableCore {
+ public:
+  using Reader = BlockReader<File, Decoders>;
+  using Contexts = typename Reader::Contexts;
+
+  /// What one user reads with; belongs to one thread at a time.
+  struct Worker {
+    explicit Worker(const TableCore& core) : contexts(core.blocks.contexts()) {}
+    Contexts contexts;
+    ReadWindow data_window;
+    ReadWindow index_window;
+  };
+
+  TableCore(File file, Decoders decoders, std::string name, Cache cache_)
+      : blocks(std::move(file), std::move(decoders), std::move(name)),
+        cache(std::move(cache_)),
+        file_id(cache.new_file()) {}
+  TableCore(const TableCore&) = delete;
+  TableCore& operator=(const TableCore&) = delete;
+
+  Status open(std::size_t tail_bytes) {
+    Status status = blocks.open(tail_bytes);
+    if (!status.ok()) return status;
+    Worker worker(*this);
+    if (status = read_metaindex(worker); !status.ok()) return status;
+    if (status = read_properties(worker); !status.ok()) return status;
+    if (status = read_dictionary(worker); !status.ok()) return status;
+    // only now the contexts know the dictionary, which no block before needs
+    status =
+        load(index_handle, BlockRole::index, worker.contexts, worker.index_window, false, root);
+    if (!status.ok()) return status;
+    keep(root);
+    return {};
+  }
+
+  /// The plain block at `handle`; it lives until `window` or `held` is used again.
+  Status load(const BlockHandle& handle, BlockRole role, Contexts& contexts, ReadWindow& window,
+              bool fill_cache, HeldBlock& held) const {
+    if constexpr (Cache::keeps_blocks) {
+      held.cached = cache.find(file_id, handle.offset);
+      if (held.cached) {
+        held.payload = held.cached->view();
+        return {};
+      }
+    }
+    auto payload = blocks.plain(handle, role, contexts, window, held.plain);
+    if (!payload.ok()) return std::move(payload).status();
+    if (role == BlockRole::data) data_blocks_read.fetch_add(1, std::memory_order_relaxed);
+    held.payload = payload.value();
+    if constexpr (Cache::keeps_blocks) {
+      if (fill_cache) {
+        held.cached = std::make_shared<const CachedBlock>(held.payload);
+        held.payload = held.cached->view();
+        cache.insert(file_id, handle.offset, held.cached);
+      }
+    }
+    return {};
+  }
+  /// Makes a block outlive the window it was read through.
+  static void keep(HeldBlock& held) {
+    if (held.cached || held.payload.data() == held.plain.data()) return;
+    held.plain.clear();
+    held.plain.append(held.payload);
+    held.payload = held.plain.view();
+  }
+
+  [[nodiscard]] bool two_level() const { return properties.index_type == 2; }
+  /// A stored sequence number as it reads.
+  [[nodiscard]] std::uint64_t sequence_of(std::uint64_t tail) const {
+    return properties.global_seqno != 0 ? properties.global_seqno : tail >> 8;
+  }
+  [[nodiscard]] const NamedBlock* find_block(std::string_view name) const {
+    for (const NamedBlock& block : named_blocks) {
+      if (block.name == name) return &block;
+    }
+    return nullptr;
+  }
+
+  /// A worker of its own for the time of a call.
+  [[nodiscard]] std::unique_ptr<Worker> take_worker() const {
+    {
+      const MutexLock lock(mutex);
+      if (!idle_workers.empty()) {
+        auto worker = std::move(idle_workers.back());
+        idle_workers.pop_back();
+        return worker;
+      }
+    }
+    return std::make_unique<Worker>(*this);
+  }
+  void give_back(std::unique_ptr<Worker> worker) const {
+    const MutexLock lock(mutex);
+    idle_workers.push_back(std::move(worker));
+  }
+
+  /// The range tombstones in the file's order.
+  Result<std::vector<RangeTombstone>> read_tombstones() const {
+    std::vector<RangeTombstone> out;
+    const NamedBlock* const block = find_block("rocksdb.range_del");
+    if (block == nullptr) return out;
+    Worker worker(*this);
+    HeldBlock held;
+    Status status = load(block->handle, BlockRole::range_del, worker.contexts, worker.index_window,
+                         false, held);
+    if (!status.ok()) return status;
+    CopyBudget budget(block->handle);
+    BlockCursor cursor;
+    Step step = cursor.begin(held.payload);
+    for (; step == Step::entry; step = cursor.next()) {
+      if ((cursor.tail() & 0xff) != range_deletion_type ||
+          !budget.take(cursor.user_key(), cursor.value())) {
+        return blocks.malformed(BlockRole::range_del, block->handle);
+      }
+      out.push_back({std::string(cursor.user_key()), std::string(cursor.value()),
+                     sequence_of(cursor.tail())});
+    }
+    if (step == Step::damaged) return blocks.malformed(BlockRole::range_del, block->handle);
+    return out;
+  }
+
+  /// The same, ready to be asked; read once and kept.
+  Result<const TombstoneMap*> tombstones() const {
+    const MutexLock lock(mutex);
+    if (!tombstones_read) {
+      auto read = read_tombstones();
+      if (!read.ok()) return std::move(read).status();
+      tombstone_map = TombstoneMap(read.value());
+      tombstones_read = true;
+    }
+    return &tombstone_map;
+  }
+
+  Reader blocks;
+  Cache cache;
+  std::uint64_t file_id;
+  TableProperties properties;
+  IndexForm index_form;
+  std::vector<NamedBlock> named_blocks;
+  BlockHandle index_handle;
+  HeldBlock root;  // the index, or its top level
+  bool bytewise = true;
+  mutable std::atomic<std::uint64_t> data_blocks_read{0};
+  mutable Mutex mutex;
+  mutable std::vector<std::unique_ptr<Worker>> idle_workers;
+  mutable TombstoneMap tombstone_map;
+  mutable bool tombstones_read = false;
+
+  static constexpr std::uint64_t range_deletion_type = 0xf;
+
+ private:
+  Status damaged(const char* what) const {
+    return blocks.named(Status::error(StatusCode::corruption, what));
+  }
+
+  Status read_metaindex(Worker& worker) {
+    const BlockHandle handle = blocks.footer().metaindex;
+    HeldBlock held;
+    Status status =
+        load(handle, BlockRole::meta, worker.contexts, worker.index_window, false, held);
+    if (!status.ok()) return status;
+    CopyBudget budget(handle);
+    MetaCursor cursor;
+    Step step = cursor.begin(held.payload);
+    for (; step == Step::entry; step = cursor.next()) {
+      if (!budget.take(cursor.user_key(), {})) return blocks.malformed(BlockRole::meta, handle);
+      NamedBlock block{std::string(cursor.user_key()), {}};
+      ByteView value = cursor.value();
+      if (!take_handle(value, block.handle)) return blocks.malformed(BlockRole::meta, handle);
+      named_blocks.push_back(std::move(block));
+    }
+    if (step == Step::damaged) return blocks.malformed(BlockRole::meta, handle);
+    index_handle = blocks.footer().index;
+    if (blocks.footer().format_version >= 6) {
+      const NamedBlock* const index = find_block("rocksdb.index");
+      if (index == nullptr) return damaged("cannot read a table: its metaindex names no index");
+      index_handle = index->handle;
+    }
+    return {};
+  }
+
+  Status read_properties(Worker& worker) {
+    const NamedBlock* block = find_block(properties_block_name);
+    if (block == nullptr) block = find_block("rocksdb.stats");
+    if (block == nullptr) {
+      if (blocks.footer().format_version > 0) {
+        return damaged("cannot read a table: its metaindex names no properties");
+      }
+      blocks.set_leveldb();
+      return {};
+    }
+    auto stored = blocks.stored(block->handle, BlockRole::properties, worker.index_window);
+    if (!stored.ok()) return std::move(stored).status();
+    const bool fits = blocks.checksum_fits(stored.value(), block->handle.offset);
+    HeldBlock held;
+    if (fits) {
+      // some forks compress it
+      Status status = load(block->handle, BlockRole::properties, worker.contexts,
+                           worker.index_window, false, held);
+      if (!status.ok()) return status;
+    } else {
+      held.payload = stored.value().substr(0, stored.value().size() - block_trailer_size);
+    }
+    std::size_t seqno_at = 0;
+    const bool parsed = parse_properties(held.payload, block->handle, seqno_at);
+    if (!fits && !(parsed && fits_without_seqno(stored.value(), *block, seqno_at))) {
+      return blocks.checksum_failure(BlockRole::properties, block->handle);
+    }
+    if (!parsed) return blocks.malformed(BlockRole::properties, block->handle);
+    return check_properties();
+  }
+  bool parse_properties(ByteView payload, const BlockHandle& handle, std::size_t& seqno_at) {
+    CopyBudget budget(handle);
+    MetaCursor cursor;
+    Step step = cursor.begin(payload);
+    for (; step == Step::entry; step = cursor.next()) {
+      const ByteView name = cursor.user_key();
+      if (cursor.order() != KeyOrder::rises && !properties.all.empty()) return false;
+      if (!budget.take(name, cursor.value())) return false;
+      if (!take_property(properties, name, cursor.value())) return false;
+      if (name == global_seqno_name) {
+        seqno_at = static_cast<std::size_t>(cursor.value().data() - payload.data());
+      }
+      properties.all.emplace_back(name, cursor.value());
+    }
+    return step == Step::end;
+  }
+  /// RocksDB writes the number that it assigns into the file and leaves the checksum as it was.
+  bool fits_without_seqno(ByteView stored, const NamedBlock& block, std::size_t seqno_at) const {
+    if (seqno_at == 0) return false;
+    std::string bytes(stored.substr(0, stored.size() - 4));
+    std::fill_n(bytes.begin() + static_cast<std::ptrdiff_t>(seqno_at), 8, '\0');
+    return load_le32(stored.data() + stored.size() - 4) ==
+           blocks.checksum_of(bytes, block.handle.offset);
+  }
+  Status check_properties() {
+    if (properties.index_type > 3) {
+      return blocks.named(Status::error(StatusCode::unsupported,
+                                        "cannot read a table: its index is of the unknown type " +
+                                            std::to_string(properties.index_type)));
+    }
+    if (properties.global_seqno != 0 && properties.external_version < 2) {
+      return damaged(
+          "cannot read a table: it has a global sequence number but is not of the kind that has "
+          "one; it is damaged, take it from another copy");
+    }
+    index_form = {.user_keys = properties.index_key_is_user_key,
+                  .delta_handles = properties.index_value_is_delta_encoded,
+                  .first_keys = properties.index_type == 3};
+    bytewise =
+        properties.comparator.empty() || properties.comparator == "leveldb.BytewiseComparator";
+    return {};
+  }
+
+  Status read_dictionary(Worker& worker) {
+    const NamedBlock* const block = find_block("rocksdb.compression_dict");
+    if (block == nullptr) return {};
+    Status status = load(block->handle, BlockRole::dictionary, worker.contexts, worker.index_window,
+                         false, dictionary_);
+    if (!status.ok()) return status;
+    keep(dictionary_);
+    blocks.set_dictionary(dictionary_.payload);
+    return {};
+  }
+
+  HeldBlock dictionary_;
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/sst/filter_match.hpp ----
+// Asks the filters of RocksDB whether a key may be in a table.
+
+namespace kvbackup::inline v1 {
+
+namespace detail {
+
+/// The bits of a legacy bloom filter. True for what is none.
+[[nodiscard]] inline bool legacy_bloom_may_match(ByteView bits, std::uint32_t probes,
+                                                 std::uint32_t lines, ByteView key) {
+  if (lines == 0 || bits.size() % lines != 0) return true;
+  // A line is one of the writing CPU's cache.
+  const std::size_t line_bytes = bits.size() / lines;
+  if (!std::has_single_bit(line_bytes) || line_bytes > 4096) return true;
+  std::uint32_t hash = legacy_bloom_hash(key);
+  const char* const line = bits.data() + std::size_t{hash % lines} * line_bytes;
+  const std::uint32_t delta = std::rotr(hash, 17);
+  const auto mask = static_cast<std::uint32_t>(8 * line_bytes - 1);
+  for (std::uint32_t probe = 0; probe < probes; ++probe) {
+    const std::uint32_t bit = hash & mask;
+    if ((line[bit / 8] >> bit % 8 & 1) == 0) return false;
+    hash += delta;
+  }
+  return true;
+}
+
+/// The same for the filter of RocksDB 6.6 and later; `form` are the four bytes behind its mark.
+[[nodiscard]] inline bool fast_local_bloom_may_match(ByteView bits, const char* form,
+                                                     ByteView key) {
+  const auto probes_byte = static_cast<unsigned char>(form[1]);
+  const std::uint32_t probes = probes_byte & 31u;
+  // other forms, for which RocksDB left room, and other lengths of a line
+  if (form[0] != 0 || probes_byte >> 5 != 0 || form[2] != 0 || form[3] != 0) return true;
+  if (probes < 1 || probes > 30) return true;
+  const std::size_t lines = bits.size() / bloom_line_bytes;
+  if (lines == 0 || bits.size() % bloom_line_bytes != 0 || lines > 0xffffffff) return true;
+  const std::uint64_t hash = xxph3_64(key);
+  const char* const line =
+      bits.data() +
+      bloom_line_bytes * FastLocalBloomForm::line_of(hash, static_cast<std::uint32_t>(lines));
+  auto h = static_cast<std::uint32_t>(hash >> 32);
+  for (std::uint32_t probe = 0; probe < probes; ++probe) {
+    const std::uint32_t bit = h >> 23;
+    if ((line[bit / 8] >> bit % 8 & 1) == 0) return false;
+    h *= 0x9e3779b9;  // as FastLocalBloomForm::set_bits
+  }
+  return true;
+}
+
+/// 128 bits, of which a ribbon filter's rows are made.
+struct Bits128 {
+  std::uint64_t low;
+  std::uint64_t high;
+
+  [[nodiscard]] static Bits128 load(const char* p) { return {load_le64(p), load_le64(p + 8)}; }
+  /// `by` is below 128.
+  [[nodiscard]] Bits128 shifted_up(std::uint32_t by) const {
+    if (by == 0) return *this;
+    if (by >= 64) return {0, low << (by - 64)};
+    return {low << by, high << by | low >> (64 - by)};
+  }
+  [[nodiscard]] Bits128 shifted_down(std::uint32_t by) const {
+    if (by == 0) return *this;
+    if (by >= 64) return {high >> (by - 64), 0};
+    return {low >> by | high << (64 - by), high >> by};
+  }
+  [[nodiscard]] bool odd_in_common(const Bits128& other) const {
+    return std::popcount((low & other.low) ^ (high & other.high)) % 2 != 0;
+  }
+};
+
+/// The same for Ribbon128 (RocksDB util/ribbon_alg.h, "interleaved solution"); `form` are the four
+/// bytes behind its mark: seed, number of blocks of 128 starts.
+[[nodiscard]] inline bool ribbon_may_match(ByteView bits, const char* form, ByteView key) {
+  constexpr std::size_t segment_bytes = 16;
+  constexpr std::uint64_t coefficient_bits = 128;
+  constexpr std::uint64_t most_columns = 32;
+  const std::uint32_t word = load_le32(form);
+  const std::uint64_t seed = word & 0xff;
+  const std::uint64_t blocks = word >> 8;
+  const std::uint64_t segments = bits.size() / segment_bytes;
+  if (blocks < 2 || segments == 0 || bits.size() % segment_bytes != 0) return true;
+  const std::uint64_t upper = std::min(most_columns, (segments + blocks - 1) / blocks);
+  if (upper * blocks < segments) return true;
+  const std::uint64_t lower_blocks = upper * blocks - segments;  // these have a column less
+  const std::uint64_t starts = blocks * coefficient_bits - (coefficient_bits - 1);
+
+  // RocksDB's constants of StandardRehasherAdapter and StandardHasher
+  std::uint64_t raw_seed = seed * 0xc78219a23eeadd03;
+  raw_seed ^= (raw_seed & 0xf0f0f0f0f0f0f0f0) >> 4;
+  const std::uint64_t hash = (xxph3_64(key) ^ (raw_seed & 0xffffffff)) * 0x6193d459236a3a0d;
+  // the high half of hash * starts, which is below 2^32
+  const std::uint64_t start = ((hash >> 32) * starts + ((hash & 0xffffffff) * starts >> 32)) >> 32;
+  const std::uint64_t a = hash * 0xc28f82822b650bed;
+  const Bits128 coefficients{(a ^ 0xc367844a6e52731d) | 1, a};
+  const auto expected = static_cast<std::uint32_t>(byte_swapped(a));
+
+  const std::uint64_t block = start / coefficient_bits;
+  const auto bit = static_cast<std::uint32_t>(start % coefficient_bits);
+  const std::uint64_t segment = block * upper - std::min(block, lower_blocks);
+  const std::uint64_t columns = block < lower_blocks ? upper - 1 : upper;
+  if (segment + (bit > 0 ? 2 : 1) * columns > segments) return true;
+  const char* const p = bits.data() + segment * segment_bytes;
+  const Bits128 here = coefficients.shifted_up(bit);
+  // with bit 0 the row ends with its block
+  const auto rest = static_cast<std::uint32_t>(coefficient_bits) - bit;
+  const Bits128 there = bit > 0 ? coefficients.shifted_down(rest) : Bits128{0, 0};
+  for (std::uint64_t i = 0; i < columns; ++i) {
+    bool odd = Bits128::load(p + i * segment_bytes).odd_in_common(here);
+    if (bit > 0) odd ^= Bits128::load(p + (columns + i) * segment_bytes).odd_in_common(there);
+    if (odd != (expected >> i & 1)) return false;
+  }
+  return true;
+}
+
+}  // namespace detail
+
+/// False only if a key or prefix `entry` is not among those that `filter`, a whole filter or a
+/// partition of one, was made of. True for filters of kinds that are not known.
+[[nodiscard]] inline bool filter_may_match(ByteView filter, ByteView entry) {
+  using namespace detail;
+  if (filter.size() <= bloom_metadata_size) return true;
+  const ByteView bits = filter.substr(0, filter.size() - bloom_metadata_size);
+  const char* const form = bits.data() + bits.size();
+  const auto kind = static_cast<signed char>(form[0]);
+  if (kind >= 1) {
+    return legacy_bloom_may_match(bits, static_cast<std::uint32_t>(kind), load_le32(form + 1),
+                                  entry);
+  }
+  if (kind == -1) return fast_local_bloom_may_match(bits, form + 1, entry);
+  if (kind == -2) return ribbon_may_match(bits, form + 1, entry);
+  return true;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/sst/table_reader_options.hpp ----
+namespace kvbackup::inline v1 {
+
+/// When a lookup asks the filter before it reads a data block.
+enum class FilterUse : std::uint8_t {
+  /// If it is in memory, or no longer than the data block that it could save, or than the data
+  /// blocks together that were read for keys that were not there.
+  when_it_pays,
+  always,
+  never,
+};
+
+/// How a table is read.
+struct TableReaderOptions {
+  /// What messages call the file; left empty, the file's own name if it has one.
+  std::string name{};
+  /// Bytes at the end of the file that are read first, at once, and kept: footer, properties and,
+  /// where they are no longer than that, index and filter.
+  std::size_t tail_bytes = 64 * 1024;
+  /// Bytes that an iterator reads at a time once it goes on forward.
+  std::size_t read_ahead = 256 * 1024;
+  FilterUse filter = FilterUse::when_it_pays;
+  /// The extractor of the table's prefixes where its name does not say all of it (TiKV's does not).
+  /// It counts only if its name is the one that the table records.
+  PrefixExtractor prefix_extractor{};
+};
+
+/// How often a reader did what.
+struct TableReaderCounters {
+  std::uint64_t data_blocks_read = 0;  ///< without those that came from the cache
+  std::uint64_t filter_checked = 0;
+  std::uint64_t filter_useful = 0;  ///< lookups that read no data block because of the filter
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/sst/detail/table_filter.hpp ----
+namespace kvbackup::inline v1::detail {
+
+/// The filter of a table: read when it is first needed, and kept.
+template <class Core>
+class TableFilter {
+ public:
+  using Worker = typename Core::Worker;
+
+  TableFilter(const Core& core, FilterUse use, const PrefixExtractor& given)
+      : core_(core), use_(use), whole_keys_(core.properties.whole_key_filtering) {
+    for (const NamedBlock& block : core.named_blocks) {
+      const std::string_view name = block.name;
+      const bool full = name.starts_with("fullfilter.");
+      if (!full && !name.starts_with("partitionedfilter.")) continue;
+      // what stands behind the point is the policy: a host's own has a format of its own
+      if (!is_built_in(name.substr(name.find('.') + 1))) continue;
+      root_ = &block.handle;
+      partitioned_ = !full;
+    }
+    if (!core.properties.prefix_filtering) return;
+    const std::string& recorded = core.properties.prefix_extractor;
+    extractor_ = PrefixExtractor::from_name(recorded);
+    if (!extractor_.enabled() && given.enabled() && given.name() == recorded) extractor_ = given;
+  }
+
+  /// `may_match` is false only if `user_key` is not in the table. `saved` = bytes of the data block
+  /// that need not be read then.
+  Status ask(Worker& worker, ByteView user_key, std::uint64_t saved, bool& may_match) {
+    if (root_ == nullptr || use_ == FilterUse::never) return {};
+    ByteView entry = user_key;
+    if (!whole_keys_) {
+      if (!extractor_.in_domain(user_key)) return {};
+      entry = extractor_.transform(user_key);
+    }
+    Status status = load_root(worker, saved);
+    const HeldBlock* const root = loaded_.load(std::memory_order_acquire);
+    if (!status.ok() || root == nullptr) return status;
+    if (!partitioned_) return answer(root->payload, entry, may_match);
+    return ask_partition(worker, *root, user_key, entry, saved, may_match);
+  }
+  /// A data block of `size` bytes was read for a key that it does not have.
+  void note_miss(std::uint64_t size) { wasted_.fetch_add(size, std::memory_order_relaxed); }
+
+  /// What is counted here: data blocks are not.
+  [[nodiscard]] TableReaderCounters counters() const {
+    TableReaderCounters out;
+    out.filter_checked = checked_.load(std::memory_order_relaxed);
+    out.filter_useful = useful_.load(std::memory_order_relaxed);
+    return out;
+  }
+
+ private:
+  /// RocksDB's name, and those that the first releases of 7.0 wrote in its place.
+  [[nodiscard]] static bool is_built_in(std::string_view policy) {
+    return policy == filter_policy_name || policy == "bloomfilter" || policy == "ribbonfilter" ||
+           policy.starts_with("rocksdb.internal.");
+  }
+  [[nodiscard]] bool pays(const BlockHandle& handle, std::uint64_t saved) const {
+    if (use_ == FilterUse::always || core_.blocks.in_memory(handle) || handle.size <= saved) {
+      return true;
+    }
+    return handle.size <= wasted_.load(std::memory_order_relaxed);
+  }
+
+  Status load_root(Worker& worker, std::uint64_t saved) {
+    if (loaded_.load(std::memory_order_acquire) != nullptr || !pays(*root_, saved)) return {};
+    const MutexLock lock(mutex_);
+    if (loaded_.load(std::memory_order_relaxed) != nullptr) return {};
+    const BlockRole role = partitioned_ ? BlockRole::index : BlockRole::filter;
+    Status status = core_.load(*root_, role, worker.contexts, worker.index_window, false, held_);
+    if (!status.ok()) return status;
+    Core::keep(held_);
+    loaded_.store(&held_, std::memory_order_release);
+    return {};
+  }
+
+  Status ask_partition(Worker& worker, const HeldBlock& root, ByteView user_key, ByteView entry,
+                       std::uint64_t saved, bool& may_match) {
+    IndexForm form = core_.index_form;
+    form.first_keys = false;
+    IndexCursor cursor;
+    Step step = cursor.begin(root.payload, form);
+    if (step == Step::end) return {};
+    if (step == Step::entry) step = cursor.seek(user_key);
+    // a key behind all others stands, if anywhere, in the last partition
+    if (step == Step::end) step = Step::entry;
+    if (step == Step::damaged) return core_.blocks.malformed(BlockRole::filter, *root_);
+    if (!pays(cursor.handle(), saved)) return {};
+    HeldBlock held;
+    Status status = core_.load(cursor.handle(), BlockRole::filter, worker.contexts,
+                               worker.index_window, true, held);
+    if (!status.ok()) return status;
+    return answer(held.payload, entry, may_match);
+  }
+  Status answer(ByteView filter, ByteView entry, bool& may_match) {
+    may_match = filter_may_match(filter, entry);
+    checked_.fetch_add(1, std::memory_order_relaxed);
+    if (!may_match) useful_.fetch_add(1, std::memory_order_relaxed);
+    return {};
+  }
+
+  const Core& core_;
+  FilterUse use_;
+  bool whole_keys_;
+  bool partitioned_ = false;
+  PrefixExtractor extractor_;
+  const BlockHandle* root_ = nullptr;
+  Mutex mutex_;
+  HeldBlock held_;  // guarded by mutex_ until loaded_ says so
+  std::atomic<const HeldBlock*> loaded_{nullptr};
+  std::atomic<std::uint64_t> wasted_{0};
+  std::atomic<std::uint64_t> checked_{0};
+  std::atomic<std::uint64_t> useful_{0};
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/sst/table_iterator.hpp ----
+// Iterates over the entries of a table.
+
+namespace kvbackup::inline v1 {
+
+/// Kinds of entries in data blocks (RocksDB db/dbformat.h, ValueType).
+enum class EntryType : std::uint8_t {
+  deletion = 0,
+  value = 1,
+  merge = 2,
+  single_deletion = 7,
+  blob_index = 0x11,
+  deletion_with_timestamp = 0x14,
+  wide_column_entity = 0x16,
+  value_with_preferred_seqno = 0x18,
+};
+
+namespace detail {
+
+/// Walks the handles of a table's data blocks, in their order.
+template <class Core>
+class DataBlockWalker {
+ public:
+  using Worker = typename Core::Worker;
+
+  /// To the first block.
+  Step first(const Core& core, Worker& worker) {
+    last_end_ = 0;
+    return entered(core, worker, top_.begin(core.root.payload, core.index_form),
+                   [](IndexCursor&) { return Step::entry; });
+  }
+  /// To the first block that may have keys not below `user_key`.
+  Step seek(const Core& core, Worker& worker, ByteView user_key) {
+    last_end_ = 0;
+    Step step = top_.begin(core.root.payload, core.index_form);
+    if (step == Step::entry) step = top_.seek(user_key);
+    return entered(core, worker, step,
+                   [user_key](IndexCursor& partition) { return partition.seek(user_key); });
+  }
+  Step next(const Core& core, Worker& worker) {
+    last_end_ = handle().offset + handle().size + block_trailer_size;
+    if (!core.two_level()) return in_order(core, top_.next());
+    const Step step = partition_.next();
+    if (step == Step::entry) return in_order(core, step);
+    if (step == Step::damaged) return fail(core);
+    return entered(core, worker, next_partition(core), [](IndexCursor&) { return Step::entry; });
+  }
+
+  [[nodiscard]] const BlockHandle& handle() const { return at_; }
+  [[nodiscard]] const Status& status() const { return status_; }
+  /// The index key of the block: not below any user key in it.
+  [[nodiscard]] ByteView bound() const {
+    return in_partition_ ? partition_.user_key() : top_.user_key();
+  }
+
+ private:
+  /// After a step of the top level: into a partition, if there are such, where `place` says where.
+  template <class Place>
+  Step entered(const Core& core, Worker& worker, Step step, Place&& place) {
+    in_partition_ = core.two_level();
+    if (!in_partition_) return in_order(core, step);
+    while (step == Step::entry) {
+      status_ = core.load(top_.handle(), BlockRole::index, worker.contexts, worker.index_window,
+                          true, held_);
+      if (!status_.ok()) return Step::damaged;
+      Step inside = partition_.begin(held_.payload, core.index_form);
+      if (inside == Step::entry) inside = place(partition_);
+      if (inside == Step::damaged) return fail(core);
+      if (inside == Step::entry) return in_order(core, inside);
+      step = next_partition(core);
+    }
+    return step == Step::damaged ? fail(core) : step;
+  }
+  Step next_partition(const Core& /*core*/) {
+    const BlockHandle before = top_.handle();
+    const Step step = top_.next();
+    if (step == Step::entry && top_.handle().offset < before.offset + before.size) {
+      return Step::damaged;
+    }
+    return step;
+  }
+  /// Blocks that go backwards would let a small file be read for ever.
+  Step in_order(const Core& core, Step step) {
+    if (step == Step::entry) {
+      at_ = in_partition_ ? partition_.handle() : top_.handle();
+      if (at_.offset < last_end_) step = Step::damaged;
+    }
+    return step == Step::damaged ? fail(core) : step;
+  }
+  KVBACKUP_DETAIL_COLD Step fail(const Core& core) {
+    if (status_.ok()) {
+      status_ = core.blocks.malformed(BlockRole::index, in_partition_ && top_.handle().size > 0
+                                                            ? top_.handle()
+                                                            : core.index_handle);
+    }
+    return Step::damaged;
+  }
+
+  IndexCursor top_;
+  IndexCursor partition_;
+  HeldBlock held_;
+  BlockHandle at_;
+  std::uint64_t last_end_ = 0;
+  bool in_partition_ = false;
+  Status status_;
+};
+
+}  // namespace detail
+
+/// All point entries of a table as they are stored: every version of a key, newest first, and
+/// deletions as such. Forward, in the order of the keys; after an error valid() is false and
+/// status() says it.
+///
+/// Keeps what it reads from open; belongs to one thread. key() and value() live until the next
+/// next() or seek().
+template <class Core>
+class TableIterator {
+ public:
+  /// `read_ahead` = bytes to read at a time once it goes on forward.
+  TableIterator(std::shared_ptr<const Core> core, std::size_t read_ahead)
+      : core_(std::move(core)), worker_(std::make_unique<typename Core::Worker>(*core_)) {
+    worker_->data_window.most_ahead = read_ahead;
+  }
+
+  [[nodiscard]] bool valid() const { return valid_; }
+  /// The user key.
+  [[nodiscard]] ByteView key() const { return cursor_.user_key(); }
+  [[nodiscard]] ByteView value() const { return cursor_.value(); }
+  /// The table's global sequence number, where it has one.
+  [[nodiscard]] std::uint64_t sequence() const { return core_->sequence_of(cursor_.tail()); }
+  /// One of EntryType's, or a number that this library does not know.
+  [[nodiscard]] EntryType type() const { return static_cast<EntryType>(cursor_.tail() & 0xff); }
+  /// Whether the entry before has the same user key; meaningful after next().
+  [[nodiscard]] bool repeats_key() const {
+    return cursor_.order() == detail::KeyOrder::same_user_key;
+  }
+  [[nodiscard]] const Status& status() const { return status_; }
+  /// Where the block of the entry stands in the file.
+  [[nodiscard]] const BlockHandle& block() const { return walker_.handle(); }
+
+  void next() {
+    const detail::Step step = cursor_.next();
+    if (step == detail::Step::entry) {
+      if (cursor_.order() == detail::KeyOrder::falls) fail_order();
+      return;
+    }
+    if (step == detail::Step::damaged) return fail_block();
+    next_block();
+  }
+  void seek_to_first() {
+    begin();
+    enter(walker_.first(*core_, *worker_));
+  }
+  /// To the first entry whose key is not below `user_key`. unsupported if the table's comparator is
+  /// not the bytewise one.
+  void seek(ByteView user_key) {
+    begin();
+    if (!core_->bytewise) {
+      status_ = foreign_order(*core_);
+      return;
+    }
+    if (walker_.seek(*core_, *worker_, user_key) != detail::Step::entry) {
+      status_ = walker_.status();
+      return;
+    }
+    if (!load_block()) return;
+    detail::Step step = cursor_.begin(held_.payload);
+    if (step == detail::Step::entry) step = cursor_.seek(user_key);
+    if (step == detail::Step::damaged) return fail_block();
+    valid_ = step == detail::Step::entry;
+    if (!valid_) next_block();
+  }
+
+  /// Why keys cannot be sought in a table whose comparator is not the bytewise one.
+  [[nodiscard]] KVBACKUP_DETAIL_COLD static Status foreign_order(const Core& core) {
+    return core.blocks.named(Status::error(
+        StatusCode::unsupported, "cannot seek in a table: its keys are ordered by comparator " +
+                                     core.properties.comparator + ", not bytewise"));
+  }
+
+ private:
+  void begin() {
+    valid_ = false;
+    status_ = {};
+    walker_ = {};
+    cursor_.forget_key();
+    last_bound_.clear();
+  }
+  void next_block() {
+    cursor_.keep_key();
+    valid_ = false;
+    if (core_->bytewise && cursor_.user_key() > walker_.bound()) return fail_bound();
+    last_bound_ = walker_.bound();
+    enter(walker_.next(*core_, *worker_));
+  }
+  /// Into the block that the walker stands at, and on to one with entries.
+  void enter(detail::Step step) {
+    for (; step == detail::Step::entry; step = walker_.next(*core_, *worker_)) {
+      if (!load_block()) return;
+      const detail::Step inside = cursor_.begin(held_.payload);
+      if (inside == detail::Step::damaged) return fail_block();
+      if (inside == detail::Step::end) continue;
+      valid_ = true;
+      if (cursor_.order() == detail::KeyOrder::falls) return fail_order();
+      if (core_->bytewise && !last_bound_.empty() && !above_last_bound()) fail_bound();
+      return;
+    }
+    if (step == detail::Step::damaged) status_ = walker_.status();
+  }
+  /// Whether a lookup of the current key, the first of its block, would come to this block.
+  [[nodiscard]] bool above_last_bound() const {
+    // with whole keys in the index, versions of one key may lie in two blocks
+    const int order = cursor_.user_key().compare(last_bound_);
+    return order > 0 || (order == 0 && !core_->index_form.user_keys);
+  }
+  bool load_block() {
+    status_ = core_->load(walker_.handle(), detail::BlockRole::data, worker_->contexts,
+                          worker_->data_window, false, held_);
+    return status_.ok();
+  }
+
+  KVBACKUP_DETAIL_COLD void fail_block() {
+    valid_ = false;
+    status_ = core_->blocks.malformed(detail::BlockRole::data, walker_.handle());
+  }
+  KVBACKUP_DETAIL_COLD void fail_order() {
+    if (!core_->bytewise) return;
+    valid_ = false;
+    status_ = core_->blocks
+                  .failed(StatusCode::corruption, detail::BlockRole::data, walker_.handle(),
+                          "has keys out of order: one is not above the key before it; the table is "
+                          "damaged, take it from another copy")
+                  .with_key(cursor_.user_key());
+  }
+
+  KVBACKUP_DETAIL_COLD void fail_bound() {
+    valid_ = false;
+    status_ =
+        core_->blocks
+            .failed(StatusCode::corruption, detail::BlockRole::data, walker_.handle(),
+                    "has a key that the index says is in another block; the table is damaged, "
+                    "take it from another copy")
+            .with_key(cursor_.user_key());
+  }
+
+  std::shared_ptr<const Core> core_;
+  std::unique_ptr<typename Core::Worker> worker_;
+  detail::DataBlockWalker<Core> walker_;
+  detail::BlockCursor cursor_;
+  detail::HeldBlock held_;
+  std::string last_bound_;  // the index key of the block before; empty = there was none
+  bool valid_ = false;
+  Status status_;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/sst/detail/table_verifier.hpp ----
+namespace kvbackup::inline v1::detail {
+
+struct RoledBlock {
+  BlockHandle handle;
+  BlockRole role;
+};
+
+/// Adds the blocks that an index block of partitions names.
+template <class Core>
+[[nodiscard]] Status add_partitions(const Core& core, ByteView payload, const BlockHandle& at,
+                                    IndexForm form, BlockRole role, std::vector<RoledBlock>& out) {
+  IndexCursor cursor;
+  Step step = cursor.begin(payload, form);
+  // Those that a file has room for; a compressed index can name many more.
+  const std::uint64_t most = core.blocks.file_size() / block_trailer_size;
+  for (; step == Step::entry && out.size() < most; step = cursor.next()) {
+    out.push_back({cursor.handle(), role});
+  }
+  return step != Step::end ? core.blocks.malformed(BlockRole::index, at) : Status();
+}
+
+/// All blocks but those of data, in the order of the file, each once.
+template <class Core>
+[[nodiscard]] Status other_blocks(const Core& core, typename Core::Worker& worker,
+                                  std::vector<RoledBlock>& out) {
+  out.push_back({core.blocks.footer().metaindex, BlockRole::meta});
+  out.push_back({core.index_handle, BlockRole::index});
+  Status status;
+  if (core.two_level()) {
+    status = add_partitions(core, core.root.payload, core.index_handle, core.index_form,
+                            BlockRole::index, out);
+  }
+  for (const NamedBlock& block : core.named_blocks) {
+    if (!status.ok()) return status;
+    out.push_back({block.handle, role_of_name(block.name)});
+    if (!block.name.starts_with("partitionedfilter.")) continue;
+    HeldBlock held;
+    status = core.load(block.handle, BlockRole::index, worker.contexts, worker.index_window, false,
+                       held);
+    if (!status.ok()) return status;
+    IndexForm form = core.index_form;
+    form.first_keys = false;
+    status = add_partitions(core, held.payload, block.handle, form, BlockRole::filter, out);
+  }
+  const auto by_place = [](const RoledBlock& a, const RoledBlock& b) {
+    return a.handle.offset < b.handle.offset;
+  };
+  const auto same = [](const RoledBlock& a, const RoledBlock& b) { return a.handle == b.handle; };
+  std::sort(out.begin(), out.end(), by_place);
+  out.erase(std::unique(out.begin(), out.end(), same), out.end());
+  return status;
+}
+
+/// Proves the checksums of blocks that are given in the order of the file.
+template <class Core>
+class BlockVerifier {
+ public:
+  BlockVerifier(const Core& core, std::size_t read_ahead, FunctionRef<Status(std::uint64_t)> step)
+      : core_(core), worker_(core), step_(step) {
+    worker_.data_window.most_ahead = read_ahead;
+  }
+
+  Status verify_data() {
+    DataBlockWalker<Core> walker;
+    Step at = walker.first(core_, worker_);
+    for (; at == Step::entry; at = walker.next(core_, worker_)) {
+      Status status = check(walker.handle(), BlockRole::data);
+      if (!status.ok()) return status;
+    }
+    return at == Step::damaged ? walker.status() : Status();
+  }
+  Status verify_others() {
+    std::vector<RoledBlock> others;
+    Status status = other_blocks(core_, worker_, others);
+    for (const RoledBlock& block : others) {
+      if (!status.ok()) return status;
+      status = check(block.handle, block.role);
+    }
+    return status;
+  }
+
+ private:
+  Status check(const BlockHandle& handle, BlockRole role) {
+    if (handle.offset < end_) {
+      return core_.blocks.failed(StatusCode::corruption, role, handle,
+                                 "overlaps the one before it; the table is damaged, take it from "
+                                 "another copy");
+    }
+    // the properties were proven when the table was opened, with what RocksDB changes in them
+    auto stored = role == BlockRole::properties
+                      ? core_.blocks.stored(handle, role, worker_.data_window)
+                      : core_.blocks.checked(handle, role, worker_.data_window);
+    if (!stored.ok()) return std::move(stored).status();
+    end_ = handle.offset + handle.size + block_trailer_size;
+    return step_(handle.size + block_trailer_size);
+  }
+
+  const Core& core_;
+  typename Core::Worker worker_;
+  FunctionRef<Status(std::uint64_t)> step_;
+  std::uint64_t end_ = 0;
+};
+
+/// See TableReader::verify_blocks.
+template <class Core>
+[[nodiscard]] Status verify_blocks(const Core& core, std::size_t read_ahead,
+                                   FunctionRef<Status(std::uint64_t)> step) {
+  BlockVerifier<Core> verifier(core, read_ahead, step);
+  Status status = verifier.verify_data();
+  if (!status.ok()) return status;
+  return verifier.verify_others();
+}
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/sst/table_source.hpp ----
+// A table as a sorted source of live pairs.
+
+namespace kvbackup::inline v1 {
+
+namespace detail {
+
+/// What the entry of a user key that is the newest says of it.
+enum class Liveness : std::uint8_t { live, dead, unreadable };
+
+[[nodiscard]] constexpr Liveness liveness_of(EntryType type) {
+  switch (type) {
+    case EntryType::value: return Liveness::live;
+    case EntryType::deletion:
+    case EntryType::single_deletion: return Liveness::dead;
+    default: return Liveness::unreadable;
+  }
+}
+
+/// What is said of an entry that one table alone does not tell the value of.
+[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status unreadable_entry(EntryType type, ByteView key) {
+  std::string what("cannot give the value of a key: the table holds ");
+  switch (type) {
+    case EntryType::merge:
+      what += "a merge operand, which only its store's operator can apply";
+      break;
+    case EntryType::blob_index: what += "a reference to a blob file"; break;
+    case EntryType::wide_column_entity: what += "wide columns"; break;
+    case EntryType::deletion_with_timestamp: what += "a deletion with a timestamp"; break;
+    case EntryType::value_with_preferred_seqno: what += "a value with a preferred number"; break;
+    default: what += "an entry of type " + std::to_string(static_cast<unsigned>(type));
+  }
+  what += "; read the store itself";
+  return Status::error(StatusCode::unsupported, std::move(what)).with_key(key);
+}
+
+}  // namespace detail
+
+/// The live pairs of a table with start <= key < end, a SeekableSource: of each user key the newest
+/// version, without what was deleted by an entry or a range tombstone of the table itself. A merge
+/// operand, a blob reference or the like is never passed over: status() is unsupported and names
+/// the key.
+template <class Core>
+class TableSource {
+ public:
+  /// An empty `end` is no bound.
+  TableSource(std::shared_ptr<const Core> core, std::size_t read_ahead, ByteView start,
+              ByteView end)
+      : core_(core), at_(std::move(core), read_ahead), start_(start), end_(end) {
+    auto tombstones = core_->tombstones();
+    if (!tombstones.ok()) {
+      status_ = std::move(tombstones).status();
+      return;
+    }
+    tombstones_ = tombstones.value();
+    // whether a table of another order seeks or not, its keys do not rise bytewise
+    at_.seek(start_);
+    settle();
+  }
+
+  [[nodiscard]] bool valid() const { return valid_; }
+  [[nodiscard]] ByteView key() const { return at_.key(); }
+  [[nodiscard]] ByteView value() const { return at_.value(); }
+  void next() {
+    at_.next();
+    while (at_.valid() && at_.repeats_key()) at_.next();
+    settle();
+  }
+  void seek(ByteView key) {
+    if (!status_.ok()) return;
+    at_.seek(key < ByteView(start_) ? ByteView(start_) : key);
+    settle();
+  }
+  [[nodiscard]] Status status() const { return status_.ok() ? at_.status() : status_; }
+
+ private:
+  /// On to a key that is alive; the entry is the newest of its key.
+  void settle() {
+    for (valid_ = at_.valid(); valid_; valid_ = at_.valid()) {
+      if (!end_.empty() && at_.key() >= ByteView(end_)) {
+        valid_ = false;
+        return;
+      }
+      const detail::Liveness liveness = detail::liveness_of(at_.type());
+      const bool deleted = !tombstones_->empty() && tombstones_->deletes(at_.key(), at_.sequence());
+      if (liveness == detail::Liveness::live && !deleted) return;
+      if (liveness == detail::Liveness::unreadable && !deleted) return fail();
+      at_.next();
+      while (at_.valid() && at_.repeats_key()) at_.next();
+    }
+  }
+  KVBACKUP_DETAIL_COLD void fail() {
+    valid_ = false;
+    status_ = core_->blocks.named(detail::unreadable_entry(at_.type(), at_.key()));
+  }
+
+  std::shared_ptr<const Core> core_;
+  TableIterator<Core> at_;
+  const detail::TombstoneMap* tombstones_ = nullptr;  // the core's
+  std::string start_;
+  std::string end_;
+  bool valid_ = false;
+  Status status_;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/sst/table_reader.hpp ----
+// Reads SST files: RocksDB's block-based tables of format_version 0 to 7, TiKV's, LevelDB's.
+
+namespace kvbackup::inline v1 {
+
+/// What a lookup found.
+struct Lookup {
+  enum class Outcome : std::uint8_t {
+    absent,   ///< the table says nothing of the key
+    deleted,  ///< its newest entry, or a range tombstone, deletes it
+    found,
+  };
+  Outcome outcome = Outcome::absent;
+  std::string value;           ///< if found
+  std::uint64_t sequence = 0;  ///< of the entry, unless absent or deleted by a range tombstone
+
+  [[nodiscard]] bool found() const { return outcome == Outcome::found; }
+};
+
+/// An open table.
+///
+/// Copies are the same table; iterators and sources keep it open. All calls may come from several
+/// threads at once. Whatever is read is checked first: a checksum that does not fit, or content
+/// that cannot be, is corruption, and names the file and the block; a codec or checksum that
+/// `Decoders` does not have is unsupported. Memory: the tail, the index (of a two-level index its
+/// top level), the filter once it is used, and for each iterator one block and what is read ahead.
+template <RandomAccessFile File, class Decoders, BlockCache Cache = NoBlockCache>
+class TableReader {
+ public:
+  using Core = detail::TableCore<File, Decoders, Cache>;
+
+  /// Reads footer, metaindex, properties, dictionary and index.
+  [[nodiscard]] static Result<TableReader> open(File file, Decoders decoders = {},
+                                                TableReaderOptions options = {}, Cache cache = {}) {
+    if constexpr (requires { std::string(file.name()); }) {
+      if (options.name.empty()) options.name = std::string(file.name());
+    }
+    auto core = std::make_shared<Core>(std::move(file), std::move(decoders), options.name,
+                                       std::move(cache));
+    Status status = core->open(options.tail_bytes);
+    if (!status.ok()) return status;
+    return TableReader(std::move(core), std::move(options));
+  }
+
+  [[nodiscard]] const TableProperties& properties() const { return core_->properties; }
+  [[nodiscard]] std::uint32_t format_version() const {
+    return core_->blocks.footer().format_version;
+  }
+  [[nodiscard]] ChecksumKind checksum_kind() const { return core_->blocks.kind(); }
+  /// Whether it is one of LevelDB's, which have no properties.
+  [[nodiscard]] bool is_leveldb() const { return core_->blocks.is_leveldb(); }
+  [[nodiscard]] std::uint64_t file_size() const { return core_->blocks.file_size(); }
+
+  /// All point entries, from the first one on.
+  [[nodiscard]] TableIterator<Core> entries() const {
+    TableIterator<Core> it(core_, options_.read_ahead);
+    it.seek_to_first();
+    return it;
+  }
+  /// An iterator that is not positioned yet: seek() comes first.
+  [[nodiscard]] TableIterator<Core> cursor() const {
+    return TableIterator<Core>(core_, options_.read_ahead);
+  }
+  /// The range tombstones, in the file's order: unsorted, overlapping.
+  [[nodiscard]] Result<std::vector<RangeTombstone>> range_tombstones() const {
+    return core_->read_tombstones();
+  }
+  /// The live pairs with start <= key < end; an empty `end` is no bound.
+  [[nodiscard]] TableSource<Core> source(ByteView start = {}, ByteView end = {}) const {
+    return TableSource<Core>(core_, options_.read_ahead, start, end);
+  }
+
+  /// Looks `user_key` up: reads the data block it must be in, and the filter before it where
+  /// FilterUse says so. unsupported, with the key, if its newest entry is a merge operand or
+  /// another whose value the table does not tell, or the comparator is not the bytewise one.
+  [[nodiscard]] Result<Lookup> get(ByteView user_key) const {
+    auto worker = core_->take_worker();
+    auto lookup = get_with(*worker, user_key);
+    core_->give_back(std::move(worker));
+    return lookup;
+  }
+
+  /// Proves the checksum of every block that the table has, and that blocks do not overlap: data
+  /// blocks first, in their order, then all others. Nothing is decompressed but the index. `step`,
+  /// if given, is called after each block with the bytes it took and may end it with a failure.
+  [[nodiscard]] Status verify_blocks() const {
+    auto go_on = [](std::uint64_t) { return Status(); };
+    return verify_blocks(go_on);
+  }
+  [[nodiscard]] Status verify_blocks(FunctionRef<Status(std::uint64_t)> step) const {
+    return detail::verify_blocks(*core_, options_.read_ahead, step);
+  }
+
+  /// The same for all blocks but those of data, for a caller that reads every entry anyway.
+  [[nodiscard]] Status verify_other_blocks() const {
+    auto go_on = [](std::uint64_t) { return Status(); };
+    return detail::BlockVerifier<Core>(*core_, 0, go_on).verify_others();
+  }
+
+  [[nodiscard]] TableReaderCounters counters() const {
+    TableReaderCounters out = filter_->counters();
+    out.data_blocks_read = core_->data_blocks_read.load(std::memory_order_relaxed);
+    return out;
+  }
+
+ private:
+  TableReader(std::shared_ptr<Core> core, TableReaderOptions options)
+      : core_(std::move(core)),
+        options_(std::move(options)),
+        filter_(std::make_shared<detail::TableFilter<Core>>(*core_, options_.filter,
+                                                            options_.prefix_extractor)) {}
+
+  Result<Lookup> get_with(typename Core::Worker& worker, ByteView user_key) const {
+    if (!core_->bytewise) return TableIterator<Core>::foreign_order(*core_);
+    auto tombstones = core_->tombstones();
+    if (!tombstones.ok()) return std::move(tombstones).status();
+    const detail::TombstoneMap& deleted = *tombstones.value();
+    Lookup out;
+    Status status = find(worker, user_key, deleted, out);
+    if (!status.ok()) return status;
+    if (out.outcome == Lookup::Outcome::absent && deleted.covers(user_key)) {
+      out.outcome = Lookup::Outcome::deleted;
+    }
+    return out;
+  }
+
+  Status find(typename Core::Worker& worker, ByteView user_key, const detail::TombstoneMap& deleted,
+              Lookup& out) const {
+    detail::DataBlockWalker<Core> walker;
+    const detail::Step step = walker.seek(*core_, worker, user_key);
+    if (step != detail::Step::entry) return walker.status();
+    bool may_match = true;
+    Status status =
+        filter_->ask(worker, user_key, walker.handle().size + block_trailer_size, may_match);
+    if (!status.ok() || !may_match) return status;
+    detail::HeldBlock held;
+    status = core_->load(walker.handle(), detail::BlockRole::data, worker.contexts,
+                         worker.data_window, true, held);
+    if (!status.ok()) return status;
+    detail::BlockCursor cursor;
+    detail::Step inside = cursor.begin(held.payload);
+    if (inside == detail::Step::entry) inside = cursor.seek(user_key);
+    if (inside == detail::Step::damaged) {
+      return core_->blocks.malformed(detail::BlockRole::data, walker.handle());
+    }
+    if (inside == detail::Step::end || cursor.user_key() != user_key) {
+      filter_->note_miss(walker.handle().size);
+      return {};
+    }
+    out.sequence = core_->sequence_of(cursor.tail());
+    const auto type = static_cast<EntryType>(cursor.tail() & 0xff);
+    const detail::Liveness liveness = detail::liveness_of(type);
+    if (liveness == detail::Liveness::dead || deleted.deletes(user_key, out.sequence)) {
+      out.outcome = Lookup::Outcome::deleted;
+    } else if (liveness == detail::Liveness::unreadable) {
+      return core_->blocks.named(detail::unreadable_entry(type, user_key));
+    } else {
+      out.outcome = Lookup::Outcome::found;
+      out.value = cursor.value();
+    }
+    return {};
+  }
+
+  std::shared_ptr<const Core> core_;
+  TableReaderOptions options_;
+  std::shared_ptr<detail::TableFilter<Core>> filter_;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/restore/detail/open_backup.hpp ----
+namespace kvbackup::inline v1::detail {
+
+/// What the users of one open backup share.
+template <ReadableBackend BackendT, class Hash, class Decoders, class Cache>
+class OpenBackup {
+ public:
+  using Backend = BackendT;
+  using Table = TableReader<ObjectFile<Backend>, Decoders, Cache>;
+
+  OpenBackup(Backend backend_, Manifest manifest_, Hash hash_, Decoders decoders_, Cache cache,
+             std::size_t open_files)
+      : backend(std::move(backend_)),
+        manifest(std::move(manifest_)),
+        index(manifest.meta.files),
+        hash(std::move(hash_)),
+        decoders(std::move(decoders_)),
+        cache_(std::move(cache)),
+        most_open_(open_files == 0 ? 1 : open_files) {}
+  OpenBackup(const OpenBackup&) = delete;
+  OpenBackup& operator=(const OpenBackup&) = delete;
+
+  /// unsupported if what the files hold is not pairs of key and value.
+  [[nodiscard]] Status check_logical() const {
+    if (manifest.meta.is_raw_kv) return {};
+    return Status::error(StatusCode::unsupported,
+                         "this is a transactional backup: the versions in it (MVCC) are not read "
+                         "yet; verify and inspect work")
+        .with_object(backend.url());
+  }
+
+  /// The table of file `file_index`, which stays open while it is among those used last.
+  [[nodiscard]] Result<std::shared_ptr<const Table>> table(std::size_t file_index) {
+    if (auto open = find_open(file_index)) return open;
+    const File& file = manifest.meta.files[file_index];
+    auto opened =
+        Table::open(ObjectFile<Backend>(backend, file.name, file.size), decoders, {}, cache_);
+    if (!opened.ok()) return std::move(opened).status().with_object(file.name);
+    auto table = std::make_shared<const Table>(std::move(opened).value());
+    const MutexLock lock(mutex_);
+    open_.push_front({file_index, table});
+    if (open_.size() > most_open_) open_.pop_back();
+    return table;
+  }
+
+  mutable Backend backend;  // reading changes nothing that is seen
+  const Manifest manifest;
+  const FileIndex index;  // of manifest
+  const Hash hash;
+  const Decoders decoders;
+
+ private:
+  struct Open {
+    std::size_t file_index;
+    std::shared_ptr<const Table> table;
+  };
+
+  [[nodiscard]] std::shared_ptr<const Table> find_open(std::size_t file_index) {
+    const MutexLock lock(mutex_);
+    for (auto at = open_.begin(); at != open_.end(); ++at) {
+      if (at->file_index != file_index) continue;
+      open_.splice(open_.begin(), open_, at);
+      return at->table;
+    }
+    return nullptr;
+  }
+
+  Cache cache_;
+  std::size_t most_open_;
+  Mutex mutex_;
+  std::list<Open> open_;  // the one used last comes first
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/restore/progress.hpp ----
+// How a run over a backup tells its host how far it is.
+
+namespace kvbackup::inline v1 {
+
+/// How far such a run is. Numbers only grow.
+struct RestoreProgress {
+  std::uint64_t pairs = 0;         ///< logical pairs read
+  std::uint64_t bytes = 0;         ///< their key and value lengths
+  std::uint64_t stored_bytes = 0;  ///< bytes of files read
+  std::uint64_t files = 0;         ///< files done
+  std::uint64_t total_stored_bytes = 0;
+  std::uint64_t total_files = 0;
+};
+
+/// Called by a run, from any of its threads, never two calls at once and never under a lock of the
+/// library. A slow observer slows the run. Hooks must not throw.
+class RestoreObserver {
+ public:
+  virtual ~RestoreObserver() = default;
+  /// About once a MiB of files and worker, and once at the end.
+  virtual void on_progress(const RestoreProgress& /*progress*/) {}
+};
+
+namespace detail {
+
+/// Sums what the workers do and hands it to the observer one call at a time.
+class RestoreReporter {
+ public:
+  RestoreReporter(RestoreObserver* observer, std::uint64_t total_files,
+                  std::uint64_t total_stored_bytes)
+      : observer_(observer), total_files_(total_files), total_stored_bytes_(total_stored_bytes) {}
+
+  void add_stored(std::uint64_t bytes) {
+    stored_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+    notify();
+  }
+  void add_pairs(std::uint64_t pairs, std::uint64_t bytes) {
+    pairs_.fetch_add(pairs, std::memory_order_relaxed);
+    bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  }
+  void add_file() {
+    files_.fetch_add(1, std::memory_order_relaxed);
+    notify();
+  }
+  /// Call once the workers are done: a call while another one runs may have been left out.
+  void finish() { notify(); }
+
+  [[nodiscard]] RestoreProgress progress() const {
+    RestoreProgress p;
+    p.pairs = pairs_.load(std::memory_order_relaxed);
+    p.bytes = bytes_.load(std::memory_order_relaxed);
+    p.stored_bytes = stored_bytes_.load(std::memory_order_relaxed);
+    p.files = files_.load(std::memory_order_relaxed);
+    p.total_stored_bytes = total_stored_bytes_;
+    p.total_files = total_files_;
+    return p;
+  }
+
+ private:
+  void notify() {
+    if (observer_ == nullptr || delivering_.exchange(true, std::memory_order_acquire)) return;
+    observer_->on_progress(progress());
+    delivering_.store(false, std::memory_order_release);
+  }
+
+  RestoreObserver* observer_;
+  std::uint64_t total_files_;
+  std::uint64_t total_stored_bytes_;
+  std::atomic<std::uint64_t> pairs_{0};
+  std::atomic<std::uint64_t> bytes_{0};
+  std::atomic<std::uint64_t> stored_bytes_{0};
+  std::atomic<std::uint64_t> files_{0};
+  std::atomic<bool> delivering_{false};
+};
+
+}  // namespace detail
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/restore/verify_report.hpp ----
+// What a verification is asked for, and what it found.
+
+namespace kvbackup::inline v1 {
+
+/// What to verify. Pointers are borrowed for the length of the run.
+struct VerifyOptions {
+  /// Names, sizes, coverage and sums of backupmeta only; no file is read.
+  bool quick = false;
+  /// What lies beside the backup (files that are not listed, lock files, checkpoints) is damage.
+  bool strict = false;
+  /// Files worked on at once. Above 1 it needs an `executor`. Never changes the report.
+  std::size_t concurrency = 1;
+  /// Threads. Null: the calling thread does everything.
+  Executor* executor = nullptr;
+  RestoreObserver* observer = nullptr;
+  const CancelToken* cancel = nullptr;
+};
+
+enum class Severity : std::uint8_t {
+  warning,     ///< not as it should be, and the backup is whole all the same
+  unprovable,  ///< nothing says that it is right or wrong
+  unreadable,  ///< the storage did not give what had to be read, so nothing is known
+  damage,      ///< something is not what the backup says it is
+};
+
+/// "warning", "unprovable", "unreadable", "damage".
+[[nodiscard]] constexpr std::string_view to_string(Severity severity) noexcept {
+  switch (severity) {
+    case Severity::warning: return "warning";
+    case Severity::unprovable: return "unprovable";
+    case Severity::unreadable: return "unreadable";
+    case Severity::damage: return "damage";
+  }
+  return "unknown";
+}
+
+/// One thing that was found. Like a Status it carries object and keys beside its message, so that
+/// keys can be hidden.
+struct Finding {
+  Severity severity = Severity::damage;
+  std::string object;             ///< empty: the backup as a whole
+  std::optional<KeyRange> range;  ///< the logical keys that it is about
+  std::string what;
+
+  /// One line for people: "damage: its SHA-256 ...: object 1_1_1.sst, cf default, key range [61,
+  /// 62)".
+  [[nodiscard]] std::string to_string(KeyDisplay keys = KeyDisplay::shown) const {
+    Status status = Status::error(StatusCode::corruption, what).with_object(object);
+    if (range) status = std::move(status).with_range(range->start, range->end);
+    // what a Status says, behind another first word
+    std::string line = status.to_string(keys);
+    line.replace(0, line.find(':'), kvbackup::v1::to_string(severity));
+    return line;
+  }
+};
+
+/// What a verification found, in the order of backupmeta.
+struct VerifyReport {
+  std::vector<Finding> findings;
+  /// Findings beyond max_findings, which are counted only.
+  std::uint64_t findings_left_out = 0;
+  /// By Severity, those left out too.
+  std::uint64_t warnings = 0;
+  std::uint64_t unprovable = 0;
+  std::uint64_t unreadable = 0;
+  std::uint64_t damages = 0;
+
+  bool is_sealed = false;  ///< backupmeta is ours, and its seal is right
+  bool quick = false;      ///< no file was read
+  std::uint64_t files = 0;
+  std::uint64_t pairs = 0;         ///< read from files and counted
+  std::uint64_t bytes = 0;         ///< their key and value lengths
+  std::uint64_t stored_bytes = 0;  ///< of the files that were read to their end
+
+  [[nodiscard]] bool is_damaged() const { return damages != 0; }
+  /// Everything that was to be looked at was, and nothing is damaged.
+  [[nodiscard]] bool is_whole() const { return damages == 0 && unreadable == 0; }
+
+  /// A broken backup of many files gives as many findings; that many are kept.
+  static constexpr std::size_t max_findings = 10'000;
+
+  void add(Finding finding) {
+    switch (finding.severity) {
+      case Severity::warning: ++warnings; break;
+      case Severity::unprovable: ++unprovable; break;
+      case Severity::unreadable: ++unreadable; break;
+      case Severity::damage: ++damages; break;
+    }
+    if (findings.size() < max_findings) {
+      findings.push_back(std::move(finding));
+    } else {
+      ++findings_left_out;
+    }
+  }
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/restore/detail/coverage.hpp ----
+// Whether the files of a backup tile the ranges that it says it holds.
+
+namespace kvbackup::inline v1::detail {
+
+/// Files that answer for the same keys: one file of a raw backup; the default and the write file of
+/// a transactional one, which share the stem of their names.
+struct Part {
+  const File* file;  ///< the first of them
+};
+
+/// "1_2_1_default.sst" without "_default.sst".
+[[nodiscard]] inline std::string_view stem_of(std::string_view name) {
+  return name.substr(0, name.rfind('_'));
+}
+
+/// Judges the files of a backup against its ranges, cf by cf (all cfs of a transactional backup
+/// together), and reports what it finds.
+class CoverageCheck {
+ public:
+  CoverageCheck(const Manifest& manifest, VerifyReport& report)
+      : manifest_(manifest),
+        report_(report),
+        severity_(manifest.info ? Severity::damage : Severity::unprovable) {}
+
+  void run() {
+    collect_parts();
+    collect_ranges();
+    for (auto& [cf, parts] : parts_) {
+      std::stable_sort(parts.begin(), parts.end(), [](const Part& a, const Part& b) {
+        return a.file->start_key < b.file->start_key;
+      });
+      check_overlaps(cf, parts);
+      if (ranges_known_) check_inside(cf, parts);
+    }
+    if (!ranges_known_) {
+      if (!parts_.empty()) {
+        report_.add({Severity::unprovable, "", std::nullopt,
+                     "coverage cannot be proven: backupmeta does not say which key ranges were "
+                     "completed"});
+      }
+      return;
+    }
+    for (const auto& [cf, ranges] : ranges_) {
+      for (const KeyRange& range : ranges) check_tiled(range, parts_[cf]);
+    }
+  }
+
+ private:
+  void collect_parts() {
+    std::map<std::string_view, const File*> stems;
+    for (const File& file : manifest_.meta.files) {
+      if (is_inverted(file)) {
+        report_.add({Severity::damage, file.name,
+                     KeyRange{std::string(cf_of(file)), file.start_key, file.end_key},
+                     "its key range is empty: the start is not below the end"});
+        continue;
+      }
+      if (manifest_.meta.is_raw_kv) {
+        parts_[std::string(cf_of(file))].push_back({&file});
+        continue;
+      }
+      const auto [at, is_new] = stems.emplace(stem_of(file.name), &file);
+      if (is_new) {
+        parts_[std::string()].push_back({&file});
+      } else if (at->second->start_key != file.start_key || at->second->end_key != file.end_key) {
+        report_.add(
+            {Severity::damage, file.name,
+             KeyRange{std::string(cf_of(file)), file.start_key, file.end_key},
+             "it is of one part with " + at->second->name + ", and answers for another key range"});
+      }
+    }
+  }
+
+  void collect_ranges() {
+    const bool raw = manifest_.meta.is_raw_kv;
+    if (manifest_.info) {
+      ranges_known_ = true;
+      for (const CompletedRange& range : manifest_.info->ranges) {
+        ranges_[raw ? range.cf : std::string()].push_back({range.cf, range.start, range.end});
+      }
+    } else if (raw && !manifest_.meta.raw_ranges.empty()) {
+      ranges_known_ = true;
+      for (const RawRange& range : manifest_.meta.raw_ranges) {
+        const std::string cf(range.cf.empty() ? default_cf : std::string_view(range.cf));
+        ranges_[cf].push_back({cf, range.start_key, range.end_key});
+      }
+    }
+    // the ranges of a transactional backup may be recorded once for each cf
+    for (auto& [cf, ranges] : ranges_) {
+      std::sort(ranges.begin(), ranges.end(), [](const KeyRange& a, const KeyRange& b) {
+        return std::tie(a.start, a.end) < std::tie(b.start, b.end);
+      });
+      ranges.erase(std::unique(ranges.begin(), ranges.end(),
+                               [](const KeyRange& a, const KeyRange& b) {
+                                 return a.start == b.start && a.end == b.end;
+                               }),
+                   ranges.end());
+    }
+  }
+
+  void check_overlaps(const std::string& cf, const std::vector<Part>& parts) {
+    const Part* furthest = nullptr;
+    for (const Part& part : parts) {
+      if (furthest != nullptr && begins_before(part.file->start_key, furthest->file->end_key)) {
+        const ByteView end = ends_within(part.file->end_key, furthest->file->end_key)
+                                 ? part.file->end_key
+                                 : furthest->file->end_key;
+        report_.add({severity_, part.file->name,
+                     KeyRange{cf, part.file->start_key, std::string(end)},
+                     "it overlaps " + furthest->file->name +
+                         (manifest_.info ? ": both hold these keys"
+                                         : ": which of them is right cannot be proven")});
+      }
+      if (furthest == nullptr || !ends_within(part.file->end_key, furthest->file->end_key)) {
+        furthest = &part;
+      }
+    }
+  }
+
+  // Every part lies in one range.
+  void check_inside(const std::string& cf, const std::vector<Part>& parts) {
+    const auto found = ranges_.find(cf);
+    for (const Part& part : parts) {
+      const File& file = *part.file;
+      bool inside = false;
+      if (found != ranges_.end()) {
+        const auto after = std::partition_point(
+            found->second.begin(), found->second.end(),
+            [&file](const KeyRange& range) { return range.start <= file.start_key; });
+        inside = after != found->second.begin() && ends_within(file.end_key, std::prev(after)->end);
+      }
+      if (inside) continue;
+      report_.add({severity_, file.name, KeyRange{cf, file.start_key, file.end_key},
+                   "it answers for keys outside of the ranges that backupmeta says it holds"});
+    }
+  }
+
+  // A range has no file at all, which is one without data, or its parts follow one another from its
+  // start to its end.
+  void check_tiled(const KeyRange& range, const std::vector<Part>& parts) {
+    const std::string* covered_to = &range.start;
+    bool covered = false;  // to the last key there is
+    bool any = false;
+    auto part = std::partition_point(parts.begin(), parts.end(), [&range](const Part& each) {
+      return each.file->start_key < range.start;
+    });
+    if (part != parts.begin()) --part;
+    for (; part != parts.end() && begins_before(part->file->start_key, range.end); ++part) {
+      const File& file = *part->file;
+      if (!begins_before(range.start, file.end_key)) continue;
+      any = true;
+      if (covered) continue;
+      if (file.start_key > *covered_to) report_.add(gap(range, *covered_to, file.start_key));
+      covered = file.end_key.empty();
+      if (!covered && file.end_key > *covered_to) covered_to = &file.end_key;
+    }
+    if (any && !covered && begins_before(*covered_to, range.end)) {
+      report_.add(gap(range, *covered_to, range.end));
+    }
+  }
+
+  [[nodiscard]] Finding gap(const KeyRange& range, ByteView start, ByteView end) const {
+    return {severity_, "", KeyRange{range.cf, std::string(start), std::string(end)},
+            manifest_.info ? "no file holds these keys, which backupmeta says were backed up"
+                           : "no file holds these keys: that there were none cannot be proven"};
+  }
+
+  const Manifest& manifest_;
+  VerifyReport& report_;
+  Severity severity_;
+  bool ranges_known_ = false;
+  std::map<std::string, std::vector<Part>> parts_;
+  std::map<std::string, std::vector<KeyRange>> ranges_;
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/restore/detail/forward_file.hpp ----
+namespace kvbackup::inline v1::detail {
+
+/// Reads an object once from front to back, in steps whatever the size of the reads; what is asked
+/// for further behind is read by itself. `tap.add_bytes` is given every step while it is in the
+/// cache: after read_rest() it has seen the whole object once and in order.
+///
+/// Belongs to one thread. Borrows backend, tap and token.
+template <ReadableBackend Backend, class Tap>
+class ForwardReader {
+ public:
+  ForwardReader(Backend& backend, std::string name, std::uint64_t size, std::size_t step, Tap& tap,
+                const CancelToken* cancel)
+      : backend_(backend),
+        name_(std::move(name)),
+        size_(size),
+        step_(step),
+        tap_(tap),
+        cancel_(cancel) {}
+
+  [[nodiscard]] std::uint64_t size() const { return size_; }
+  [[nodiscard]] const std::string& name() const { return name_; }
+
+  /// The bytes [offset, offset + length), a view of `scratch`.
+  [[nodiscard]] Result<ByteView> read(std::uint64_t offset, std::size_t length,
+                                      std::string& scratch) {
+    if (!lies_inside(size_, offset, length)) {
+      return read_past_end(size_, offset, length).with_object(name_);
+    }
+    const std::uint64_t begin = steps_.empty() ? end_ : steps_.front().offset;
+    if (offset < begin || offset > end_ + step_) return read_apart(offset, length, scratch);
+    scratch.clear();
+    scratch.reserve(length);
+    while (scratch.size() < length) {
+      const std::uint64_t at = offset + scratch.size();
+      if (at >= end_) {
+        if (Status status = advance(); !status.ok()) return status;
+        continue;
+      }
+      const Step& step = *std::prev(std::partition_point(
+          steps_.begin(), steps_.end(), [at](const Step& each) { return each.offset <= at; }));
+      scratch.append(
+          ByteView(step.bytes)
+              .substr(static_cast<std::size_t>(at - step.offset), length - scratch.size()));
+    }
+    return ByteView(scratch);
+  }
+
+  /// Gives the tap what it has not seen, to the end of the object.
+  Status read_rest() {
+    while (end_ < size_) {
+      if (Status status = advance(); !status.ok()) return status;
+    }
+    return {};
+  }
+
+ private:
+  struct Step {
+    std::uint64_t offset;
+    std::string bytes;
+  };
+
+  Status advance() {
+    constexpr std::size_t kept = 3;  // so that of a small object no byte is read twice
+    if (Status status = check_cancel(cancel_); !status.ok()) return status;
+    auto bytes =
+        read_object_range(backend_, name_, end_, std::min<std::uint64_t>(step_, size_ - end_));
+    if (!bytes.ok()) return std::move(bytes).status();
+    tap_.add_bytes(bytes.value());
+    if (steps_.size() == kept) steps_.pop_front();
+    const std::uint64_t offset = end_;
+    end_ += bytes.value().size();
+    steps_.push_back({offset, std::move(bytes).value()});
+    return {};
+  }
+
+  [[nodiscard]] Result<ByteView> read_apart(std::uint64_t offset, std::size_t length,
+                                            std::string& scratch) {
+    if (Status status = check_cancel(cancel_); !status.ok()) return status;
+    auto bytes = read_object_range(backend_, name_, offset, length);
+    if (!bytes.ok()) return std::move(bytes).status();
+    scratch = std::move(bytes).value();
+    return ByteView(scratch);
+  }
+
+  Backend& backend_;
+  std::string name_;
+  std::uint64_t size_;
+  std::size_t step_;
+  Tap& tap_;
+  const CancelToken* cancel_;
+  std::uint64_t end_ = 0;   // of what was read step by step
+  std::deque<Step> steps_;  // the last of it, without gaps
+};
+
+/// A ForwardReader as the file of a TableReader that one thread uses. Borrows it.
+template <class Reader>
+class ForwardFile {
+ public:
+  explicit ForwardFile(Reader& reader) : reader_(&reader) {}
+
+  [[nodiscard]] std::uint64_t size() const { return reader_->size(); }
+  [[nodiscard]] const std::string& name() const { return reader_->name(); }
+  [[nodiscard]] Result<ByteView> read(std::uint64_t offset, std::size_t length,
+                                      std::string& scratch) const {
+    return reader_->read(offset, length, scratch);
+  }
+
+ private:
+  Reader* reader_;
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/restore/detail/file_check.hpp ----
+// Proves one file of a backup, in one pass over its bytes.
+
+namespace kvbackup::inline v1::detail {
+
+/// Checks file `index` of a backup. Belongs to one thread.
+template <ReadableBackend Backend, Hasher Hash, class Decoders>
+class FileCheck {
+ public:
+  FileCheck(Backend& backend, const Manifest& manifest, std::size_t index, const Hash& hash,
+            const Decoders& decoders, const CancelToken* cancel, RestoreReporter& reporter)
+      : manifest_(manifest),
+        file_(manifest.meta.files[index]),
+        index_(index),
+        decoders_(decoders),
+        tap_{hash, reporter, 0, 0},
+        reader_(backend, file_.name, file_.size, step_size, tap_, cancel) {}
+
+  /// Adds what is wrong to `findings`. A failure is StatusCode::cancelled.
+  [[nodiscard]] Status run(std::vector<Finding>& findings) {
+    findings_ = &findings;
+    const Status table = read_table();
+    if (table.code() == StatusCode::cancelled) return table;
+    const Status rest = is_reading_failure(table) ? table : reader_.read_rest();
+    if (rest.code() == StatusCode::cancelled) return rest;
+    if (!rest.ok()) {
+      report_unread(rest);
+      return {};
+    }
+    tap_.flush_pairs();
+    const FileDigest digest = tap_.hash.finish();
+    const bool bytes_fit = check_bytes(digest);
+    if (table.ok()) {
+      check_content(digest);
+    } else {
+      report_table(table, bytes_fit);
+    }
+    return {};
+  }
+
+ private:
+  /// Read at once: what the second-level cache holds several times over, and long enough for
+  /// storage that is far away.
+  static constexpr std::size_t step_size = 512 * 1024;
+
+  /// Takes the stored bytes as they come, and the pairs that are found in them.
+  struct Tap {
+    Hash hash;
+    RestoreReporter& reporter;
+    std::uint64_t pairs = 0;
+    std::uint64_t pair_bytes = 0;
+
+    void add_bytes(ByteView bytes) {
+      hash.add_bytes(bytes);
+      flush_pairs();
+      reporter.add_stored(bytes.size());
+    }
+    void add_pair(ByteView key, ByteView value) {
+      hash.add_pair(key, value);
+      pairs += 1;
+      pair_bytes += key.size() + value.size();
+    }
+    void flush_pairs() {
+      reporter.add_pairs(std::exchange(pairs, 0), std::exchange(pair_bytes, 0));
+    }
+  };
+  using Reader = ForwardReader<Backend, Tap>;
+  using Table = TableReader<ForwardFile<Reader>, Decoders, NoBlockCache>;
+
+  [[nodiscard]] static bool is_reading_failure(const Status& status) {
+    switch (status.code()) {
+      case StatusCode::ok:
+      case StatusCode::corruption:
+      case StatusCode::unsupported:
+      case StatusCode::resource_exhausted: return false;
+      default: return true;
+    }
+  }
+
+  // Reads every entry: block checksums, order, kinds of entries, key range.
+  [[nodiscard]] Status read_table() {
+    auto table = Table::open(ForwardFile<Reader>(reader_), decoders_, {});
+    if (!table.ok()) return std::move(table).status();
+    is_table_ = true;
+    recorded_entries_ = table.value().properties().num_entries;
+    has_properties_ = !table.value().properties().all.empty();
+    const auto tombstones = table.value().range_tombstones();
+    if (!tombstones.ok()) return tombstones.status();
+    entries_ = tombstones.value().size();
+    if (entries_ != 0) strange_entry_ = "range tombstones";
+    const StoredRange stored = stored_range(manifest_, file_.start_key, file_.end_key);
+    const std::size_t prefix = key_prefix_of(manifest_).size();
+    bool is_low = true;  // no key of the file's range was seen yet
+    auto at = table.value().entries();
+    for (; at.valid(); at.next()) {
+      const ByteView key = at.key();
+      ++entries_;
+      // they rise, which the reader has checked
+      const bool is_below = is_low && key < ByteView(stored.low);
+      is_low = is_below;
+      if (is_below || (!stored.high.empty() && key >= ByteView(stored.high))) {
+        if (outside_++ == 0) first_outside_ = key;
+        continue;
+      }
+      if (at.type() != EntryType::value) strange_entry_ = "entries that are no plain values";
+      if (at.repeats_key()) strange_entry_ = "a key twice";
+      if (manifest_.meta.is_raw_kv) tap_.add_pair(key.substr(prefix), at.value());
+    }
+    if (!at.status().ok()) return at.status();
+    return table.value().verify_other_blocks();  // which stand behind those of data
+  }
+
+  void add(Severity severity, std::string what) {
+    findings_->push_back({severity, file_.name,
+                          KeyRange{std::string(cf_of(file_)), file_.start_key, file_.end_key},
+                          std::move(what)});
+  }
+
+  void report_unread(const Status& status) {
+    if (status.code() == StatusCode::not_found) return add(Severity::damage, "it is missing");
+    add(Severity::unreadable,
+        "it cannot be read: " + std::string(kvbackup::v1::to_string(status.code())) + ": " +
+            std::string(status.message()));
+  }
+
+  // The digests of the stored bytes.
+  [[nodiscard]] bool check_bytes(const FileDigest& digest) {
+    if (as_bytes(digest.sha256) != file_.sha256) {
+      add(Severity::damage, "its SHA-256 is " + to_hex(as_bytes(digest.sha256)) + ", and " +
+                                to_hex(file_.sha256) + " was recorded");
+      return false;
+    }
+    if (manifest_.info && digest.crc32c != manifest_.info->file_crc32c[index_]) {
+      add(Severity::damage, "its CRC-32C is not the one that was recorded");
+      return false;
+    }
+    return true;
+  }
+
+  // The table could not be read to its end.
+  void report_table(const Status& status, bool bytes_fit) {
+    if (status.code() == StatusCode::unsupported) {
+      return add(Severity::unprovable,
+                 "its content cannot be proven: " + std::string(status.message()));
+    }
+    if (bytes_fit && !is_table_ && has_cipher_iv()) {
+      return add(Severity::unprovable,
+                 "its bytes are those that were recorded, and they are no SST: it is encrypted "
+                 "(BR's --crypter.method), so its content cannot be proven");
+    }
+    add(Severity::damage, std::string(status.message()));
+  }
+  // File.cipher_iv = 12 of TiKV 5.3 and later, which set it for plain files too.
+  [[nodiscard]] bool has_cipher_iv() const {
+    constexpr std::uint32_t cipher_iv_field = 12;
+    WireReader reader(file_.unknown_fields);
+    WireField field;
+    while (reader.next(field)) {
+      if (field.number == cipher_iv_field) return true;
+    }
+    return false;
+  }
+
+  // What the table holds, against what backupmeta and the table itself say of it.
+  void check_content(const FileDigest& digest) {
+    if (outside_ != 0) report_outside();
+    if (strange_entry_ != nullptr) {
+      add(Severity::damage, std::string("it holds ") + strange_entry_ + ", which no backup writes");
+    }
+    if (has_properties_ && recorded_entries_ != entries_) {
+      add(Severity::damage, "its properties say " + std::to_string(recorded_entries_) +
+                                " entries, and it has " + std::to_string(entries_));
+    }
+    if (!manifest_.meta.is_raw_kv) return;
+    compare("pairs", file_.total_kvs, digest.total_kvs);
+    compare("bytes of keys and values", file_.total_bytes, digest.total_bytes);
+    // TiKV before 6.1 records none for raw files
+    const bool has_crc = manifest_.info || file_.crc64xor != 0;
+    if (has_crc) compare("crc64xor", file_.crc64xor, digest.crc64xor);
+  }
+  void report_outside() {
+    const std::string_view prefix = key_prefix_of(manifest_);
+    std::string first = std::move(first_outside_);
+    if (first.starts_with(prefix)) first.erase(0, prefix.size());
+    KeyRange range{std::string(cf_of(file_)), first, first + '\0'};
+    findings_->push_back({Severity::damage, file_.name, std::move(range),
+                          std::to_string(outside_) +
+                              " of its keys lie outside of its key range or lack the prefix of "
+                              "this backup's keys; the first is named"});
+  }
+  void compare(const char* what, std::uint64_t recorded, std::uint64_t found) {
+    if (recorded == found) return;
+    // with TTL or API V2 the pairs that TiKV counts are not those that it stores
+    const bool is_known = manifest_.info || !manifest_.index || manifest_.index->api_version == 0;
+    add(is_known ? Severity::damage : Severity::unprovable,
+        std::string("its ") + what + ": " + std::to_string(recorded) + " recorded, " +
+            std::to_string(found) + " found");
+  }
+  const Manifest& manifest_;
+  const File& file_;
+  std::size_t index_;
+  const Decoders& decoders_;
+  Tap tap_;
+  Reader reader_;
+  std::vector<Finding>* findings_ = nullptr;
+
+  bool is_table_ = false;
+  bool has_properties_ = false;
+  std::uint64_t recorded_entries_ = 0;
+  std::uint64_t entries_ = 0;
+  std::uint64_t outside_ = 0;
+  std::string first_outside_;
+  const char* strange_entry_ = nullptr;
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/restore/detail/workers.hpp ----
+namespace kvbackup::inline v1::detail {
+
+/// Calls work(0) .. work(count - 1) -> Status, `concurrency` at once on the executor's threads, in
+/// rising order of their beginning. Gives the first failure; no work is begun after it. internal if
+/// the executor left some out.
+template <class Work>
+[[nodiscard]] Status run_workers(std::size_t count, std::size_t concurrency, Executor* executor,
+                                 Work&& work) {
+  std::atomic<std::size_t> next{0};
+  std::atomic<std::size_t> finished{0};
+  std::atomic<bool> stop{false};
+  Mutex mutex;
+  Status first_failure;
+  const auto worker = [&](std::size_t) {
+    while (!stop.load(std::memory_order_relaxed)) {
+      const std::size_t index = next.fetch_add(1, std::memory_order_relaxed);
+      if (index >= count) return;
+      Status status = work(index);
+      if (status.ok()) {
+        finished.fetch_add(1, std::memory_order_relaxed);
+        continue;
+      }
+      const MutexLock lock(mutex);
+      if (first_failure.ok()) first_failure = std::move(status);
+      stop.store(true, std::memory_order_relaxed);
+    }
+  };
+  const std::size_t workers = std::min(concurrency, count);
+  if (workers <= 1 || executor == nullptr) {
+    worker(0);
+  } else {
+    executor->run(workers, worker);
+  }
+  if (!first_failure.ok()) return first_failure;
+  if (finished.load(std::memory_order_relaxed) == count) return {};
+  return Status::error(StatusCode::internal,
+                       "the executor returned without running every task it was given");
+}
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/restore/verify.hpp ----
+// Proves a backup: every byte of it is what was written, and it is all there.
+//
+// Of backupmeta: its seal, that the sums of its files are the totals, that names are names, that
+// the files tile the ranges. Of the storage: that every file is there and has its size, and what
+// else lies there. Of each file, in one pass: SHA-256 and CRC-32C of its bytes, the checksum of
+// every block, key order, that keys lie in the file's range behind the right prefix, counts and
+// crc64xor.
+
+namespace kvbackup::inline v1 {
+
+namespace detail {
+
+/// One verification of the backup that `manifest` describes.
+template <ReadableBackend Backend, Hasher Hash, class Decoders>
+class Verifier {
+ public:
+  Verifier(Backend& backend, const Manifest& manifest, const Hash& hash, const Decoders& decoders,
+           const VerifyOptions& options)
+      : backend_(backend),
+        manifest_(manifest),
+        hash_(hash),
+        decoders_(decoders),
+        options_(options) {}
+
+  [[nodiscard]] Result<VerifyReport> run() {
+    report_.is_sealed = manifest_.is_sealed;
+    report_.quick = options_.quick;
+    report_.files = manifest_.meta.files.size();
+    if (!manifest_.is_sealed) {
+      report_.add({Severity::unprovable, std::string(backupmeta_name), std::nullopt,
+                   "it is BR's own and has no seal: what it says cannot be proven"});
+    }
+    if (!manifest_.meta.is_raw_kv) {
+      report_.add({Severity::unprovable, "", std::nullopt,
+                   "counts and crc64xor of a transactional backup are not proven yet: its versions "
+                   "(MVCC) are not read"});
+    } else if (lacks_crc()) {
+      report_.add({Severity::unprovable, "", std::nullopt,
+                   "it records no crc64xor, as TiKV before 6.1 does for raw files"});
+    }
+    check_sums();
+    CoverageCheck(manifest_, report_).run();
+    auto listed = backend_.list("");
+    if (!listed.ok()) return std::move(listed).status();
+    const std::vector<ObjectInfo>& objects = listed.value();
+    const std::vector<bool> readable = check_objects(objects);
+    if (Status status = check_files(readable); !status.ok()) return status;
+    check_strangers(objects);
+    return std::move(report_);
+  }
+
+ private:
+  using FileFindings = std::vector<Finding>;
+
+  [[nodiscard]] bool lacks_crc() const {
+    const std::vector<File>& files = manifest_.meta.files;
+    return !manifest_.info && std::any_of(files.begin(), files.end(), [](const File& file) {
+      return file.total_kvs != 0 && file.crc64xor == 0;
+    });
+  }
+
+  // What KvbackupInfo says of all files is the sum of what it says of each.
+  void check_sums() {
+    if (!manifest_.info || !manifest_.info->totals) return;
+    KvbackupTotals sums;
+    for (const File& file : manifest_.meta.files) {
+      sums.files += 1;
+      sums.kvs += file.total_kvs;
+      sums.bytes += file.total_bytes;
+      sums.stored_bytes += file.size;
+      sums.crc64xor ^= file.crc64xor;
+    }
+    const KvbackupTotals& totals = *manifest_.info->totals;
+    const auto compare = [this](const char* what, std::uint64_t recorded, std::uint64_t sum) {
+      if (recorded == sum) return;
+      report_.add({Severity::damage, std::string(backupmeta_name), std::nullopt,
+                   std::string("the total of ") + what + " is recorded as " +
+                       std::to_string(recorded) + ", and the files have " + std::to_string(sum)});
+    };
+    compare("files", totals.files, sums.files);
+    compare("pairs", totals.kvs, sums.kvs);
+    compare("bytes", totals.bytes, sums.bytes);
+    compare("stored bytes", totals.stored_bytes, sums.stored_bytes);
+    compare("crc64xor", totals.crc64xor, sums.crc64xor);
+  }
+
+  static const ObjectInfo* find_object(const std::vector<ObjectInfo>& objects,
+                                       std::string_view name) {
+    const auto found = std::lower_bound(objects.begin(), objects.end(), name,
+                                        [](const ObjectInfo& object, std::string_view wanted) {
+                                          return std::string_view(object.name) < wanted;
+                                        });
+    return found != objects.end() && found->name == name ? &*found : nullptr;
+  }
+
+  // Names and sizes. Gives, for each file, whether there is something to read.
+  [[nodiscard]] std::vector<bool> check_objects(const std::vector<ObjectInfo>& objects) {
+    std::vector<bool> readable(manifest_.meta.files.size(), false);
+    std::set<std::string_view> names;
+    for (std::size_t i = 0; i < readable.size(); ++i) {
+      const File& file = manifest_.meta.files[i];
+      const auto add = [this, &file](std::string what) {
+        report_.add({Severity::damage, file.name, range_of(file), std::move(what)});
+      };
+      if (!names.insert(file.name).second) {
+        add("backupmeta names it twice");
+        continue;
+      }
+      if (const Status status = check_object_name(file.name); !status.ok()) {
+        add("it cannot be: " + std::string(status.message()));
+        continue;
+      }
+      if (!name_fits(file)) add("its name is made of another start key or column family");
+      const ObjectInfo* object = find_object(objects, file.name);
+      if (object == nullptr) {
+        add("it is missing");
+      } else if (object->size != file.size) {
+        add("it has " + std::to_string(object->size) + " bytes instead of " +
+            std::to_string(file.size));
+      } else {
+        readable[i] = true;
+      }
+    }
+    return readable;
+  }
+
+  /// A name with a SHA-256 in it has that of the file's start key, and ends with its cf.
+  [[nodiscard]] static bool name_fits(const File& file) {
+    const std::string_view name = file.name;
+    const std::string ending = "_" + percent_encode(cf_of(file)) + ".sst";
+    if (!name.ends_with(ending)) return !name.ends_with(".sst") || name.find('_') == name.npos;
+    constexpr std::size_t digest_length = 64;
+    for (std::size_t begin = 0; begin < name.size();) {
+      const std::size_t end = std::min(name.find('_', begin), name.size());
+      const std::string_view piece = name.substr(begin, end - begin);
+      if (piece.size() == digest_length && from_hex(piece)) {
+        return piece == to_hex(as_bytes(PortableSha256::of(file.start_key)));
+      }
+      begin = end + 1;
+    }
+    return true;
+  }
+
+  [[nodiscard]] static KeyRange range_of(const File& file) {
+    return {std::string(cf_of(file)), file.start_key, file.end_key};
+  }
+
+  [[nodiscard]] Status check_files(const std::vector<bool>& readable) {
+    if (options_.quick) return check_cancel(options_.cancel);
+    const std::vector<File>& files = manifest_.meta.files;
+    std::vector<std::size_t> work;
+    std::uint64_t size = 0;
+    for (std::size_t i = 0; i < files.size(); ++i) {
+      if (!readable[i]) continue;
+      work.push_back(i);
+      size += files[i].size;
+    }
+    RestoreReporter reporter(options_.observer, work.size(), size);
+    std::vector<FileFindings> found(work.size());
+    Status status =
+        run_workers(work.size(), options_.concurrency, options_.executor, [&](std::size_t index) {
+          FileCheck<Backend, Hash, Decoders> check(backend_, manifest_, work[index], hash_,
+                                                   decoders_, options_.cancel, reporter);
+          Status checked = check.run(found[index]);
+          if (checked.ok()) reporter.add_file();
+          return checked;
+        });
+    reporter.finish();
+    for (FileFindings& findings : found) {
+      for (Finding& finding : findings) report_.add(std::move(finding));
+    }
+    const RestoreProgress progress = reporter.progress();
+    report_.pairs = progress.pairs;
+    report_.bytes = progress.bytes;
+    report_.stored_bytes = progress.stored_bytes;
+    return status;
+  }
+
+  // What lies there and is not of the backup.
+  void check_strangers(const std::vector<ObjectInfo>& objects) {
+    std::set<std::string_view> known{backupmeta_name};
+    for (const File& file : manifest_.meta.files) known.insert(file.name);
+    for (const MetaObject& object : manifest_.meta_objects) known.insert(object.name);
+    const Severity severity = options_.strict ? Severity::damage : Severity::warning;
+    for (const ObjectInfo& object : objects) {
+      if (known.contains(object.name)) continue;
+      report_.add({severity, object.name, std::nullopt, describe_stranger(object.name)});
+    }
+  }
+  // Names of BR's (br/pkg/metautil, br/pkg/checkpoint).
+  [[nodiscard]] static std::string describe_stranger(std::string_view name) {
+    if (name == "backup.lock") {
+      return "it is BR's lock file, left by a run that backs up to here or did not end well";
+    }
+    if (name.starts_with("checkpoint")) {
+      return "it is the checkpoint of a run that backs up to here or did not end well";
+    }
+    return "it is not listed in backupmeta, and no part of this backup";
+  }
+
+  Backend& backend_;
+  const Manifest& manifest_;
+  const Hash& hash_;
+  const Decoders& decoders_;
+  const VerifyOptions& options_;
+  VerifyReport report_;
+};
+
+}  // namespace detail
+
+/// Verifies the backup of `manifest`. What is wrong with the backup stands in the report; a failure
+/// is about the verification itself: it was cancelled, or the storage cannot be listed.
+template <ReadableBackend Backend, Hasher Hash, class Decoders>
+[[nodiscard]] Result<VerifyReport> verify_files(Backend& backend, const Manifest& manifest,
+                                                const Hash& hash, const Decoders& decoders,
+                                                const VerifyOptions& options = {}) {
+  if (options.concurrency == 0 || (options.concurrency > 1 && options.executor == nullptr)) {
+    return Status::error(StatusCode::invalid_argument,
+                         "VerifyOptions::concurrency must be at least 1, and above 1 it needs an "
+                         "executor, such as ThreadExecutor");
+  }
+  return detail::Verifier<Backend, Hash, Decoders>(backend, manifest, hash, decoders, options)
+      .run();
+}
+
+/// The same, backupmeta included: where it is damaged, the report says that and nothing else. Also
+/// fails where there is no backup at all (not_found), or one that is not read (unsupported).
+template <ReadableBackend Backend, Hasher Hash, class Decoders>
+[[nodiscard]] Result<VerifyReport> verify_backup(Backend& backend, const Hash& hash,
+                                                 const Decoders& decoders,
+                                                 const VerifyOptions& options = {}) {
+  auto manifest = read_manifest(backend);
+  if (manifest.ok()) return verify_files(backend, manifest.value(), hash, decoders, options);
+  if (manifest.status().code() != StatusCode::corruption) return std::move(manifest).status();
+  VerifyReport report;
+  report.quick = options.quick;
+  std::string object(manifest.status().object());
+  report.add({Severity::damage, object.empty() ? std::string(backupmeta_name) : std::move(object),
+              std::nullopt, std::string(manifest.status().message())});
+  return report;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/restore/backup_reader.hpp ----
+// A backup that is read where it lies.
+
+namespace kvbackup::inline v1 {
+
+/// A backup of ours, or of BR's, opened for reading; a Snapshot of what was backed up.
+///
+/// Nothing but backupmeta (and the objects that it keeps its lists in) is read by open(). Safe to
+/// use from several threads. Movable; scans borrow what it holds and end before it does. `Hash`
+/// proves files, `Decoders` (TableDecoders) is what their blocks may be made with, `Cache` keeps
+/// blocks that get() and scan() have read.
+template <ReadableBackend Backend, Hasher Hash, class Decoders, BlockCache Cache = NoBlockCache>
+class BasicBackup {
+  using State = detail::OpenBackup<Backend, Hash, Decoders, Cache>;
+
+ public:
+  struct Options {
+    /// How many files stay open, each with its index in memory (30 KiB for 64 MiB in blocks of 64
+    /// KiB). At least 1.
+    std::size_t open_files = 16;
+    Cache cache = {};
+    Hash hash = {};
+    Decoders decoders = {};
+  };
+  using Source = BackupSource<State>;
+
+  /// Reads and proves backupmeta. Errors: not_found where there is no backup; corruption where
+  /// backupmeta or an object it names is damaged; unsupported for a later format and for what is
+  /// probably encrypted.
+  [[nodiscard]] static Result<BasicBackup> open(Backend backend, Options options = {}) {
+    auto manifest = read_manifest(backend);
+    if (!manifest.ok()) return std::move(manifest).status();
+    return BasicBackup(std::make_unique<State>(std::move(backend), std::move(manifest).value(),
+                                               std::move(options.hash), std::move(options.decoders),
+                                               std::move(options.cache), options.open_files));
+  }
+
+  [[nodiscard]] const Manifest& manifest() const { return state_->manifest; }
+  [[nodiscard]] const BackupMeta& meta() const { return state_->manifest.meta; }
+  /// False: BR's own, whose backupmeta nothing proves ("unprotected").
+  [[nodiscard]] bool is_sealed() const { return state_->manifest.is_sealed; }
+  /// What stands before every key inside the files: "z", or nothing.
+  [[nodiscard]] std::string_view key_prefix() const {
+    return detail::key_prefix_of(state_->manifest);
+  }
+  [[nodiscard]] const FileIndex& files() const { return state_->index; }
+  [[nodiscard]] Backend& backend() const { return state_->backend; }
+  [[nodiscard]] const Hash& hash() const { return state_->hash; }
+  [[nodiscard]] const Decoders& decoders() const { return state_->decoders; }
+  /// unsupported if what the files hold is not pairs of key and value.
+  [[nodiscard]] Status check_logical() const { return state_->check_logical(); }
+  [[nodiscard]] std::string url() const { return state_->backend.url(); }
+
+  /// The value of `key`; nothing if the backup does not have it. Reads footer, index and one data
+  /// block of one file; of a file that is still open the block alone. corruption names the file.
+  [[nodiscard]] Result<std::optional<std::string>> get(std::string_view cf, ByteView key) const {
+    if (Status status = state_->check_logical(); !status.ok()) return status;
+    const auto file = state_->index.find(cf, key);
+    if (!file.ok()) return file.status();
+    if (!file.value()) return std::optional<std::string>();
+    auto table = state_->table(*file.value());
+    if (!table.ok()) return std::move(table).status();
+    std::string stored(key_prefix());
+    stored += key;
+    auto lookup = table.value()->get(stored);
+    if (!lookup.ok()) return std::move(lookup).status().rekeyed(key);
+    if (!lookup.value().found()) return std::optional<std::string>();
+    return std::optional<std::string>(std::move(lookup.value().value));
+  }
+
+  /// The logical pairs of `range`, in key order. Reads what it needs of the files that it needs, as
+  /// it goes on.
+  [[nodiscard]] Result<Source> scan(const KeyRange& range) const {
+    if (Status status = state_->check_logical(); !status.ok()) return status;
+    auto files = state_->index.overlapping(range);
+    if (!files.ok()) return std::move(files).status();
+    return Source(*state_, files.value(), range);
+  }
+
+  /// The ranges that were backed up, as far as backupmeta says: what a copy of all of it takes.
+  [[nodiscard]] Result<std::vector<KeyRange>> ranges() const {
+    std::vector<KeyRange> out;
+    if (state_->manifest.info) {
+      for (const CompletedRange& range : state_->manifest.info->ranges) {
+        out.push_back({range.cf, range.start, range.end});
+      }
+    } else {
+      for (const RawRange& range : meta().raw_ranges) {
+        out.push_back({range.cf.empty() ? std::string(default_cf) : range.cf, range.start_key,
+                       range.end_key});
+      }
+    }
+    if (!out.empty()) return out;
+    for (std::string& cf : state_->index.cfs()) out.push_back({std::move(cf), "", ""});
+    return out;
+  }
+
+  /// Cuts `range` where files begin.
+  [[nodiscard]] Result<std::vector<KeyRange>> split(const KeyRange& range,
+                                                    std::uint64_t target_bytes) const {
+    auto files = state_->index.overlapping(range);
+    if (!files.ok()) return std::move(files).status();
+    std::vector<KeyRange> parts{range};
+    std::uint64_t bytes = 0;
+    for (const std::size_t index : files.value()) {
+      const File& file = meta().files[index];
+      if (bytes > 0 && bytes >= target_bytes && file.start_key > range.start) {
+        parts.back().end = file.start_key;
+        parts.push_back({range.cf, file.start_key, range.end});
+        bytes = 0;
+      }
+      bytes += file.total_bytes;
+    }
+    return parts;
+  }
+
+  /// What the files of `range` hold, their parts outside of it too.
+  [[nodiscard]] SizeEstimate estimate(const KeyRange& range) const {
+    const auto files = state_->index.overlapping(range);
+    if (!files.ok()) return {};
+    std::uint64_t pairs = 0;
+    std::uint64_t bytes = 0;
+    for (const std::size_t index : files.value()) {
+      pairs += meta().files[index].total_kvs;
+      bytes += meta().files[index].total_bytes;
+    }
+    return {.pairs = pairs, .bytes = bytes};
+  }
+
+  [[nodiscard]] static std::string kind() { return "kvbackup"; }
+  [[nodiscard]] std::string identity() const { return url(); }
+
+  /// Proves files and backupmeta's account of them: verify_files().
+  [[nodiscard]] Result<VerifyReport> verify(const VerifyOptions& options = {}) const {
+    return verify_files(state_->backend, state_->manifest, state_->hash, state_->decoders, options);
+  }
+
+ private:
+  explicit BasicBackup(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace kvbackup::inline v1
+
 // ---- kvbackup/defaults.hpp ----
 // The only names that follow the macros: shorthands for "the best model that this build has". They
 // stand in an inline namespace whose name spells the settings, so units with different settings
 // link.
 
-#define KVBACKUP_DETAIL_PASTE_(lz4, snappy, zstd, openssl, posix) \
-  built_lz4_##lz4##_snappy_##snappy##_zstd_##zstd##_openssl_##openssl##_posix_##posix
-#define KVBACKUP_DETAIL_PASTE(lz4, snappy, zstd, openssl, posix) \
-  KVBACKUP_DETAIL_PASTE_(lz4, snappy, zstd, openssl, posix)
+#define KVBACKUP_DETAIL_PASTE_(lz4, snappy, zstd, xxhash, openssl, posix) \
+  built_lz4_##lz4##_snappy_##snappy##_zstd_##zstd##_xxhash_##xxhash##_openssl_##openssl##_posix_##posix
+#define KVBACKUP_DETAIL_PASTE(lz4, snappy, zstd, xxhash, openssl, posix) \
+  KVBACKUP_DETAIL_PASTE_(lz4, snappy, zstd, xxhash, openssl, posix)
 
 namespace kvbackup::inline v1 {
 inline namespace KVBACKUP_DETAIL_PASTE(KVBACKUP_WITH_LZ4, KVBACKUP_WITH_SNAPPY, KVBACKUP_WITH_ZSTD,
-                                       KVBACKUP_WITH_OPENSSL, KVBACKUP_WITH_POSIX) {
+                                       KVBACKUP_WITH_XXHASH, KVBACKUP_WITH_OPENSSL,
+                                       KVBACKUP_WITH_POSIX) {
 
 /// The Hasher of this build: SHA-256 by OpenSSL where it is built in, the portable one elsewhere.
 #if KVBACKUP_WITH_OPENSSL
@@ -8761,12 +13701,38 @@ inline namespace KVBACKUP_DETAIL_PASTE(KVBACKUP_WITH_LZ4, KVBACKUP_WITH_SNAPPY, 
 #endif
                                >;
 
+  /// What a TableReader of this build decodes: its codecs and checksums.
+  using BuiltDecoders = TableDecoders<CodecSet<NoneCodec
+#if KVBACKUP_WITH_LZ4
+                                               ,
+                                               Lz4Codec
+#endif
+#if KVBACKUP_WITH_SNAPPY
+                                               ,
+                                               SnappyCodec
+#endif
+#if KVBACKUP_WITH_ZSTD
+                                               ,
+                                               ZstdCodec
+#endif
+                                               >,
+                                      ChecksumSet<NoneChecksum, Crc32cChecksum
+#if KVBACKUP_WITH_XXHASH
+                                                  ,
+                                                  XxHashChecksum, XxHash64Checksum, Xxh3Checksum
+#endif
+                                                  >>;
+
 /// A run-time choice among the backends of this build.
 #if KVBACKUP_WITH_POSIX
   using BuiltBackends = AnyBackend<NoopBackend, MemoryBackend, LocalBackend>;
 #else
   using BuiltBackends = AnyBackend<NoopBackend, MemoryBackend>;
 #endif
+
+  /// A backup that is read where it lies, with what this build has.
+  template <ReadableBackend Backend = BuiltBackends, BlockCache Cache = NoBlockCache>
+  using Backup = BasicBackup<Backend, FileHasher, BuiltDecoders, Cache>;
 
 }  // namespace )
 }  // namespace kvbackup::inline v1
@@ -10042,6 +15008,1076 @@ template <Message M>
 
 #endif  // KVBACKUP_WITH_RAPIDJSON
 
+// ---- kvbackup/restore/pair_sums.hpp ----
+namespace kvbackup::inline v1 {
+
+/// What proves a set of pairs, in whatever order they come: the sums that backupmeta has of a file.
+struct PairSums {
+  std::uint64_t pairs = 0;
+  std::uint64_t bytes = 0;     ///< key and value lengths
+  std::uint64_t crc64xor = 0;  ///< XOR over the pairs of CRC-64/XZ(key || value)
+
+  void add(ByteView key, ByteView value) {
+    pairs += 1;
+    bytes += key.size() + value.size();
+    crc64xor ^= crc64_xz_pair(key, value);
+  }
+  void add(const PairSums& other) {
+    pairs += other.pairs;
+    bytes += other.bytes;
+    crc64xor ^= other.crc64xor;
+  }
+
+  friend bool operator==(const PairSums&, const PairSums&) = default;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/restore/part_target.hpp ----
+// The PartTarget contract: a store that is built from sorted parts, several of them at once.
+//
+// | expression                     | result       | meaning
+// |--------------------------------|--------------|--------------------------------------------
+// | t.begin(cf)                    | Result<Part> | a new part; from several threads at once
+// | p.put(k, v)                    | Status       | the next pair of the part; keys strictly rise
+// | p.finish()                     | Status       | the part is complete; not yet seen by anybody
+// | t.finish()                     | Status       | all complete parts are there, for good
+// | t.abandon()                    | void         | as far as the store can: nothing of them is
+//
+// Optional:
+// | t.add_cf(cf)                   | Status       | the column family is there, even without pairs
+// | t.clear_range(range)           | Status       | what the store has in the KeyRange goes when
+// the |                                |              | parts come | t.begin_copy(cf) |
+// Result<Copy> | a part that is the bytes of a table | c.append(bytes), c.finish()    | Status |
+// its next bytes; it is complete
+//
+// Laws no compiler checks: a part or copy belongs to one thread and does not outlive its target;
+// destroyed without finish(), it leaves nothing. Parts hold different keys. A finished part has at
+// least one pair: none is begun without.
+
+namespace kvbackup::inline v1 {
+
+template <class P>
+concept TargetPart = std::movable<P> && requires(P p, ByteView bytes) {
+  { p.put(bytes, bytes) } -> std::same_as<Status>;
+  { p.finish() } -> std::same_as<Status>;
+};
+
+template <class T>
+concept PartTarget = requires(T t, std::string_view cf) {
+  { t.begin(cf).ok() } -> std::same_as<bool>;
+  requires TargetPart<typename decltype(t.begin(cf))::value_type>;
+  { t.finish() } -> std::same_as<Status>;
+  t.abandon();
+};
+
+/// A PartTarget that takes tables as they are.
+template <class T>
+concept CopyTarget = PartTarget<T> && requires(T t, std::string_view cf, ByteView bytes) {
+  { t.begin_copy(cf).value().append(bytes) } -> std::same_as<Status>;
+  { t.begin_copy(cf).value().finish() } -> std::same_as<Status>;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/restore/detail/checked_file.hpp ----
+namespace kvbackup::inline v1::detail {
+
+/// A file of a backup whose SHA-256 was proven: in memory, or to be read again from its backend.
+/// Borrows the backend.
+template <ReadableBackend Backend>
+class CheckedFile {
+ public:
+  CheckedFile(ObjectFile<Backend> object, std::optional<std::string> bytes)
+      : object_(std::move(object)) {
+    if (bytes) memory_.emplace(std::move(*bytes));
+  }
+
+  [[nodiscard]] std::uint64_t size() const { return object_.size(); }
+  [[nodiscard]] const std::string& name() const { return object_.name(); }
+  [[nodiscard]] Result<ByteView> read(std::uint64_t offset, std::size_t length,
+                                      std::string& scratch) const {
+    return memory_ ? memory_->read(offset, length, scratch) : object_.read(offset, length, scratch);
+  }
+
+ private:
+  ObjectFile<Backend> object_;
+  std::optional<MemoryFile> memory_;
+};
+
+KVBACKUP_DETAIL_COLD [[nodiscard]] inline Status damaged_file(const File& file, std::string what) {
+  what += "; nothing of it was restored: take the file from another copy of the backup";
+  return Status::error(StatusCode::corruption, std::move(what))
+      .with_object(file.name)
+      .with_range(file.start_key, file.end_key);
+}
+
+/// Reads all of `file` once and proves its SHA-256. One of at most `memory` bytes stays in memory.
+/// `tee(ByteView) -> Status` is given every byte, before it is proven.
+template <ReadableBackend Backend, Hasher Hash, class Tee>
+[[nodiscard]] Result<CheckedFile<Backend>> check_file(Backend& backend, const File& file, Hash hash,
+                                                      std::uint64_t memory,
+                                                      const CancelToken* cancel,
+                                                      RestoreReporter& reporter, Tee&& tee) {
+  constexpr std::uint64_t step = 1u << 20;
+  std::optional<std::string> kept;
+  if (file.size <= memory) kept.emplace();
+  for (std::uint64_t at = 0; at < file.size;) {
+    if (Status status = check_cancel(cancel); !status.ok()) return status;
+    auto bytes = read_object_range(backend, file.name, at, std::min(step, file.size - at));
+    if (!bytes.ok()) return std::move(bytes).status();
+    hash.add_bytes(bytes.value());
+    reporter.add_stored(bytes.value().size());
+    if (Status status = tee(ByteView(bytes.value())); !status.ok()) return status;
+    at += bytes.value().size();
+    if (kept && at == file.size && kept->empty()) {
+      kept = std::move(bytes).value();
+    } else if (kept) {
+      kept->append(bytes.value());
+    }
+  }
+  const FileDigest digest = hash.finish();
+  if (as_bytes(digest.sha256) != ByteView(file.sha256)) {
+    return damaged_file(file, "its SHA-256 is " + to_hex(as_bytes(digest.sha256)) + ", and " +
+                                  to_hex(file.sha256) + " was recorded");
+  }
+  return CheckedFile<Backend>(ObjectFile<Backend>(backend, file.name, file.size), std::move(kept));
+}
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/restore/detail/piece_reader.hpp ----
+namespace kvbackup::inline v1::detail {
+
+/// The pairs of one file of a backup, read strictly: what no backup writes is corruption.
+template <class Table>
+class PieceReader {
+ public:
+  /// Borrows the manifest and the file's entry in it.
+  PieceReader(const Manifest& manifest, const File& file, Table table)
+      : file_(file),
+        prefix_(key_prefix_of(manifest)),
+        stored_(stored_range(manifest, file.start_key, file.end_key)),
+        table_(std::move(table)),
+        at_(table_.cursor()) {}
+
+  /// The file has entries and nothing but: no range tombstones.
+  [[nodiscard]] Status check_form() const {
+    const auto tombstones = table_.range_tombstones();
+    if (!tombstones.ok()) return named(tombstones.status());
+    return tombstones.value().empty() ? Status() : strange("range tombstones");
+  }
+
+  [[nodiscard]] const auto& properties() const { return table_.properties(); }
+
+  /// Calls f(key, value) -> Status for the pairs of `range`, in logical keys, and gives its
+  /// failure.
+  template <class F>
+  [[nodiscard]] Status for_each(const KeyRange& range, F&& f) {
+    // what stands outside of the file's own range is looked for where all of it is asked for
+    const bool from_start = range.start == file_.start_key;
+    at_.seek(from_start ? ByteView() : ByteView(stored(range.start)));
+    const std::string end = range.end == file_.end_key ? std::string() : stored(range.end);
+    for (; at_.valid(); at_.next()) {
+      const ByteView key = at_.key();
+      if (!end.empty() && key >= ByteView(end)) return {};
+      if (Status status = check_entry(key); !status.ok()) return status;
+      if (Status status = f(key.substr(prefix_.size()), at_.value()); !status.ok()) return status;
+    }
+    return named(at_.status());
+  }
+
+ private:
+  [[nodiscard]] std::string stored(ByteView key) const {
+    std::string out(prefix_);
+    out += key;
+    return out;
+  }
+  [[nodiscard]] Status check_entry(ByteView key) const {
+    if (key < ByteView(stored_.low) || (!stored_.high.empty() && key >= ByteView(stored_.high))) {
+      return strange("a key outside of its key range, or without the prefix of this backup's keys");
+    }
+    if (at_.type() != EntryType::value) return strange("entries that are no plain values");
+    return at_.repeats_key() ? strange("one key twice") : Status();
+  }
+  [[nodiscard]] Status strange(std::string_view what) const {
+    std::string message("it holds ");
+    message += what;
+    message += ", which no backup writes; verify the backup";
+    return named(Status::error(StatusCode::corruption, std::move(message)));
+  }
+  [[nodiscard]] Status named(Status status) const {
+    return std::move(status).with_object(file_.name).with_range(file_.start_key, file_.end_key);
+  }
+
+  const File& file_;
+  std::string_view prefix_;
+  StoredRange stored_;
+  Table table_;
+  decltype(std::declval<const Table&>().cursor()) at_;
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/restore/restore_options.hpp ----
+namespace kvbackup::inline v1 {
+
+/// A key that begins with `from` is restored with `to` in its place. Keys that do not begin with
+/// `from` are no part of the restore. Either may be empty.
+struct PrefixRewrite {
+  std::string from;
+  std::string to;
+};
+
+/// What one restore does. Everything has a default; pointers are borrowed for its length.
+struct RestoreOptions {
+  /// What to restore, in keys as they stand in the backup; empty: all of it. Of a range that the
+  /// backup holds in part, that part. Ranges of one column family must not overlap.
+  std::vector<KeyRange> ranges;
+  std::optional<PrefixRewrite> rewrite_prefix;
+  /// The column family that all pairs go to, for a restore out of a single one; left open, each
+  /// goes where it came from.
+  std::optional<std::string> target_cf;
+  /// Removes what the target has in the ranges that are restored before the first pair is put. Asks
+  /// for a target with clear_range(KeyRange).
+  bool clear_ranges = false;
+  /// Files worked on at once. Above 1 it needs an `executor`.
+  std::size_t concurrency = 1;
+  /// Bytes of pairs a second for the whole run, 0 = unlimited. Needs a `clock`.
+  std::uint64_t rate_limit = 0;
+  /// A file of at most that many bytes is read once and kept in memory while it is restored, one
+  /// for each of `concurrency`; a larger one is read twice: to prove it, then to restore it.
+  std::uint64_t file_memory = 32ull << 20;
+  Clock* clock = nullptr;
+  Executor* executor = nullptr;
+  RestoreObserver* observer = nullptr;
+  const CancelToken* cancel = nullptr;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/restore/restore_plan.hpp ----
+// What a restore will do, decided before anything is written: which keys, from which files.
+
+namespace kvbackup::inline v1 {
+
+/// What is taken of one file.
+struct RestorePiece {
+  struct Part {
+    KeyRange keys;          ///< in keys of the backup
+    std::size_t range = 0;  ///< the one of RestorePlan::ranges that it lies in
+  };
+  std::size_t file = 0;  ///< its place in BackupMeta.files
+  std::vector<Part> parts;
+  bool whole = false;  ///< the parts are all that the file answers for
+};
+
+struct RestorePlan {
+  /// What is restored, in keys of the backup: column families in the order asked for, keys rising.
+  std::vector<KeyRange> ranges;
+  /// What each of them becomes in the target.
+  std::vector<KeyRange> target_ranges;
+  /// In the order of `ranges`, so that the keys of one column family rise from piece to piece.
+  std::vector<RestorePiece> pieces;
+  // Sums over the files, of what lies outside of the ranges too.
+  std::uint64_t pairs = 0;
+  std::uint64_t bytes = 0;         ///< keys and values
+  std::uint64_t stored_bytes = 0;  ///< what the files have
+  /// Whether all files are used whole, so that the sums are those of the restore.
+  bool exact = true;
+};
+
+namespace detail {
+
+/// The key of the target for a key of the backup, which begins with what is rewritten.
+inline void rewrite_key(const PrefixRewrite& rewrite, ByteView key, std::string& out) {
+  out = rewrite.to;
+  out += key.substr(rewrite.from.size());
+}
+
+/// The keys of the target for those of `range`, all of which begin with what is rewritten.
+[[nodiscard]] inline KeyRange rewrite_range(const PrefixRewrite& rewrite, const KeyRange& range) {
+  KeyRange out{range.cf, {}, {}};
+  rewrite_key(rewrite, range.start, out.start);
+  if (range.end == prefix_end(rewrite.from)) {
+    out.end = prefix_end(rewrite.to);
+  } else {
+    rewrite_key(rewrite, range.end, out.end);
+  }
+  return out;
+}
+
+/// The parts of `asked` that `held` has. not_found for a range of which it has nothing.
+[[nodiscard]] inline Result<std::vector<KeyRange>> held_parts(const std::vector<KeyRange>& asked,
+                                                              const std::vector<KeyRange>& held) {
+  std::vector<KeyRange> out;
+  for (const KeyRange& range : asked) {
+    const std::size_t before = out.size();
+    std::set<std::string_view> cfs;
+    for (const KeyRange& each : held) {
+      if (auto both = intersection(range, each)) out.push_back(std::move(*both));
+      cfs.insert(each.cf);
+    }
+    if (out.size() > before) continue;
+    std::string message("the backup holds no keys of this range; its column families are");
+    for (const std::string_view cf : cfs) message.append(" ").append(cf);
+    return Status::error(StatusCode::not_found, std::move(message))
+        .with_object(range.cf)
+        .with_range(range.start, range.end);
+  }
+  return out;
+}
+
+/// The ranges that a restore by `options` takes, out of those that the backup holds.
+[[nodiscard]] inline Result<std::vector<KeyRange>> restored_ranges(std::vector<KeyRange> held,
+                                                                   const RestoreOptions& options) {
+  auto sorted = normalize_ranges(std::move(held));
+  if (!sorted.ok()) {
+    return Status::error(StatusCode::corruption,
+                         "backupmeta names ranges that overlap or have no room for a key")
+        .with_range(sorted.status().key(), sorted.status().key_end());
+  }
+  std::vector<KeyRange> ranges = std::move(sorted).value();
+  if (!options.ranges.empty()) {
+    auto asked = normalize_ranges(options.ranges);
+    if (!asked.ok()) return asked;
+    auto parts = held_parts(asked.value(), ranges);
+    if (!parts.ok()) return parts;
+    ranges = std::move(parts).value();
+  }
+  if (!options.rewrite_prefix) return ranges;
+  std::vector<KeyRange> out;
+  for (const KeyRange& range : ranges) {
+    const std::string& from = options.rewrite_prefix->from;
+    if (auto both = intersection(range, {range.cf, from, prefix_end(from)})) {
+      out.push_back(std::move(*both));
+    }
+  }
+  if (!out.empty()) return out;
+  return Status::error(
+             StatusCode::not_found,
+             "the backup holds no range in which keys begin with the prefix that is to be "
+             "rewritten")
+      .with_key(options.rewrite_prefix->from);
+}
+
+/// Adds what the files that answer for range `number` of `plan` give to it.
+[[nodiscard]] inline Status plan_range(const FileIndex& index, const std::vector<File>& files,
+                                       std::size_t number, RestorePlan& plan) {
+  const KeyRange& range = plan.ranges[number];
+  const auto found = index.overlapping(range);
+  if (!found.ok()) return found.status();
+  for (const std::size_t at : found.value()) {
+    const File& file = files[at];
+    KeyRange own{range.cf, file.start_key, file.end_key};
+    auto both = intersection(range, own);
+    if (!both) continue;
+    if (plan.pieces.empty() || plan.pieces.back().file != at) {
+      RestorePiece piece;
+      piece.file = at;
+      piece.whole = *both == own;
+      plan.pieces.push_back(std::move(piece));
+      plan.pairs += file.total_kvs;
+      plan.bytes += file.total_bytes;
+      plan.stored_bytes += file.size;
+      plan.exact = plan.exact && plan.pieces.back().whole;
+    }
+    plan.pieces.back().parts.push_back({std::move(*both), number});
+  }
+  return {};
+}
+
+}  // namespace detail
+
+/// The plan of a restore of `backup`, a BasicBackup; reads nothing but what it has open. Errors:
+/// invalid_argument for options that cannot work; not_found for keys that the backup does not
+/// hold; corruption for files of which two hold the same keys; unsupported for a backup that is not
+/// of plain pairs.
+template <class Backup>
+[[nodiscard]] Result<RestorePlan> make_restore_plan(const Backup& backup,
+                                                    const RestoreOptions& options) {
+  if (Status status = backup.check_logical(); !status.ok()) return status;
+  auto held = backup.ranges();
+  if (!held.ok()) return std::move(held).status();
+  auto ranges = detail::restored_ranges(std::move(held).value(), options);
+  if (!ranges.ok()) return std::move(ranges).status();
+
+  RestorePlan plan;
+  plan.ranges = std::move(ranges).value();
+  const std::vector<File>& files = backup.meta().files;
+  for (std::size_t i = 0; i < plan.ranges.size(); ++i) {
+    if (options.target_cf && plan.ranges[i].cf != plan.ranges.front().cf) {
+      return Status::error(StatusCode::invalid_argument,
+                           "pairs of several column families cannot go to one: restore them one by "
+                           "one")
+          .with_object(plan.ranges[i].cf);
+    }
+    if (Status status = detail::plan_range(backup.files(), files, i, plan); !status.ok()) {
+      return status;
+    }
+    plan.target_ranges.push_back(
+        options.rewrite_prefix ? detail::rewrite_range(*options.rewrite_prefix, plan.ranges[i])
+                               : plan.ranges[i]);
+    if (options.target_cf) plan.target_ranges.back().cf = *options.target_cf;
+  }
+  const bool everything = options.ranges.empty() && !options.rewrite_prefix;
+  if (everything && (!plan.exact || plan.pieces.size() != files.size())) {
+    return Status::error(StatusCode::corruption,
+                         "backupmeta names files for keys outside of the ranges that it says the "
+                         "backup holds; verify the backup")
+        .with_object(backup.url());
+  }
+  return plan;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/sink/concept.hpp ----
+// The Sink contract: where pairs are put, in rising order.
+//
+// | expression     | result | meaning
+// |----------------|--------|-------------------------------------------------------------------
+// | s.put(k, v)    | Status | the next pair; keys strictly rise
+// | s.finish()     | Status | everything put is there for good; nothing may be put after it
+// | s.abandon()    | void   | as far as the store can: nothing put is there; also what destruction
+// |                |        | without finish() does
+//
+// Laws no compiler checks: after a failed put the sink is sticky: every later call but abandon()
+// fails with the first status.
+
+namespace kvbackup::inline v1 {
+
+template <class S>
+concept Sink = std::movable<S> && requires(S s, ByteView bytes) {
+  { s.put(bytes, bytes) } -> std::same_as<Status>;
+  { s.finish() } -> std::same_as<Status>;
+  s.abandon();
+};
+
+namespace detail {
+/// What a sink says when it is used after finish() or abandon().
+[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status sink_is_closed() {
+  return Status::error(StatusCode::invalid_argument,
+                       "the sink is finished or abandoned; put the pairs into a new one");
+}
+}  // namespace detail
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/restore/detail/restore_run.hpp ----
+namespace kvbackup::inline v1::detail {
+
+/// Executes one plan. Every file is proven before its first pair goes to the target.
+template <ReadableBackend Backend, Hasher Hash, class Decoders, BlockCache Cache>
+class RestoreRun {
+ public:
+  using Backup = BasicBackup<Backend, Hash, Decoders, Cache>;
+
+  /// Borrows all three.
+  RestoreRun(const Backup& backup, const RestorePlan& plan, const RestoreOptions& options)
+      : backup_(backup),
+        plan_(plan),
+        options_(options),
+        reporter_(options.observer, plan.pieces.size(), plan.stored_bytes),
+        sums_(plan.ranges.size()) {
+    if (options.rate_limit > 0) limiter_.emplace(options.rate_limit, *options.clock);
+  }
+
+  /// All files are there and have their size, so that a backup with a hole is refused at once.
+  [[nodiscard]] Status check_objects() {
+    if (plan_.pieces.empty()) return {};
+    const auto listed = backup_.backend().list("");
+    if (!listed.ok()) return listed.status();
+    const std::vector<ObjectInfo>& objects = listed.value();
+    for (const RestorePiece& piece : plan_.pieces) {
+      const File& file = file_of(piece);
+      const auto found = std::lower_bound(
+          objects.begin(), objects.end(), file.name,
+          [](const ObjectInfo& object, const std::string& name) { return object.name < name; });
+      if (found == objects.end() || found->name != file.name) {
+        return damaged_file(file, "it is missing");
+      }
+      if (found->size != file.size) {
+        return damaged_file(file, "it has " + std::to_string(found->size) + " bytes instead of " +
+                                      std::to_string(file.size));
+      }
+    }
+    return {};
+  }
+
+  /// Proves every file and restores none, for a target that cannot take back what is done to it.
+  [[nodiscard]] Status check_files() {
+    return run_workers(plan_.pieces.size(), options_.concurrency, options_.executor,
+                       [&](std::size_t i) {
+                         return check(plan_.pieces[i], [](ByteView) { return Status(); }).status();
+                       });
+  }
+
+  /// Files are proven `concurrency` at once, and their pairs put one after the other, on the
+  /// calling thread.
+  template <Sink S>
+  [[nodiscard]] Status into_sink(S& sink) {
+    if (Status status = has_cfs<S> ? Status() : check_one_cf(); !status.ok()) return status;
+    std::size_t entered = 0;  // ranges whose column family had its turn
+    for (std::size_t begin = 0; begin < plan_.pieces.size(); begin += options_.concurrency) {
+      const std::size_t count = std::min(options_.concurrency, plan_.pieces.size() - begin);
+      std::vector<std::optional<CheckedFile<Backend>>> files(count);
+      Status status =
+          run_workers(count, options_.concurrency, options_.executor, [&](std::size_t i) -> Status {
+            auto file = check(plan_.pieces[begin + i], [](ByteView) { return Status(); });
+            if (!file.ok()) return std::move(file).status();
+            files[i].emplace(std::move(file).value());
+            return {};
+          });
+      for (std::size_t i = 0; status.ok() && i < count; ++i) {
+        const RestorePiece& piece = plan_.pieces[begin + i];
+        status = enter_ranges(sink, entered, piece.parts.front().range + 1);
+        if (status.ok()) {
+          status = apply(piece, *files[i],
+                         [&sink](ByteView key, ByteView value) { return sink.put(key, value); });
+        }
+        files[i].reset();
+      }
+      if (!status.ok()) return status;
+    }
+    return enter_ranges(sink, entered, plan_.ranges.size());
+  }
+
+  /// Each file becomes a part of its own, `concurrency` at once.
+  template <PartTarget T>
+  [[nodiscard]] Status into_parts(T& target) {
+    if constexpr (requires(std::string_view cf) { target.add_cf(cf); }) {
+      for (const KeyRange& range : plan_.target_ranges) {
+        if (Status status = target.add_cf(range.cf); !status.ok()) return status;
+      }
+    }
+    return run_workers(plan_.pieces.size(), options_.concurrency, options_.executor,
+                       [&](std::size_t i) { return make_part(target, plan_.pieces[i]); });
+  }
+
+  /// What went to each of the plan's target ranges.
+  [[nodiscard]] const std::vector<PairSums>& sums() const { return sums_; }
+  void finish_progress() { reporter_.finish(); }
+
+ private:
+  using Table = TableReader<CheckedFile<Backend>, Decoders, NoBlockCache>;
+  using Reader = PieceReader<Table>;
+
+  template <class S>
+  static constexpr bool has_cfs = requires(S sink, std::string_view cf) {
+    sink.use(cf);
+  };
+
+  /// Hands what was done to the limiter and the observer, and looks at the cancel token.
+  class Meter {
+   public:
+    explicit Meter(RestoreRun& run) : run_(run) {}
+    [[nodiscard]] Status add(std::size_t bytes) {
+      pairs_ += 1;
+      bytes_ += bytes;
+      // often enough for a limit of a few KiB a second, and for small pairs
+      constexpr std::uint64_t step = 64 * 1024;
+      constexpr std::uint64_t most_pairs = 1024;
+      return bytes_ < step && pairs_ < most_pairs ? Status() : flush();
+    }
+    [[nodiscard]] Status flush() {
+      const std::uint64_t bytes = std::exchange(bytes_, 0);
+      run_.reporter_.add_pairs(std::exchange(pairs_, 0), bytes);
+      return run_.limiter_ ? run_.limiter_->acquire(bytes, run_.options_.cancel)
+                           : check_cancel(run_.options_.cancel);
+    }
+
+   private:
+    RestoreRun& run_;
+    std::uint64_t pairs_ = 0;
+    std::uint64_t bytes_ = 0;
+  };
+
+  [[nodiscard]] const File& file_of(const RestorePiece& piece) const {
+    return backup_.meta().files[piece.file];
+  }
+  [[nodiscard]] const std::string& target_cf_of(const RestorePiece& piece) const {
+    return plan_.target_ranges[piece.parts.front().range].cf;
+  }
+
+  template <class Tee>
+  [[nodiscard]] Result<CheckedFile<Backend>> check(const RestorePiece& piece, Tee&& tee) {
+    return check_file(backup_.backend(), file_of(piece), backup_.hash(), options_.file_memory,
+                      options_.cancel, reporter_, tee);
+  }
+
+  /// Tells a sink with column families which of them the next pairs belong to; those without pairs
+  /// have their turn too, so that they are there.
+  template <Sink S>
+  [[nodiscard]] Status enter_ranges(S& sink, std::size_t& entered, std::size_t end) {
+    if constexpr (has_cfs<S>) {
+      for (; entered < end; ++entered) {
+        const std::string& cf = plan_.target_ranges[entered].cf;
+        if (entered > 0 && plan_.target_ranges[entered - 1].cf == cf) continue;
+        if (Status status = sink.use(cf); !status.ok()) return status;
+      }
+    }
+    return {};
+  }
+  [[nodiscard]] Status check_one_cf() const {
+    for (const KeyRange& range : plan_.target_ranges) {
+      if (range.cf == plan_.target_ranges.front().cf) continue;
+      return Status::error(StatusCode::invalid_argument,
+                           "the target holds one column family and the restore has several; name "
+                           "the one to restore")
+          .with_object(range.cf);
+    }
+    return {};
+  }
+
+  template <class Put>
+  [[nodiscard]] Status apply(const RestorePiece& piece, CheckedFile<Backend> checked, Put&& put) {
+    auto reader = open(piece, std::move(checked));
+    if (!reader.ok()) return std::move(reader).status();
+    return apply(piece, reader.value(), put);
+  }
+  [[nodiscard]] Result<Reader> open(const RestorePiece& piece, CheckedFile<Backend> checked) {
+    const File& file = file_of(piece);
+    auto table = Table::open(std::move(checked), backup_.decoders());
+    if (!table.ok()) return std::move(table).status().with_object(file.name);
+    Reader reader(backup_.manifest(), file, std::move(table).value());
+    if (Status status = reader.check_form(); !status.ok()) return status;
+    return reader;
+  }
+  /// Puts the pairs of a piece, and proves what backupmeta says of a whole file.
+  template <class Put>
+  [[nodiscard]] Status apply(const RestorePiece& piece, Reader& reader, Put&& put) {
+    Meter meter(*this);
+    PairSums original;
+    std::string target_key;
+    for (const RestorePiece::Part& part : piece.parts) {
+      PairSums restored;
+      Status status = reader.for_each(part.keys, [&](ByteView key, ByteView value) {
+        if (options_.rewrite_prefix) {
+          original.add(key, value);
+          rewrite_key(*options_.rewrite_prefix, key, target_key);
+          key = target_key;
+        }
+        restored.add(key, value);
+        if (Status metered = meter.add(key.size() + value.size()); !metered.ok()) return metered;
+        return put(key, value);
+      });
+      if (!status.ok()) return status;
+      if (!options_.rewrite_prefix) original.add(restored);
+      const MutexLock lock(mutex_);
+      sums_[part.range].add(restored);
+    }
+    if (Status status = meter.flush(); !status.ok()) return status;
+    if (Status status = check_sums(piece, original); !status.ok()) return status;
+    reporter_.add_file();
+    return {};
+  }
+
+  [[nodiscard]] Status check_sums(const RestorePiece& piece, const PairSums& found) const {
+    const File& file = file_of(piece);
+    const Manifest& manifest = backup_.manifest();
+    // with TTL or API V2 the pairs that TiKV counts are not those that it stores
+    const bool counts_fit = manifest.info || !manifest.index || manifest.index->api_version == 0;
+    if (!piece.whole || !counts_fit) return {};
+    // TiKV before 6.1 records no crc64xor for raw files
+    const bool has_crc = manifest.info || file.crc64xor != 0;
+    if (found.pairs == file.total_kvs && found.bytes == file.total_bytes &&
+        (!has_crc || found.crc64xor == file.crc64xor)) {
+      return {};
+    }
+    return Status::error(StatusCode::corruption,
+                         "it holds " + std::to_string(found.pairs) + " pairs of " +
+                             std::to_string(found.bytes) + " bytes with crc64xor " +
+                             std::to_string(found.crc64xor) + ", and backupmeta says " +
+                             std::to_string(file.total_kvs) + ", " +
+                             std::to_string(file.total_bytes) + " and " +
+                             std::to_string(file.crc64xor) + "; verify the backup")
+        .with_object(file.name)
+        .with_range(file.start_key, file.end_key);
+  }
+
+  template <PartTarget T>
+  [[nodiscard]] Status make_part(T& target, const RestorePiece& piece) {
+    if constexpr (CopyTarget<T>) {
+      if (may_be_copied(piece)) return copy_part(target, piece);
+    }
+    auto file = check(piece, [](ByteView) { return Status(); });
+    if (!file.ok()) return std::move(file).status();
+    auto reader = open(piece, std::move(file).value());
+    if (!reader.ok()) return std::move(reader).status();
+    return write_part(target, piece, reader.value());
+  }
+  template <PartTarget T>
+  [[nodiscard]] Status write_part(T& target, const RestorePiece& piece, Reader& reader) {
+    using Begun = typename decltype(target.begin(std::string_view()))::value_type;
+    std::optional<Begun> part;  // begun with its first pair
+    Status status = apply(piece, reader, [&](ByteView key, ByteView value) -> Status {
+      if (!part) {
+        auto begun = target.begin(target_cf_of(piece));
+        if (!begun.ok()) return std::move(begun).status();
+        part.emplace(std::move(begun).value());
+      }
+      return part->put(key, value);
+    });
+    return status.ok() && part ? part->finish() : status;
+  }
+
+  [[nodiscard]] bool may_be_copied(const RestorePiece& piece) const {
+    return piece.whole && !options_.rewrite_prefix && backup_.key_prefix().empty();
+  }
+  /// The bytes of the file become the part while they are proven; then its pairs are counted. A
+  /// table with a session identity is written anew: a store that gets a second one of that identity
+  /// takes blocks of one for those of the other.
+  template <CopyTarget T>
+  [[nodiscard]] Status copy_part(T& target, const RestorePiece& piece) {
+    auto copy = target.begin_copy(target_cf_of(piece));
+    if (!copy.ok()) return std::move(copy).status();
+    auto file = check(piece, [&copy](ByteView bytes) { return copy.value().append(bytes); });
+    if (!file.ok()) return std::move(file).status();
+    auto reader = open(piece, std::move(file).value());
+    if (!reader.ok()) return std::move(reader).status();
+    if (!reader.value().properties().session_identity.empty()) {
+      return write_part(target, piece, reader.value());
+    }
+    Status status = apply(piece, reader.value(), [](ByteView, ByteView) { return Status(); });
+    return status.ok() ? copy.value().finish() : status;
+  }
+
+  const Backup& backup_;
+  const RestorePlan& plan_;
+  const RestoreOptions& options_;
+  RestoreReporter reporter_;
+  std::optional<RateLimiter> limiter_;
+  Mutex mutex_;
+  std::vector<PairSums> sums_;  // under mutex_; one a range of the plan
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/sink/callable_sink.hpp ----
+namespace kvbackup::inline v1 {
+
+/// Hands every pair to `f(key, value)`, which gives Status or nothing. There is nothing to undo:
+/// abandon() only stops it. put() and finish() after finish() or abandon() are invalid_argument.
+template <class F>
+requires std::invocable<F&, ByteView, ByteView> &&
+    (std::is_void_v<std::invoke_result_t<F&, ByteView, ByteView>> ||
+     std::convertible_to<std::invoke_result_t<F&, ByteView, ByteView>, Status>)class CallableSink {
+ public:
+  explicit CallableSink(F f) : f_(std::move(f)) {}
+
+  [[nodiscard]] Status put(ByteView key, ByteView value) {
+    if (!status_.ok()) return status_;
+    if constexpr (std::is_void_v<std::invoke_result_t<F&, ByteView, ByteView>>) {
+      (*f_)(key, value);
+      return {};
+    } else {
+      status_ = (*f_)(key, value);
+      return status_;
+    }
+  }
+  [[nodiscard]] Status finish() {
+    if (!status_.ok()) return status_;
+    status_ = detail::sink_is_closed();
+    return {};
+  }
+  void abandon() {
+    if (status_.ok()) status_ = detail::sink_is_closed();
+  }
+
+ private:
+  detail::MovableBox<F> f_;
+  Status status_;
+};
+
+static_assert(Sink<CallableSink<void (*)(ByteView, ByteView)>>);
+static_assert(Sink<CallableSink<Status (*)(ByteView, ByteView)>>);
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/restore/restore.hpp ----
+// Puts a backup back into a store.
+//
+// Only the files that the asked keys need are read. Of each file SHA-256 is proven before its first
+// pair goes to the target, and of those that are used whole count and crc64xor after it. A backup
+// is only ever read.
+
+namespace kvbackup::inline v1 {
+
+/// What was restored to one range of the target.
+struct RestoredRange {
+  KeyRange range;  ///< in keys of the target
+  PairSums sums;
+};
+
+struct RestoreResult {
+  std::vector<RestoredRange> ranges;
+  std::size_t files = 0;  ///< that were read
+  PairSums total;
+};
+
+namespace detail {
+
+[[nodiscard]] inline Status check_restore_options(const RestoreOptions& options) {
+  const auto refuse = [](const char* why) {
+    return Status::error(StatusCode::invalid_argument, why);
+  };
+  if (options.concurrency == 0) return refuse("RestoreOptions::concurrency must be at least 1");
+  if (options.concurrency > 1 && options.executor == nullptr) {
+    return refuse("RestoreOptions::concurrency above 1 needs an executor, such as ThreadExecutor");
+  }
+  if (options.rate_limit > 0 && options.clock == nullptr) {
+    return refuse("RestoreOptions::rate_limit needs a clock, such as SystemClock");
+  }
+  return check_cancel(options.cancel);
+}
+
+/// Whether nothing happens to the store before finish(). PartTargets promise it, a Sink says it by
+/// a constant.
+template <class Target>
+inline constexpr bool is_all_or_nothing = PartTarget<Target> || requires {
+  requires bool{Target::all_or_nothing};
+};
+
+template <class Target>
+[[nodiscard]] Status clear_ranges(Target& target, const RestorePlan& plan) {
+  for (const KeyRange& range : plan.target_ranges) {
+    if constexpr (requires { target.clear_range(range); }) {
+      if (Status status = target.clear_range(range); !status.ok()) return status;
+    } else {
+      return Status::error(
+          StatusCode::unsupported,
+          "this kind of target cannot remove a range of keys: restore to a new one");
+    }
+  }
+  return {};
+}
+
+template <class Run, class Target>
+[[nodiscard]] Status run_restore(Run& run, Target& target, const RestorePlan& plan,
+                                 const RestoreOptions& options) {
+  Status status = run.check_objects();
+  if (options.clear_ranges) {
+    if (status.ok() && !is_all_or_nothing<Target>) status = run.check_files();
+    if (status.ok()) status = clear_ranges(target, plan);
+  }
+  if (status.ok()) {
+    if constexpr (PartTarget<Target>) {
+      status = run.into_parts(target);
+    } else {
+      status = run.into_sink(target);
+    }
+  }
+  if (status.ok()) status = check_cancel(options.cancel);
+  return status.ok() ? target.finish() : status;
+}
+
+}  // namespace detail
+
+/// Restores `backup` to `target`, a Sink (in order, on the calling thread; use(cf) and
+/// clear_range(range) are called where it has them) or a PartTarget (in parallel), and finishes it;
+/// after a failure it is abandoned. What either means for the store is the target's to say. Before
+/// ranges of a Sink are cleared that does not say `all_or_nothing`, all files are proven. Errors:
+/// those of make_restore_plan(); corruption, which names the file, where the backup is damaged;
+/// cancelled; what the target refuses.
+template <ReadableBackend Backend, Hasher Hash, class Decoders, BlockCache Cache, class Target>
+requires(Sink<Target> || PartTarget<Target>) [[nodiscard]] Result<RestoreResult> restore(
+    const BasicBackup<Backend, Hash, Decoders, Cache>& backup, Target& target,
+    const RestoreOptions& options = {}) {
+  const auto failed = [&target](Status status) {
+    target.abandon();
+    return status;
+  };
+  if (Status status = detail::check_restore_options(options); !status.ok()) {
+    return failed(std::move(status));
+  }
+  const auto plan = make_restore_plan(backup, options);
+  if (!plan.ok()) return failed(plan.status());
+  detail::RestoreRun<Backend, Hash, Decoders, Cache> run(backup, plan.value(), options);
+  Status status = detail::run_restore(run, target, plan.value(), options);
+  run.finish_progress();
+  if (!status.ok()) return failed(std::move(status));
+
+  RestoreResult result;
+  result.files = plan.value().pieces.size();
+  for (std::size_t i = 0; i < plan.value().ranges.size(); ++i) {
+    result.ranges.push_back({plan.value().target_ranges[i], run.sums()[i]});
+    result.total.add(run.sums()[i]);
+  }
+  return result;
+}
+
+/// The same for a function: f(key, value), which gives Status or nothing.
+template <ReadableBackend Backend, Hasher Hash, class Decoders, BlockCache Cache, class F>
+requires std::invocable<F&, ByteView, ByteView>
+[[nodiscard]] Result<RestoreResult> restore(
+    const BasicBackup<Backend, Hash, Decoders, Cache>& backup, F f,
+    const RestoreOptions& options = {}) {
+  CallableSink<F> sink(std::move(f));
+  return restore(backup, sink, options);
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/restore/restore_compare.hpp ----
+// Holds a target against the backup that is, or was, restored to it.
+
+namespace kvbackup::inline v1 {
+
+/// How the pairs of a restore stand to those of a target.
+struct RestoreComparison {
+  PairSums pairs;             ///< of the restore, in keys of the target
+  std::uint64_t present = 0;  ///< those whose key the target has
+  std::uint64_t equal = 0;    ///< those that it has with the same value
+};
+
+namespace detail {
+
+/// How many pairs are walked between two looks at the cancel token.
+inline constexpr std::uint64_t pairs_between_looks = 1024;
+
+/// Walks the pairs of one range of a restore, and `target`'s, if there is one, beside them.
+template <SortedSource Source, class Target>
+[[nodiscard]] Status compare_range(Source& source, Target* target, const RestoreOptions& options,
+                                   RestoreComparison& out) {
+  std::string key;
+  for (; source.valid(); source.next()) {
+    if (out.pairs.pairs % pairs_between_looks == 0) {
+      if (Status status = check_cancel(options.cancel); !status.ok()) return status;
+    }
+    if (options.rewrite_prefix) {
+      rewrite_key(*options.rewrite_prefix, as_bytes(source.key()), key);
+    } else {
+      key = as_bytes(source.key());
+    }
+    out.pairs.add(key, as_bytes(source.value()));
+    if (target == nullptr) continue;
+    while (target->valid() && as_bytes(target->key()) < ByteView(key)) target->next();
+    if (!target->valid() || as_bytes(target->key()) != ByteView(key)) continue;
+    out.present += 1;
+    if (as_bytes(target->value()) == as_bytes(source.value())) out.equal += 1;
+  }
+  if (Status status = source.status(); !status.ok()) return status;
+  return target != nullptr ? Status(target->status()) : Status();
+}
+
+/// Whether `target` has the column family; one that cannot tell is asked for it.
+template <Snapshot Target>
+[[nodiscard]] Result<bool> has_cf(const Target& target, const std::string& cf) {
+  if constexpr (EnumerableSnapshot<Target>) {
+    const auto ranges = target.ranges();
+    if (!ranges.ok()) return ranges.status();
+    for (const KeyRange& range : ranges.value()) {
+      if (range.cf == cf) return true;
+    }
+    return false;
+  } else {
+    return true;
+  }
+}
+
+}  // namespace detail
+
+/// Compares what restore() would put, by the same options, with what the snapshot `target` has:
+/// before a restore, the keys that collide; after a merge, whether it has all of them. Reads the
+/// asked keys of the backup, whose files are not proven, and the same ranges of the target.
+template <class Backup, Snapshot Target>
+[[nodiscard]] Result<RestoreComparison> compare_with(const Backup& backup, const Target& target,
+                                                     const RestoreOptions& options = {}) {
+  const auto plan = make_restore_plan(backup, options);
+  if (!plan.ok()) return plan.status();
+  RestoreComparison out;
+  for (std::size_t i = 0; i < plan.value().ranges.size(); ++i) {
+    auto source = backup.scan(plan.value().ranges[i]);
+    if (!source.ok()) return std::move(source).status();
+    const KeyRange& range = plan.value().target_ranges[i];
+    const auto there = detail::has_cf(target, range.cf);
+    if (!there.ok()) return there.status();
+    Status status;
+    if (there.value()) {
+      auto scan = target.scan(range);
+      if (!scan.ok()) return std::move(scan).status();
+      status = detail::compare_range(source.value(), &scan.value(), options, out);
+    } else {
+      decltype(&source.value()) none = nullptr;
+      status = detail::compare_range(source.value(), none, options, out);
+    }
+    if (!status.ok()) return status;
+  }
+  return out;
+}
+
+/// What restore() would put, by the same options: backupmeta's sums for files that are used whole,
+/// and of the others the pairs that are in the ranges, which are read.
+template <class Backup>
+[[nodiscard]] Result<PairSums> count_restore(const Backup& backup,
+                                             const RestoreOptions& options = {}) {
+  const auto plan = make_restore_plan(backup, options);
+  if (!plan.ok()) return plan.status();
+  RestoreComparison out;
+  for (const RestorePiece& piece : plan.value().pieces) {
+    if (piece.whole) {
+      const auto& file = backup.meta().files[piece.file];
+      out.pairs.add({file.total_kvs, file.total_bytes, 0});
+      continue;
+    }
+    for (const RestorePiece::Part& part : piece.parts) {
+      auto source = backup.scan(part.keys);
+      if (!source.ok()) return std::move(source).status();
+      decltype(&source.value()) none = nullptr;
+      Status status = detail::compare_range(source.value(), none, options, out);
+      if (!status.ok()) return status;
+    }
+  }
+  if (options.rewrite_prefix) {
+    // whole files were counted with the keys of the backup
+    for (const RestorePiece& piece : plan.value().pieces) {
+      if (!piece.whole) continue;
+      const std::uint64_t pairs = backup.meta().files[piece.file].total_kvs;
+      out.pairs.bytes += pairs * options.rewrite_prefix->to.size();
+      out.pairs.bytes -= pairs * options.rewrite_prefix->from.size();
+    }
+  }
+  out.pairs.crc64xor = 0;
+  return out.pairs;
+}
+
+/// Reads back what restore() put into a new store or into ranges that were cleared: `target` has in
+/// each range exactly the pairs that went there. corruption names the range where not.
+template <Snapshot Target>
+[[nodiscard]] Status check_restored(const Target& target, const RestoreResult& result,
+                                    const CancelToken* cancel = nullptr) {
+  for (const RestoredRange& restored : result.ranges) {
+    PairSums found;
+    const auto there = detail::has_cf(target, restored.range.cf);
+    if (!there.ok()) return there.status();
+    if (there.value()) {
+      auto scan = target.scan(restored.range);
+      if (!scan.ok()) return std::move(scan).status();
+      for (auto& source = scan.value(); source.valid(); source.next()) {
+        if (found.pairs % detail::pairs_between_looks == 0) {
+          if (Status status = check_cancel(cancel); !status.ok()) return status;
+        }
+        found.add(as_bytes(source.key()), as_bytes(source.value()));
+      }
+      if (Status status = scan.value().status(); !status.ok()) return status;
+    }
+    if (found == restored.sums) continue;
+    return Status::error(StatusCode::corruption,
+                         "the target does not hold what was restored to it: " +
+                             std::to_string(restored.sums.pairs) + " pairs with crc64xor " +
+                             std::to_string(restored.sums.crc64xor) + " were put, and it has " +
+                             std::to_string(found.pairs) + " with " +
+                             std::to_string(found.crc64xor) +
+                             "; is something else writing there? Do not use it")
+        .with_object(restored.range.cf)
+        .with_range(restored.range.start, restored.range.end);
+  }
+  return {};
+}
+
+}  // namespace kvbackup::inline v1
+
 // ---- kvbackup/sink/byte_writer.hpp ----
 // The seam through which text sinks write.
 //
@@ -10233,79 +16269,6 @@ class FileWriter {
 
 static_assert(ByteWriter<FdWriter> && ByteWriter<FileWriter>);
 #endif
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/sink/concept.hpp ----
-// The Sink contract: where pairs are put, in rising order.
-//
-// | expression     | result | meaning
-// |----------------|--------|-------------------------------------------------------------------
-// | s.put(k, v)    | Status | the next pair; keys strictly rise
-// | s.finish()     | Status | everything put is there for good; nothing may be put after it
-// | s.abandon()    | void   | as far as the store can: nothing put is there; also what destruction
-// |                |        | without finish() does
-//
-// Laws no compiler checks: after a failed put the sink is sticky: every later call but abandon()
-// fails with the first status.
-
-namespace kvbackup::inline v1 {
-
-template <class S>
-concept Sink = std::movable<S> && requires(S s, ByteView bytes) {
-  { s.put(bytes, bytes) } -> std::same_as<Status>;
-  { s.finish() } -> std::same_as<Status>;
-  s.abandon();
-};
-
-namespace detail {
-/// What a sink says when it is used after finish() or abandon().
-[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status sink_is_closed() {
-  return Status::error(StatusCode::invalid_argument,
-                       "the sink is finished or abandoned; put the pairs into a new one");
-}
-}  // namespace detail
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/sink/callable_sink.hpp ----
-namespace kvbackup::inline v1 {
-
-/// Hands every pair to `f(key, value)`, which gives Status or nothing. There is nothing to undo:
-/// abandon() only stops it. put() and finish() after finish() or abandon() are invalid_argument.
-template <class F>
-requires std::invocable<F&, ByteView, ByteView> &&
-    (std::is_void_v<std::invoke_result_t<F&, ByteView, ByteView>> ||
-     std::convertible_to<std::invoke_result_t<F&, ByteView, ByteView>, Status>)class CallableSink {
- public:
-  explicit CallableSink(F f) : f_(std::move(f)) {}
-
-  [[nodiscard]] Status put(ByteView key, ByteView value) {
-    if (!status_.ok()) return status_;
-    if constexpr (std::is_void_v<std::invoke_result_t<F&, ByteView, ByteView>>) {
-      (*f_)(key, value);
-      return {};
-    } else {
-      status_ = (*f_)(key, value);
-      return status_;
-    }
-  }
-  [[nodiscard]] Status finish() {
-    if (!status_.ok()) return status_;
-    status_ = detail::sink_is_closed();
-    return {};
-  }
-  void abandon() {
-    if (status_.ok()) status_ = detail::sink_is_closed();
-  }
-
- private:
-  detail::MovableBox<F> f_;
-  Status status_;
-};
-
-static_assert(Sink<CallableSink<void (*)(ByteView, ByteView)>>);
-static_assert(Sink<CallableSink<Status (*)(ByteView, ByteView)>>);
 
 }  // namespace kvbackup::inline v1
 
@@ -11152,6 +17115,129 @@ RangeSource(R&&) -> RangeSource<R>;
 
 static_assert(SeekableSource<RangeSource<std::vector<std::pair<std::string, std::string>>>>);
 static_assert(SeekableSource<RangeSource<const std::vector<std::pair<ByteView, ByteView>>&>>);
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/source/merging_source.hpp ----
+namespace kvbackup::inline v1 {
+
+/// What a merge does with a key that two of its sources hold.
+enum class Duplicates : std::uint8_t {
+  refuse,      ///< an error that names the key: which value is meant cannot be told
+  first_wins,  ///< the source that stands earlier in the list gives the value
+};
+
+/// Several sorted sources as one, whose keys rise too. The work a pair grows with the logarithm of
+/// the number of sources; nothing is allocated for it.
+///
+/// Ends with the failure of the first source that fails, and with out_of_order, naming the key,
+/// where Duplicates::refuse meets one key in two sources. It can seek where its sources can.
+template <SortedSource Source>
+class MergingSource {
+ public:
+  explicit MergingSource(std::vector<Source> sources, Duplicates duplicates = Duplicates::refuse)
+      : sources_(std::move(sources)), duplicates_(duplicates) {
+    heap_.reserve(sources_.size());
+    gather();
+  }
+
+  [[nodiscard]] bool valid() const { return failure_.ok() && !heap_.empty(); }
+  [[nodiscard]] ByteView key() const { return heap_.front().key; }
+  [[nodiscard]] ByteView value() const { return sources_[heap_.front().source].value(); }
+  void next() {
+    if (duplicates_ == Duplicates::first_wins) drop_twins();
+    if (failure_.ok()) advance(0);
+    check_front();
+  }
+  void seek(ByteView key) requires SeekableSource<Source> {
+    for (Source& source : sources_) source.seek(key);
+    gather();
+  }
+  [[nodiscard]] Status status() const { return failure_; }
+
+ private:
+  /// A source that has a pair, and that pair's key: a view that the source keeps until its next().
+  struct Head {
+    ByteView key;
+    std::size_t source = 0;
+    [[nodiscard]] bool before(const Head& other) const {
+      return key != other.key ? key < other.key : source < other.source;
+    }
+  };
+
+  void gather() {
+    failure_ = Status();
+    heap_.clear();
+    for (std::size_t i = 0; i < sources_.size() && failure_.ok(); ++i) {
+      if (sources_[i].valid()) {
+        heap_.push_back({ByteView(sources_[i].key()), i});
+      } else {
+        failure_ = sources_[i].status();
+      }
+    }
+    for (std::size_t at = heap_.size() / 2; at-- > 0;) sift_down(at);
+    check_front();
+  }
+
+  /// Moves the source at heap position `at` to its next pair.
+  void advance(std::size_t at) {
+    Source& source = sources_[heap_[at].source];
+    source.next();
+    if (source.valid()) {
+      heap_[at].key = ByteView(source.key());
+    } else {
+      failure_ = source.status();
+      heap_[at] = heap_.back();
+      heap_.pop_back();
+    }
+    if (at < heap_.size()) sift_down(at);
+  }
+
+  /// Where another head with the key of the first one stands, 0 if there is none.
+  [[nodiscard]] std::size_t twin_of_front() const {
+    for (std::size_t child = 1; child < heap_.size() && child <= 2; ++child) {
+      if (heap_[child].key == heap_.front().key) return child;
+    }
+    return 0;
+  }
+
+  /// Leaves out the pairs that lose to the current one.
+  void drop_twins() {
+    for (std::size_t twin = twin_of_front(); twin != 0 && failure_.ok(); twin = twin_of_front()) {
+      advance(twin);
+    }
+  }
+
+  void check_front() {
+    if (duplicates_ == Duplicates::first_wins || !valid() || twin_of_front() == 0) return;
+    failure_ = Status::error(StatusCode::out_of_order,
+                             "two of the merged sources hold this key, and which value is meant "
+                             "cannot be told; take it out of one of them, or let the earlier "
+                             "source win (Duplicates::first_wins)")
+                   .with_key(heap_.front().key);
+  }
+
+  void sift_down(std::size_t at) {
+    const Head sinking = heap_[at];
+    for (;;) {
+      std::size_t child = 2 * at + 1;
+      if (child >= heap_.size()) break;
+      if (child + 1 < heap_.size() && heap_[child + 1].before(heap_[child])) ++child;
+      if (!heap_[child].before(sinking)) break;
+      heap_[at] = heap_[child];
+      at = child;
+    }
+    heap_[at] = sinking;
+  }
+
+  std::vector<Source> sources_;
+  Duplicates duplicates_;
+  std::vector<Head> heap_;  // binary heap, the least first
+  Status failure_;
+};
+
+static_assert(SeekableSource<
+              MergingSource<RangeSource<const std::vector<std::pair<std::string, std::string>>&>>>);
 
 }  // namespace kvbackup::inline v1
 
