@@ -20,6 +20,7 @@ namespace {
 
 const std::array<const char*, 4> families{"default", "cf1", "cf2", "cf3"};
 constexpr int keys_a_family = 300;
+constexpr int generations_a_step = 20;
 
 void write_generation(RawStore& store, int generation) {
   rocksdb::WriteBatch batch;
@@ -50,23 +51,28 @@ void write_on(RawStore& store, int generation) {
   if (generation % 100 == 0) must(store.get()->CompactRange({}, store.cf(cf), nullptr, nullptr));
 }
 
-/// Another process that has a store open: this program, at its hidden case "the writer".
+/// Another process that has a store open: this program, at its hidden case "the writer". It writes
+/// as much as it was allowed to, however slow or fast it and the test are.
 class Writer {
  public:
   explicit Writer(const std::string& path) {
     REQUIRE(pipe(ready_) == 0);
+    REQUIRE(pipe(orders_) == 0);
     process_ = fork();
     REQUIRE(process_ >= 0);
     if (process_ == 0) {
       setenv("KVBACKUP_TEST_STORE", path.c_str(), 1);
       setenv("KVBACKUP_TEST_READY", std::to_string(ready_[1]).c_str(), 1);
+      setenv("KVBACKUP_TEST_ORDERS", std::to_string(orders_[0]).c_str(), 1);
       close(ready_[0]);
+      close(orders_[1]);
       execl("/proc/self/exe", "writer", "the writer", static_cast<char*>(nullptr));
       _exit(127);
     }
     close(ready_[1]);
-    char byte = 0;
-    REQUIRE(read(ready_[0], &byte, 1) == 1);
+    close(orders_[0]);
+    allow(1);
+    await(1);
   }
   Writer(const Writer&) = delete;
   Writer& operator=(const Writer&) = delete;
@@ -74,6 +80,16 @@ class Writer {
     kill(process_, SIGKILL);
     waitpid(process_, nullptr, 0);
     close(ready_[0]);
+    close(orders_[1]);
+  }
+  /// Lets it write so many steps of generations; it begins at once.
+  void allow(int steps) const {
+    for (int i = 0; i < steps; ++i) REQUIRE(write(orders_[1], "x", 1) == 1);
+  }
+  /// Waits until it has done so many steps more.
+  void await(int steps) const {
+    char byte = 0;
+    for (int i = 0; i < steps; ++i) REQUIRE(read(ready_[0], &byte, 1) == 1);
   }
   /// Stops it where it stands, lock and all.
   void pause() const {
@@ -81,15 +97,11 @@ class Writer {
     waitpid(process_, nullptr, WUNTRACED);
   }
   void go_on() const { kill(process_, SIGCONT); }
-  /// Waits until it has written something more.
-  void await_progress() const {
-    char byte = 0;
-    REQUIRE(read(ready_[0], &byte, 1) == 1);
-  }
   pid_t process() const { return process_; }
 
  private:
   int ready_[2];
+  int orders_[2];
   pid_t process_ = -1;
 };
 
@@ -123,12 +135,13 @@ TEST_CASE("the writer", "[.child]") {
   const char* const path = std::getenv("KVBACKUP_TEST_STORE");
   if (path == nullptr) return;
   const int ready = std::atoi(std::getenv("KVBACKUP_TEST_READY"));
+  const int orders = std::atoi(std::getenv("KVBACKUP_TEST_ORDERS"));
   RawStore store(path, busy());
   for (const char* cf : families) store.cf(cf);
-  for (int generation = 1;; ++generation) {
-    write_on(store, generation);
-    // the reader does not read all the time, and a full pipe must not stop the writing
-    if (generation % 20 == 0 && generation < 60'000 && write(ready, "x", 1) != 1) return;
+  char byte = 0;
+  for (int generation = 1; read(orders, &byte, 1) == 1;) {
+    for (int i = 0; i < generations_a_step; ++i) write_on(store, generation++);
+    if (write(ready, "x", 1) != 1) return;
   }
 }
 
@@ -163,6 +176,9 @@ TEST_CASE("a store that another process writes, flushes and compacts gives a sta
   {
     const Writer writer(path);
     for (int round = 0; round < 8; ++round) {
+      // while it is opened and read, the store gets new tables and loses old ones
+      constexpr int steps = 15;
+      writer.allow(steps);
       auto snapshot = RocksdbSnapshot::open(path);
       REQUIRE(snapshot.status().to_string() == "ok");
       CHECK(snapshot.value().is_secondary());
@@ -175,9 +191,11 @@ TEST_CASE("a store that another process writes, flushes and compacts gives a sta
       const int number = std::stoi(only_number(
           backed_up(std::move(snapshot).value(), dir.path("b" + std::to_string(round)))));
       CHECK(static_cast<std::uint64_t>(number) == written / (families.size() * keys_a_family));
-      CHECK(number > last);
+      // no older than what was written before it was opened
+      CHECK(number >= generations_a_step * (1 + steps * round));
+      CHECK(number <= generations_a_step * (1 + steps * (round + 1)));
       last = number;
-      writer.await_progress();
+      writer.await(steps);
     }
   }
   // the store is whole, and all its owner wrote before is there
@@ -189,6 +207,7 @@ TEST_CASE("a held store is not disturbed: its files stay as they are, and its ow
   TempDir dir;
   const std::string path = dir.path("db");
   const Writer writer(path);
+  writer.allow(3);
   writer.pause();
   const auto before = state_of(path);
   const auto folders = std::filesystem::temp_directory_path();
@@ -219,7 +238,7 @@ TEST_CASE("a held store is not disturbed: its files stay as they are, and its ow
   CHECK(leftovers() == leftovers_before);
   CHECK(before == state_of(path));
   writer.go_on();
-  for (int i = 0; i < 3; ++i) writer.await_progress();
+  writer.await(3);
 }
 
 TEST_CASE("a store of this very process is read without giving up its lock") {

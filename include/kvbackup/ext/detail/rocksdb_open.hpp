@@ -181,6 +181,15 @@ class RocksdbOpener {
     }
     for_reading(layout.options);
     log_folder_ = layout.options.wal_dir;
+    std::error_code error;
+    if (!log_folder_.empty() && !std::filesystem::is_directory(log_folder_, error)) {
+      return Status::error(
+                 StatusCode::not_found,
+                 "the folder of the store's log (its option wal_dir) is not there, so what "
+                 "is in the log would be missing: " +
+                     log_folder_)
+          .with_object(where_);
+    }
     frozen.holder = store_lock_holder(path_);
     rocksdb::DB* db = nullptr;
     rocksdb::Status opened;
