@@ -197,7 +197,7 @@ void check_database(std::uint32_t version, std::size_t block_size, bool two_leve
   }
   CHECK(different == 0);
   if (merges) {
-    CHECK(reader.source().status().code() == kvbackup::StatusCode::unsupported);
+    CHECK(status_at_end(reader.source()).code() == kvbackup::StatusCode::unsupported);
     return;
   }
   CHECK(our_live_pairs(reader) == live_pairs(*db));

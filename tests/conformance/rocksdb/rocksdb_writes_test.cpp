@@ -245,12 +245,6 @@ void check_filter_use(const FileReader& reader, const FilterChoice& filter) {
   if (reader.properties().num_entries > 1000) CHECK(counters.filter_useful > 100);
 }
 
-template <class Iterator>
-kvbackup::Status status_at_end(Iterator it) {
-  while (it.valid()) it.next();
-  return it.status();
-}
-
 void check_row(const Row& row, std::size_t count, const std::string& path) {
   CAPTURE(row);
   const rocksdb::Options options = options_of(row);
