@@ -44,6 +44,13 @@ inline std::vector<StoredEntry> our_entries(const FileReader& reader) {
   return out;
 }
 
+/// What an iterator or a source says once it is through, or cannot go on.
+template <class Iterator>
+kvbackup::Status status_at_end(Iterator it) {
+  while (it.valid()) it.next();
+  return it.status();
+}
+
 /// Without Catch's own comparison, which would print every entry.
 inline bool same_entries(const std::vector<StoredEntry>& ours,
                          const std::vector<StoredEntry>& theirs) {
