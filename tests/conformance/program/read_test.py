@@ -138,10 +138,10 @@ class ScanTest(ReadTest):
         self.assertEqual(few, "".join(lines[7000:7003]))
 
     def test_formats_and_json(self):
-        backup = self.back_up_pairs([("a", "1"), ("b\x01", "2")])
-        self.assertEqual(self.succeed("scan", "-s", backup, "--format", "escaped").stdout, "a\t1\nb\\x01\t2\n")
+        backup = self.back_up_pairs([("a", "1"), ("b\t", "2")])
+        self.assertEqual(self.succeed("scan", "-s", backup, "--format", "escaped").stdout, "a\t1\nb\\t\t2\n")
         report = json.loads(self.succeed("scan", "-s", backup, "--json").stdout)
-        self.assertEqual(report["pairs"], [{"key": "61", "value": "31"}, {"key": "6201", "value": "32"}])
+        self.assertEqual(report["pairs"], [{"key": "61", "value": "31"}, {"key": "6209", "value": "32"}])
         self.assertEqual(report["total_kvs"], 2)
         self.assertEqual(self.succeed("scan", "-s", backup, "--cf", "none").stdout, "")
         self.fail(WRONG_USAGE, "--start", "scan", "-s", backup, "--start", "62", "--end", "61")
@@ -239,11 +239,8 @@ class SstSourceTest(ReadTest):
     @unittest.skipUnless(shutil.which("ldb"), "ldb is not installed")
     def test_deletions_in_a_folder_of_files_are_not_passed_over(self):
         db = self.folder / "db"
-        ldb = ["ldb", f"--db={db}", "--create_if_missing"]
-        for command in (["put", "a", "1"], ["put", "b", "2"]):
-            subprocess.run([*ldb, *command], check=True, timeout=60, capture_output=True)
-        subprocess.run([*ldb, "delete", "a"], check=True, timeout=60, capture_output=True)
-        subprocess.run([*ldb, "put", "c", "3"], check=True, timeout=60, capture_output=True)
+        for command in (["--create_if_missing", "put", "a", "1"], ["put", "b", "2"], ["delete", "a"], ["put", "c", "3"]):
+            subprocess.run(["ldb", f"--db={db}", *command], check=True, timeout=60, capture_output=True)
         if len(list(db.glob("*.sst"))) < 2:
             self.skipTest("this ldb does not flush")
         failed = self.run_program("convert", "--source", f"sst:{db}", "--sink", "tsv:-")
