@@ -9,17 +9,19 @@
 # build/fuzz/: found/TARGET/ collects what reached new code, logs/ the output of every run, crashes/
 # the inputs that failed. A run goes on where the last one ended. Ends with 1 if an input failed.
 #
-# --merge makes tests/fuzz/corpus/ anew: for each target the smallest set of files, each up to
-# 4 KiB, that reaches what the seeds, the old corpus and found/ reach. Shows the CPU time that the
-# logs add up to.
+# --merge brings tests/fuzz/corpus/ up to date: the seeds, and of the old corpus and of found/ what
+# reaches more code, files up to 4 KiB, the smallest first, 100 or 32 KiB a target at most. Shows the CPU
+# time that the logs add up to.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 build=build/fuzz
 largest_committed=4096
+most_committed=32768
+named_by_digest=(-type f -regextype posix-extended -regex '.*/[0-9a-f]{40}')
 
 usage() {
-  sed -n '3,16s/^# \{0,1\}//p' scripts/fuzz.sh >&2
+  sed -n '3,14s/^# \{0,1\}//p' scripts/fuzz.sh >&2
   exit 2
 }
 
@@ -70,24 +72,21 @@ seconds_of() {
 
 # merge <target>
 merge() {
-  local target=$1 work inputs=()
-  work=$(mktemp -d)
-  mkdir -p "$work/new" "$work/old"
-  for folder in "$build/seeds/$target" "tests/fuzz/corpus/$target" "$build/found/$target"; do
-    [ ! -d "$folder" ] || inputs+=("$folder")
-  done
-  find "${inputs[@]}" -type f -size "-$((largest_committed + 1))c" -exec cp -t "$work/old" {} +
-  "${fixed_addresses[@]}" "$build/tests/fuzz/fuzz_$target" -set_cover_merge=1 -rss_limit_mb=3072 \
-    "$work/new" "$work/old" >"$build/logs/$target.merge.txt" 2>&1
-  mkdir -p "tests/fuzz/corpus/$target"
-  # Files whose names do not begin as the merge's do were put there by hand, and stay.
-  find "tests/fuzz/corpus/$target" -type f -regextype posix-extended -regex '.*/[0-9a-f]{40}' -delete
-  cp "$work/new"/* "tests/fuzz/corpus/$target/"
-  # Those that must not cost much reach nothing new.
-  find "$build/seeds/$target" -name 'bomb_*' -exec cp -t "tests/fuzz/corpus/$target" {} +
-  rm -rf "$work"
-  echo "$target: $(find "tests/fuzz/corpus/$target" -type f | wc -l) files," \
-    "$(du -sb "tests/fuzz/corpus/$target" | cut -f1) bytes; fuzzed for $(seconds_of "$target") CPU seconds"
+  local target=$1 found
+  local corpus=tests/fuzz/corpus/$target
+  found=$(mktemp -d)
+  mkdir -p "$corpus" "$build/found/$target"
+  # libFuzzer's names are digests; seeds and what was put there by hand have others, and stay.
+  find "$corpus" "${named_by_digest[@]}" -exec mv -t "$found" {} +
+  cp "$build/seeds/$target"/* "$corpus/"
+  find "$build/found/$target" -type f -size "-$((largest_committed + 1))c" -exec cp -t "$found" {} +
+  "${fixed_addresses[@]}" "$build/tests/fuzz/fuzz_$target" -merge=1 -rss_limit_mb=3072 \
+    "$corpus" "$found" >"$build/logs/$target.merge.txt" 2>&1
+  rm -rf "$found"
+  find "$corpus" "${named_by_digest[@]}" -printf '%s %p\n' | sort -n |
+    awk -v most="$most_committed" '{ used += $1 } used > most || NR > 100 { print $2 }' | xargs -r rm
+  echo "$target: $(find "$corpus" -type f | wc -l) files, $(du -sb "$corpus" | cut -f1) bytes;" \
+    "fuzzed for $(seconds_of "$target") CPU seconds"
 }
 
 # The sanitizers of these compilers do not cope with all of a new kernel's address randomisation.
