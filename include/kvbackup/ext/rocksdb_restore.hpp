@@ -2,6 +2,8 @@
 // A RocksDB store that a backup is restored to.
 #pragma once
 
+#include <algorithm>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <fcntl.h>
