@@ -115,6 +115,7 @@
 #include "kvbackup/sst/table_iterator.hpp"
 #include "kvbackup/sst/table_properties.hpp"
 #include "kvbackup/sst/table_reader.hpp"
+#include "kvbackup/sst/table_reader_options.hpp"
 #include "kvbackup/sst/table_source.hpp"
 #include "kvbackup/sst/table_writer.hpp"
 #include "kvbackup/sst/tikv_properties.hpp"

@@ -51,16 +51,14 @@ Result<BuiltCodecs> codec_of(const BackupFlags& flags) {
                      "; there are " + std::string(built_compressions));
 }
 
-using RunProfile = Status (*)(const StoreUri&, BuiltCodecs, BuiltBackends, const BackupFlags&);
-
-Result<RunProfile> profile_of(const BackupFlags& flags) {
-  if (flags.profile == "br") return &run_br_profile;
+Status check_profile(const BackupFlags& flags) {
+  if (flags.profile == "br") return {};
   if (flags.profile != "rocksdb") {
     return usage_error("--profile: there is no profile \"" + flags.profile +
                        "\"; there are br and rocksdb");
   }
 #if KVBACKUP_WITH_XXHASH
-  return &run_rocksdb_profile;
+  return {};
 #else
   return usage_error("--profile: rocksdb is not built into this program, which lacks xxHash");
 #endif
@@ -165,15 +163,20 @@ void print_summary(const BackupResult& result, const std::string& url, double se
 namespace {
 
 Status run_backup(const BackupFlags& flags) {
-  const auto run_as = profile_of(flags);
-  if (!run_as.ok()) return run_as.status();
+  if (Status status = check_profile(flags); !status.ok()) return status;
   auto codec = codec_of(flags);
   if (!codec.ok()) return codec.status();
   auto backend = open_storage(flags.storage);
   if (!backend.ok()) return backend.status();
   const auto uri = parse_store_uri(flags.source);
   if (!uri.ok()) return uri.status();
-  return run_as.value()(uri.value(), std::move(codec).value(), std::move(backend).value(), flags);
+#if KVBACKUP_WITH_XXHASH
+  if (flags.profile == "rocksdb") {
+    return run_rocksdb_profile(uri.value(), std::move(codec).value(), std::move(backend).value(),
+                               flags);
+  }
+#endif
+  return run_br_profile(uri.value(), std::move(codec).value(), std::move(backend).value(), flags);
 }
 
 }  // namespace

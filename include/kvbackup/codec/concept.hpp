@@ -14,6 +14,11 @@
 // | c.compress(in, out)  | optional<size_t> | bytes written to out, or nothing: "does not fit"
 // | d.decompress(in, out)| Status           | fills out exactly; out has the plain length
 //
+// Optional, for tables that others wrote:
+// | codec.decompressor(dictionary) | BlockDecompressor  | for blocks compressed with it; it
+// outlives |                                |                    | the context |
+// codec.plain_size(in)           | optional<uint64_t> | the plain length, where a block says it
+//
 // Laws no compiler checks: every block but type none's fits the room that bound() asks; decompress
 // inverts compress; nothing is written past `out`; damaged input is StatusCode::corruption, never
 // undefined behaviour, and the context works on after it; the same input gives the same bytes,

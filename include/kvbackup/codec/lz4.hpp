@@ -58,21 +58,29 @@ struct Lz4Codec {
     bool exact_;
   };
 
-  /// Decompresses; holds nothing.
+  /// Decompresses; holds nothing but a view of the dictionary, if there is one.
   class Decompressor {
    public:
+    Decompressor() noexcept = default;
+    /// For blocks that were compressed behind `dictionary`, which lives as long.
+    explicit Decompressor(ByteView dictionary) noexcept
+        // no block looks back further than 64 KiB
+        : dictionary_(dictionary.substr(dictionary.size() - std::min(dictionary.size(), window))) {}
+
     Status decompress(ByteView in, std::span<char> out) {
       // neither length can belong to a block that LZ4 made
       if (in.empty() || in.size() > largest_int || out.size() > largest_int) return damaged();
       char nothing = 0;
-      const int written =
-          LZ4_decompress_safe(in.data(), out.empty() ? &nothing : out.data(),
-                              static_cast<int>(in.size()), static_cast<int>(out.size()));
+      const int written = LZ4_decompress_safe_usingDict(
+          in.data(), out.empty() ? &nothing : out.data(), static_cast<int>(in.size()),
+          static_cast<int>(out.size()), dictionary_.data(), static_cast<int>(dictionary_.size()));
       if (written < 0 || static_cast<std::size_t>(written) != out.size()) return damaged();
       return {};
     }
 
    private:
+    static constexpr std::size_t window = 64 * 1024;
+    ByteView dictionary_;
     KVBACKUP_DETAIL_COLD static Status damaged() {
       return Status::error(StatusCode::corruption,
                            "an LZ4 block does not decompress to the length it is said to have; "
@@ -88,6 +96,9 @@ struct Lz4Codec {
   }
   [[nodiscard]] Compressor compressor() const noexcept { return Compressor(exact); }
   [[nodiscard]] Decompressor decompressor() const noexcept { return {}; }
+  [[nodiscard]] Decompressor decompressor(ByteView dictionary) const noexcept {
+    return Decompressor(dictionary);
+  }
 
  private:
   static constexpr std::size_t largest_int =

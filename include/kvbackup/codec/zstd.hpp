@@ -9,6 +9,7 @@
 
 #if KVBACKUP_WITH_ZSTD
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <span>
@@ -68,12 +69,19 @@ struct ZstdCodec {
   class Decompressor {
    public:
     Decompressor() noexcept : context_(ZSTD_createDCtx()) {}
+    /// For frames that were compressed with `dictionary`, trained or raw, which lives as long.
+    explicit Decompressor(ByteView dictionary) noexcept
+        : context_(ZSTD_createDCtx()),
+          dictionary_(ZSTD_createDDict(dictionary.data(), dictionary.size())),
+          ready_(dictionary_ != nullptr) {}
 
     Status decompress(ByteView in, std::span<char> out) {
       if (!context_) return no_memory();
+      if (!ready_) return bad_dictionary();
       if (!is_one_frame(in)) return damaged();
-      const std::size_t written =
-          ZSTD_decompressDCtx(context_.get(), out.data(), out.size(), in.data(), in.size());
+      // a DDict of null is none
+      const std::size_t written = ZSTD_decompress_usingDDict(
+          context_.get(), out.data(), out.size(), in.data(), in.size(), dictionary_.get());
       if (ZSTD_isError(written) != 0 || written != out.size()) return damaged();
       return {};
     }
@@ -90,6 +98,11 @@ struct ZstdCodec {
                            "a Zstandard block does not decompress to the length it is said to "
                            "have; the file is damaged, take it from another copy");
     }
+    KVBACKUP_DETAIL_COLD static Status bad_dictionary() {
+      return Status::error(StatusCode::corruption,
+                           "zstd does not take the dictionary of a Zstandard block; the file is "
+                           "damaged, take it from another copy");
+    }
     KVBACKUP_DETAIL_COLD static Status no_memory() {
       return Status::error(StatusCode::resource_exhausted,
                            "cannot decompress a Zstandard block: there is no memory for zstd's "
@@ -97,8 +110,11 @@ struct ZstdCodec {
     }
     struct Free {
       void operator()(ZSTD_DCtx* context) const noexcept { ZSTD_freeDCtx(context); }
+      void operator()(ZSTD_DDict* dictionary) const noexcept { ZSTD_freeDDict(dictionary); }
     };
     std::unique_ptr<ZSTD_DCtx, Free> context_;
+    std::unique_ptr<ZSTD_DDict, Free> dictionary_;
+    bool ready_ = true;
   };
 
   [[nodiscard]] BlockCompression type() const noexcept { return BlockCompression::zstd; }
@@ -109,6 +125,15 @@ struct ZstdCodec {
   }
   [[nodiscard]] Compressor compressor() const noexcept { return Compressor(*this); }
   [[nodiscard]] Decompressor decompressor() const noexcept { return {}; }
+  [[nodiscard]] Decompressor decompressor(ByteView dictionary) const noexcept {
+    return Decompressor(dictionary);
+  }
+  /// The plain length that a frame says it has; nothing if it is no frame or says none.
+  [[nodiscard]] static std::optional<std::uint64_t> plain_size(ByteView frame) noexcept {
+    const unsigned long long size = ZSTD_getFrameContentSize(frame.data(), frame.size());
+    if (size == ZSTD_CONTENTSIZE_UNKNOWN || size == ZSTD_CONTENTSIZE_ERROR) return std::nullopt;
+    return size;
+  }
 
  private:
   static constexpr int default_level = 3;

@@ -86,17 +86,7 @@ class RocksdbSource {
   /// merge operands whose operator is not there.
   [[nodiscard]] Status status() const {
     if (!refused_.ok()) return refused_;
-    const rocksdb::Status status = iterator_->status();
-    if (status.ok()) return {};
-    const std::string object = where();
-    if (status.IsMergeInProgress() ||
-        status.ToString().find("merge_operator") != std::string::npos) {
-      return detail::rocksdb_status(rocksdb::Status::NotSupported(status.ToString()),
-                                    "back up the column family: it has merge operands, and its "
-                                    "merge operator is not in this program",
-                                    object);
-    }
-    return detail::rocksdb_status(status, "read on in the column family", object);
+    return detail::rocksdb_status(iterator_->status(), "read on in the column family", where());
   }
 
  private:

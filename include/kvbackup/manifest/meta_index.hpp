@@ -5,13 +5,14 @@
 //   backupmeta.datafile.000000001      a MetaFile message; so are backupmeta.schema.* and .ddl.*
 //
 // An entry names an object, its size and the SHA-256 of its message, so a tree is proven from its
-// root. It cannot have a cycle, as no message can hold its own SHA-256; how much is read is bounded
-// all the same, as one object may be named many times.
+// root. Each object is named once, so there is no more to read than lies there; how much that may
+// be is bounded all the same.
 #pragma once
 
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -92,6 +93,8 @@ class MetaTreeReader {
     if (size.value() > max_meta_tree_size - bytes_) {
       return too_much("hold more than " + std::to_string(max_meta_tree_size) + " bytes");
     }
+    // a few objects that name one another many times over would make lists without end
+    if (!names_.insert(entry.name).second) return damaged("it is named twice");
     bytes_ += size.value();
     objects_.push_back({entry.name, size.value()});
     auto bytes = backend_.read(entry.name);
@@ -145,6 +148,7 @@ class MetaTreeReader {
 
   Backend& backend_;
   std::vector<MetaObject> objects_;
+  std::set<std::string> names_;
   std::uint64_t bytes_ = 0;
 };
 

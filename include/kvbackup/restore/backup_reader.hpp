@@ -2,10 +2,8 @@
 // A backup that is read where it lies.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,7 +16,6 @@
 #include "kvbackup/base/key_range.hpp"
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/base/status.hpp"
-#include "kvbackup/base/sync.hpp"
 #include "kvbackup/hash/concept.hpp"
 #include "kvbackup/manifest/manifest.hpp"
 #include "kvbackup/proto/backup.hpp"

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <memory>
 #include <optional>
@@ -44,9 +45,10 @@ class BackupSource {
   }
   void seek(ByteView key) {
     const ByteView target = key < ByteView(range_.start) ? ByteView(range_.start) : key;
-    std::size_t at = 0;
-    while (at < files_.size() && !detail::begins_before(target, file(at).end_key)) ++at;
-    enter(at, target);
+    const auto at = std::partition_point(files_.begin(), files_.end(), [&](std::size_t index) {
+      return !detail::begins_before(target, state_->manifest.meta.files[index].end_key);
+    });
+    enter(static_cast<std::size_t>(at - files_.begin()), target);
   }
   [[nodiscard]] const Status& status() const { return status_; }
 
@@ -74,17 +76,24 @@ class BackupSource {
       return false;
     }
     table_ = std::move(table).value();
-    stored_ = detail::stored_range(state_->manifest, opened.start_key, opened.end_key);
-    scan_end_.clear();
-    if (!range_.end.empty()) {
-      scan_end_ = detail::key_prefix_of(state_->manifest);
-      scan_end_ += range_.end;
+    detail::StoredRange stored =
+        detail::stored_range(state_->manifest, opened.start_key, opened.end_key);
+    low_ = std::move(stored.low);
+    stop_ = std::move(stored.high);
+    ends_at_stop_ = !range_.end.empty() && !detail::ends_within(opened.end_key, range_.end);
+    if (ends_at_stop_) {
+      stop_ = detail::key_prefix_of(state_->manifest);
+      stop_ += range_.end;
     }
-    source_.emplace(table_->source());
+    std::string first;
     if (from > ByteView(opened.start_key)) {
-      std::string stored(detail::key_prefix_of(state_->manifest));
-      stored += from;
-      source_->seek(stored);
+      first = detail::key_prefix_of(state_->manifest);
+      first += from;
+    }
+    source_.emplace(table_->source(first));
+    if (source_->valid() && source_->key() < ByteView(low_)) {
+      fail_outside();
+      return false;
     }
     return true;
   }
@@ -93,11 +102,8 @@ class BackupSource {
   void look() {
     for (;;) {
       if (source_->valid()) {
-        const ByteView stored = source_->key();
-        const bool inside = stored >= ByteView(stored_.low) &&
-                            (stored_.high.empty() || stored < ByteView(stored_.high));
-        valid_ = inside && (scan_end_.empty() || stored < ByteView(scan_end_));
-        if (!inside && (scan_end_.empty() || stored < ByteView(scan_end_))) fail_outside();
+        valid_ = stop_.empty() || source_->key() < ByteView(stop_);
+        if (!valid_ && !ends_at_stop_) fail_outside();
         return;
       }
       valid_ = false;
@@ -110,6 +116,7 @@ class BackupSource {
   }
 
   KVBACKUP_DETAIL_COLD void fail_outside() {
+    valid_ = false;
     const File& damaged = file(at_);
     status_ = Status::error(StatusCode::corruption,
                             "a file of the backup holds a key outside of its key range; verify it, "
@@ -125,8 +132,10 @@ class BackupSource {
   std::size_t at_ = 0;
   std::shared_ptr<const Table> table_;
   std::optional<TableSource> source_;
-  detail::StoredRange stored_;  // of the open file
-  std::string scan_end_;        // as stored; empty is unbounded
+  // of the open file, as its keys are stored; an empty stop is none
+  std::string low_;
+  std::string stop_;
+  bool ends_at_stop_ = false;  // the range ends there; else the file does
   bool valid_ = false;
   Status status_;
 };

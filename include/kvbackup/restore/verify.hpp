@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -22,6 +21,8 @@
 #include "kvbackup/backend/concept.hpp"
 #include "kvbackup/base/cancel.hpp"
 #include "kvbackup/base/hex.hpp"
+#include "kvbackup/base/key_range.hpp"
+#include "kvbackup/base/percent.hpp"
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/base/status.hpp"
 #include "kvbackup/hash/concept.hpp"

@@ -114,8 +114,9 @@ struct Bits128 {
   if (segment + (bit > 0 ? 2 : 1) * columns > segments) return true;
   const char* const p = bits.data() + segment * segment_bytes;
   const Bits128 here = coefficients.shifted_up(bit);
-  const Bits128 there =
-      coefficients.shifted_down(static_cast<std::uint32_t>(coefficient_bits) - bit);
+  // with bit 0 the row ends with its block
+  const auto rest = static_cast<std::uint32_t>(coefficient_bits) - bit;
+  const Bits128 there = bit > 0 ? coefficients.shifted_down(rest) : Bits128{0, 0};
   for (std::uint64_t i = 0; i < columns; ++i) {
     bool odd = Bits128::load(p + i * segment_bytes).odd_in_common(here);
     if (bit > 0) odd ^= Bits128::load(p + (columns + i) * segment_bytes).odd_in_common(there);

@@ -63,7 +63,11 @@ class MemoryFile {
   explicit MemoryFile(std::string bytes)
       : owned_(std::make_shared<const std::string>(std::move(bytes))), bytes_(*owned_) {}
   /// Borrows them: they outlive the file and what is read from it.
-  [[nodiscard]] static MemoryFile borrow(ByteView bytes) { return MemoryFile(bytes); }
+  [[nodiscard]] static MemoryFile borrow(ByteView bytes) {
+    MemoryFile file;
+    file.bytes_ = bytes;
+    return file;
+  }
 
   [[nodiscard]] std::uint64_t size() const { return bytes_.size(); }
   /// A view of the bytes themselves; `scratch` is left alone.
@@ -76,7 +80,7 @@ class MemoryFile {
   }
 
  private:
-  explicit MemoryFile(ByteView bytes) : bytes_(bytes) {}
+  MemoryFile() = default;
 
   std::shared_ptr<const std::string> owned_;
   ByteView bytes_;

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "kvbackup/base/bytes.hpp"
@@ -195,11 +196,13 @@ class TableIterator {
     status_ = {};
     walker_ = {};
     cursor_.forget_key();
+    last_bound_.clear();
   }
   void next_block() {
-    // a key that is put together from the block outlives it as `cursor_` keeps it
     cursor_.keep_key();
     valid_ = false;
+    if (core_->bytewise && cursor_.user_key() > walker_.bound()) return fail_bound();
+    last_bound_ = walker_.bound();
     enter(walker_.next(*core_, *worker_));
   }
   /// Into the block that the walker stands at, and on to one with entries.
@@ -210,10 +213,17 @@ class TableIterator {
       if (inside == detail::Step::damaged) return fail_block();
       if (inside == detail::Step::end) continue;
       valid_ = true;
-      if (cursor_.order() == detail::KeyOrder::falls) fail_order();
+      if (cursor_.order() == detail::KeyOrder::falls) return fail_order();
+      if (core_->bytewise && !last_bound_.empty() && !above_last_bound()) fail_bound();
       return;
     }
     if (step == detail::Step::damaged) status_ = walker_.status();
+  }
+  /// Whether a lookup of the current key, the first of its block, would come to this block.
+  [[nodiscard]] bool above_last_bound() const {
+    // with whole keys in the index, versions of one key may lie in two blocks
+    const int order = cursor_.user_key().compare(last_bound_);
+    return order > 0 || (order == 0 && !core_->index_form.user_keys);
   }
   bool load_block() {
     status_ = core_->load(walker_.handle(), detail::BlockRole::data, worker_->contexts,
@@ -235,11 +245,22 @@ class TableIterator {
                   .with_key(cursor_.user_key());
   }
 
+  KVBACKUP_DETAIL_COLD void fail_bound() {
+    valid_ = false;
+    status_ =
+        core_->blocks
+            .failed(StatusCode::corruption, detail::BlockRole::data, walker_.handle(),
+                    "has a key that the index says is in another block; the table is damaged, "
+                    "take it from another copy")
+            .with_key(cursor_.user_key());
+  }
+
   std::shared_ptr<const Core> core_;
   std::unique_ptr<typename Core::Worker> worker_;
   detail::DataBlockWalker<Core> walker_;
   detail::BlockCursor cursor_;
   detail::HeldBlock held_;
+  std::string last_bound_;  // the index key of the block before; empty = there was none
   bool valid_ = false;
   Status status_;
 };

@@ -26,24 +26,10 @@
 #include "kvbackup/sst/range_tombstones.hpp"
 #include "kvbackup/sst/table_iterator.hpp"
 #include "kvbackup/sst/table_properties.hpp"
+#include "kvbackup/sst/table_reader_options.hpp"
 #include "kvbackup/sst/table_source.hpp"
 
 namespace kvbackup::inline v1 {
-
-/// How a table is read.
-struct TableReaderOptions {
-  /// What messages call the file; left empty, the file's own name if it has one.
-  std::string name;
-  /// Bytes at the end of the file that are read first, at once, and kept: footer, properties and,
-  /// where they are no longer than that, index and filter.
-  std::size_t tail_bytes = 64 * 1024;
-  /// Bytes that an iterator reads at a time once it goes on forward.
-  std::size_t read_ahead = 256 * 1024;
-  FilterUse filter = FilterUse::when_it_pays;
-  /// The extractor of the table's prefixes where its name does not say all of it (TiKV's does not).
-  /// It counts only if its name is the one that the table records.
-  PrefixExtractor prefix_extractor;
-};
 
 /// What a lookup found.
 struct Lookup {
@@ -57,13 +43,6 @@ struct Lookup {
   std::uint64_t sequence = 0;  ///< of the entry, unless absent or deleted by a range tombstone
 
   [[nodiscard]] bool found() const { return outcome == Outcome::found; }
-};
-
-/// How often a reader did what.
-struct TableReaderCounters {
-  std::uint64_t data_blocks_read = 0;  ///< without those that came from the cache
-  std::uint64_t filter_checked = 0;
-  std::uint64_t filter_useful = 0;  ///< lookups that read no data block because of the filter
 };
 
 /// An open table.

@@ -19,11 +19,11 @@ namespace {
 
 constexpr int pairs_a_database = 400;
 
-void write_generation(RawEnv& env, MDB_dbi a, MDB_dbi b, int generation) {
+void write_generation(RawEnv& env, const std::vector<MDB_dbi>& databases, int generation) {
   const std::string number = std::to_string(generation);
   MDB_txn* txn = nullptr;
   must(mdb_txn_begin(env.get(), nullptr, 0, &txn));
-  for (const MDB_dbi dbi : {a, b}) {
+  for (const MDB_dbi dbi : databases) {
     for (int i = 0; i < pairs_a_database; ++i) {
       const std::string key = "key" + std::to_string(1000 + i);
       MDB_val k{key.size(), const_cast<char*>(key.data())};
@@ -72,6 +72,35 @@ std::set<std::string> values_seen(const LmdbSnapshot& snapshot, std::size_t& pai
   return all;
 }
 
+/// The generation whose pairs a file of a backup holds, by its CRC-64 of them; -1 if it is none.
+int generation_of(const File& file, int newest) {
+  for (int generation = newest; generation >= 0 && file.total_kvs == pairs_a_database;
+       --generation) {
+    std::uint64_t crc = 0;
+    for (int i = 0; i < pairs_a_database; ++i) {
+      crc ^= crc64_xz_pair("key" + std::to_string(1000 + i), std::to_string(generation));
+    }
+    if (crc == file.crc64xor) return generation;
+  }
+  return -1;
+}
+
+/// The generations in a backup by four workers.
+std::set<int> generations_in_backup(LmdbSnapshot snapshot, const std::atomic<int>& newest) {
+  ThreadExecutor threads;
+  BackupPipeline pipeline(std::move(snapshot), NoneCodec{}, FileHasher{}, MemoryBackend{});
+  BackupOptions options;
+  options.concurrency = 4;
+  options.executor = &threads;
+  const auto meta = pipeline.run(options);
+  CHECK(meta.status().to_string() == "ok");
+  if (!meta.ok()) return {};
+  CHECK(meta.value().files.size() == 4);
+  std::set<int> generations;
+  for (const File& file : meta.value().files) generations.insert(generation_of(file, newest));
+  return generations;
+}
+
 }  // namespace
 
 TEST_CASE("four threads see one state while another process writes") {
@@ -84,7 +113,7 @@ TEST_CASE("four threads see one state while another process writes") {
     RawEnv env(dir.path("env"));
     const auto [a, b] = open_two(env);
     for (int generation = 0;; ++generation) {
-      write_generation(env, a, b, generation);
+      write_generation(env, {a, b}, generation);
       if (generation == 3 && write(ready[1], "x", 1) != 1) _exit(1);
     }
   }
@@ -113,6 +142,44 @@ TEST_CASE("four threads see one state while another process writes") {
   CHECK(identities.size() > 1);  // the writer really wrote between the snapshots
 }
 
+TEST_CASE(
+    "four databases written by one transaction show one counter in a backup by four workers") {
+  TempDir dir;
+  RawEnv env(dir.path("env"), MDB_NOTLS);
+  const auto [a, b] = open_two(env);
+  MDB_txn* txn = nullptr;
+  std::vector<MDB_dbi> more(2);
+  must(mdb_txn_begin(env.get(), nullptr, 0, &txn));
+  must(mdb_dbi_open(txn, "c", MDB_CREATE, &more[0]));
+  must(mdb_dbi_open(txn, "d", MDB_CREATE, &more[1]));
+  must(mdb_txn_commit(txn));
+  const std::vector<MDB_dbi> databases{a, b, more[0], more[1]};
+  write_generation(env, databases, 0);
+  std::atomic<bool> stop{false};
+  std::atomic<int> generation{0};
+  std::thread writer([&] {
+    while (!stop) write_generation(env, databases, ++generation);
+  });
+  std::set<int> seen;
+  for (int round = 0; round < 8; ++round) {
+    // each backup sees the writer at work
+    for (const int before = generation; generation < before + 3;) std::this_thread::yield();
+    LmdbSnapshotOptions taken;
+    taken.workers = 4;
+    auto snapshot = LmdbSnapshot::from_env(env.get(), taken);
+    CHECK(snapshot.status().to_string() == "ok");
+    if (!snapshot.ok()) break;
+    const std::set<int> generations =
+        generations_in_backup(std::move(snapshot).value(), generation);
+    CHECK(generations.size() == 1);
+    seen.insert(generations.begin(), generations.end());
+  }
+  stop = true;
+  writer.join();
+  CHECK(seen.size() == 8);
+  CHECK_FALSE(seen.contains(-1));
+}
+
 TEST_CASE("a snapshot of the host's own open environment stays while the host writes") {
   TempDir dir;
   RawEnv without_notls(dir.path("tls"));
@@ -122,14 +189,14 @@ TEST_CASE("a snapshot of the host's own open environment stays while the host wr
 
   RawEnv env(dir.path("env"), MDB_NOTLS);
   const auto [a, b] = open_two(env);
-  write_generation(env, a, b, 7);
+  write_generation(env, {a, b}, 7);
   LmdbSnapshotOptions options;
   options.workers = 4;
   auto snapshot = LmdbSnapshot::from_env(env.get(), options);
   REQUIRE(snapshot.status().to_string() == "ok");
   std::atomic<bool> stop{false};
   std::thread writer([&, a = a, b = b] {
-    for (int generation = 100; !stop; ++generation) write_generation(env, a, b, generation);
+    for (int generation = 100; !stop; ++generation) write_generation(env, {a, b}, generation);
   });
   for (int round = 0; round < 20; ++round) {
     std::size_t pairs = 0;

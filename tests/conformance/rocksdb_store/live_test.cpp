@@ -35,7 +35,7 @@ void write_generation(RawStore& store, int generation) {
 /// Small buffers, so that tables are written and replaced all the time.
 rocksdb::Options busy() {
   rocksdb::Options options;
-  options.write_buffer_size = 256 * 1024;
+  options.write_buffer_size = 1024 * 1024;
   options.target_file_size_base = 32 * 1024;
   options.level0_file_num_compaction_trigger = 2;
   options.compression = rocksdb::kNoCompression;
@@ -46,8 +46,8 @@ rocksdb::Options busy() {
 void write_on(RawStore& store, int generation) {
   write_generation(store, generation);
   const char* const cf = families[static_cast<std::size_t>(generation) % families.size()];
-  if (generation % 7 == 0) must(store.get()->Flush({}, store.cf(cf)));
-  if (generation % 50 == 0) must(store.get()->CompactRange({}, store.cf(cf), nullptr, nullptr));
+  if (generation % 20 == 0) must(store.get()->Flush({}, store.cf(cf)));
+  if (generation % 100 == 0) must(store.get()->CompactRange({}, store.cf(cf), nullptr, nullptr));
 }
 
 /// Another process that has a store open: this program, at its hidden case "the writer".
@@ -128,7 +128,7 @@ TEST_CASE("the writer", "[.child]") {
   for (int generation = 1;; ++generation) {
     write_on(store, generation);
     // the reader does not read all the time, and a full pipe must not stop the writing
-    if (generation % 60 == 0 && generation < 60'000 && write(ready, "x", 1) != 1) return;
+    if (generation % 20 == 0 && generation < 60'000 && write(ready, "x", 1) != 1) return;
   }
 }
 
@@ -162,7 +162,7 @@ TEST_CASE("a store that another process writes, flushes and compacts gives a sta
   int last = 0;
   {
     const Writer writer(path);
-    for (int round = 0; round < 12; ++round) {
+    for (int round = 0; round < 8; ++round) {
       auto snapshot = RocksdbSnapshot::open(path);
       REQUIRE(snapshot.status().to_string() == "ok");
       CHECK(snapshot.value().is_secondary());

@@ -217,6 +217,17 @@ TEST_CASE("an encrypted backupmeta is recognised, and a damaged one is not taken
   }
 }
 
+TEST_CASE("a damaged backupmeta full of long binary keys is not taken for an encrypted one") {
+  Store store;
+  for (std::uint32_t seed = 0; seed < 40; ++seed) store[random_bytes(300, seed)] = "v";
+  const MemoryBackend backend = backup_of(store, 1000);
+  const std::string bytes = backend.read("backupmeta").value();
+  for (std::size_t size = 0; size < bytes.size(); size += 11) {
+    put(backend, "backupmeta", ByteView(bytes).substr(0, size));
+    CHECK(Backup<MemoryBackend>::open(backend).status().code() == StatusCode::corruption);
+  }
+}
+
 TEST_CASE("an encrypted file is proven by its SHA-256, and its content is not") {
   const MemoryBackend backend = br_backup({{"a", "1"}, {"b", "2"}});
   BackupMeta meta = opened(backend).meta();

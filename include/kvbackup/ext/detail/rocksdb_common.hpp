@@ -53,11 +53,17 @@ namespace detail {
 [[nodiscard]] inline Status rocksdb_status(const rocksdb::Status& status, std::string_view doing,
                                            std::string_view object) {
   if (status.ok()) return {};
-  const StatusCode code = rocksdb_code(status);
+  StatusCode code = rocksdb_code(status);
   std::string message("cannot ");
   message += doing;
   message += ": ";
   message += status.ToString();
+  // the only sign of it that RocksDB gives
+  if (message.find("merge_operator") != std::string::npos) {
+    code = StatusCode::unsupported;
+    message += "; there are merge operands, and their merge operator is not in this program: ";
+    message += "back up from within the program that has it";
+  }
   return Status::error(code, std::move(message))
       .with_object(object)
       .with_native(static_cast<int>(status.code()))

@@ -145,8 +145,8 @@ class RocksdbOpener {
 
   [[nodiscard]] Status open(RocksdbFrozen& frozen) {
     Status status;
-    // a busy store replaces files many times a second at most, and an opening takes milliseconds
-    for (int attempt = 0; attempt < 50; ++attempt) {
+    // 100: a busy store replaces files a few times a second, and an opening takes milliseconds
+    for (int attempt = 0; attempt < 100; ++attempt) {
       frozen.handles.close().PermitUncheckedError();
       const std::set<std::string> before = files();
       status = open_once(frozen);
@@ -239,6 +239,9 @@ class RocksdbOpener {
     options.stats_persist_period_sec = 0;
     options.track_and_verify_wals_in_manifest = false;
     options.best_efforts_recovery = false;
+    // The last record may be torn, as a process that died leaves it. RocksDB's default passes over
+    // everything behind a damaged record, and behind one that it cannot apply.
+    options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
     options.statistics = nullptr;
     options.rate_limiter = nullptr;
     options.sst_file_manager = nullptr;

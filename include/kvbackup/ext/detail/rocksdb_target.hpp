@@ -143,8 +143,8 @@ class RocksdbStoreWriter {
     where_ = "rocksdb:" + folder_.target();
     db_path_ = folder_.path();
     rocksdb::Options options;
+    // not error_if_exists: the store keeps its options, and whoever opens it by them would fail
     options.create_if_missing = true;
-    options.error_if_exists = true;
     std::vector<rocksdb::ColumnFamilyDescriptor> cfs;
     cfs.emplace_back(rocksdb::kDefaultColumnFamilyName, rocksdb::ColumnFamilyOptions());
     return open_db(options, cfs, "create the RocksDB store");

@@ -116,11 +116,15 @@ class FileCheck {
     if (entries_ != 0) strange_entry_ = "range tombstones";
     const StoredRange stored = stored_range(manifest_, file_.start_key, file_.end_key);
     const std::size_t prefix = key_prefix_of(manifest_).size();
+    bool is_low = true;  // no key of the file's range was seen yet
     auto at = table.value().entries();
     for (; at.valid(); at.next()) {
       const ByteView key = at.key();
       ++entries_;
-      if (key < ByteView(stored.low) || (!stored.high.empty() && key >= ByteView(stored.high))) {
+      // they rise, which the reader has checked
+      const bool is_below = is_low && key < ByteView(stored.low);
+      is_low = is_below;
+      if (is_below || (!stored.high.empty() && key >= ByteView(stored.high))) {
         if (outside_++ == 0) first_outside_ = key;
         continue;
       }

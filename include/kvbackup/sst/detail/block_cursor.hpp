@@ -10,6 +10,7 @@
 #include "kvbackup/base/coding.hpp"
 #include "kvbackup/sst/block_builder.hpp"
 #include "kvbackup/sst/detail/growing_buffer.hpp"
+#include "kvbackup/sst/footer.hpp"
 
 namespace kvbackup::inline v1::detail {
 
@@ -147,6 +148,30 @@ enum class KeyOrder : std::uint8_t {
   rises,          ///< to another user key
   same_user_key,  ///< an older version of it
   falls,          ///< or is there twice
+};
+
+/// How much may be copied out of the block at `handle`. Keys that share a long prefix, or a block
+/// that is small only because it is compressed, would else make a small file cost much memory.
+class CopyBudget {
+ public:
+  explicit CopyBudget(const BlockHandle& handle) : left_(free_bytes + factor * handle.size) {}
+
+  /// False: this entry is one too many for a block of that size.
+  [[nodiscard]] bool take(ByteView key, ByteView value) {
+    const std::uint64_t cost = entry_cost + key.size() + value.size();
+    if (cost > left_) return false;
+    left_ -= cost;
+    return true;
+  }
+
+ private:
+  /// Entries of range tombstones and of names are stored with their keys nearly whole, and take 13
+  /// bytes or more.
+  static constexpr std::uint64_t factor = 64;
+  static constexpr std::uint64_t free_bytes = 64 * 1024;
+  static constexpr std::uint64_t entry_cost = 64;
+
+  std::uint64_t left_;
 };
 
 /// Walks the entries of a block of keys and values. The last `tail_bytes` of a key are no part of

@@ -158,10 +158,12 @@ class TableCore {
     Status status = load(block->handle, BlockRole::range_del, worker.contexts, worker.index_window,
                          false, held);
     if (!status.ok()) return status;
+    CopyBudget budget(block->handle);
     BlockCursor cursor;
     Step step = cursor.begin(held.payload);
     for (; step == Step::entry; step = cursor.next()) {
-      if ((cursor.tail() & 0xff) != range_deletion_type) {
+      if ((cursor.tail() & 0xff) != range_deletion_type ||
+          !budget.take(cursor.user_key(), cursor.value())) {
         return blocks.malformed(BlockRole::range_del, block->handle);
       }
       out.push_back({std::string(cursor.user_key()), std::string(cursor.value()),
@@ -211,9 +213,11 @@ class TableCore {
     Status status =
         load(handle, BlockRole::meta, worker.contexts, worker.index_window, false, held);
     if (!status.ok()) return status;
+    CopyBudget budget(handle);
     MetaCursor cursor;
     Step step = cursor.begin(held.payload);
     for (; step == Step::entry; step = cursor.next()) {
+      if (!budget.take(cursor.user_key(), {})) return blocks.malformed(BlockRole::meta, handle);
       NamedBlock block{std::string(cursor.user_key()), {}};
       ByteView value = cursor.value();
       if (!take_handle(value, block.handle)) return blocks.malformed(BlockRole::meta, handle);
@@ -252,19 +256,21 @@ class TableCore {
       held.payload = stored.value().substr(0, stored.value().size() - block_trailer_size);
     }
     std::size_t seqno_at = 0;
-    const bool parsed = parse_properties(held.payload, seqno_at);
+    const bool parsed = parse_properties(held.payload, block->handle, seqno_at);
     if (!fits && !(parsed && fits_without_seqno(stored.value(), *block, seqno_at))) {
       return blocks.checksum_failure(BlockRole::properties, block->handle);
     }
     if (!parsed) return blocks.malformed(BlockRole::properties, block->handle);
     return check_properties();
   }
-  bool parse_properties(ByteView payload, std::size_t& seqno_at) {
+  bool parse_properties(ByteView payload, const BlockHandle& handle, std::size_t& seqno_at) {
+    CopyBudget budget(handle);
     MetaCursor cursor;
     Step step = cursor.begin(payload);
     for (; step == Step::entry; step = cursor.next()) {
       const ByteView name = cursor.user_key();
       if (cursor.order() != KeyOrder::rises && !properties.all.empty()) return false;
+      if (!budget.take(name, cursor.value())) return false;
       if (!take_property(properties, name, cursor.value())) return false;
       if (name == global_seqno_name) {
         seqno_at = static_cast<std::size_t>(cursor.value().data() - payload.data());

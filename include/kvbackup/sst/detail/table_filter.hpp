@@ -16,21 +16,9 @@
 #include "kvbackup/sst/detail/table_core.hpp"
 #include "kvbackup/sst/filter_match.hpp"
 #include "kvbackup/sst/prefix_extractor.hpp"
+#include "kvbackup/sst/table_reader_options.hpp"
 
-namespace kvbackup::inline v1 {
-
-/// When a lookup asks the filter before it reads a data block.
-enum class FilterUse : std::uint8_t {
-  /// If it is in memory, or no longer than the data block that it could save, or than the data
-  /// blocks together that were read for keys that were not there.
-  when_it_pays,
-  always,
-  never,
-};
-
-struct TableReaderCounters;
-
-namespace detail {
+namespace kvbackup::inline v1::detail {
 
 /// The filter of a table: read when it is first needed, and kept.
 template <class Core>
@@ -73,9 +61,9 @@ class TableFilter {
   /// A data block of `size` bytes was read for a key that it does not have.
   void note_miss(std::uint64_t size) { wasted_.fetch_add(size, std::memory_order_relaxed); }
 
-  template <class Counters = TableReaderCounters>
-  [[nodiscard]] Counters counters() const {
-    Counters out;
+  /// What is counted here: data blocks are not.
+  [[nodiscard]] TableReaderCounters counters() const {
+    TableReaderCounters out;
     out.filter_checked = checked_.load(std::memory_order_relaxed);
     out.filter_useful = useful_.load(std::memory_order_relaxed);
     return out;
@@ -145,5 +133,4 @@ class TableFilter {
   std::atomic<std::uint64_t> useful_{0};
 };
 
-}  // namespace detail
-}  // namespace kvbackup::inline v1
+}  // namespace kvbackup::inline v1::detail

@@ -27,8 +27,12 @@ template <class Core>
                                     IndexForm form, BlockRole role, std::vector<RoledBlock>& out) {
   IndexCursor cursor;
   Step step = cursor.begin(payload, form);
-  for (; step == Step::entry; step = cursor.next()) out.push_back({cursor.handle(), role});
-  return step == Step::damaged ? core.blocks.malformed(BlockRole::index, at) : Status();
+  // Those that a file has room for; a compressed index can name many more.
+  const std::uint64_t most = core.blocks.file_size() / block_trailer_size;
+  for (; step == Step::entry && out.size() < most; step = cursor.next()) {
+    out.push_back({cursor.handle(), role});
+  }
+  return step != Step::end ? core.blocks.malformed(BlockRole::index, at) : Status();
 }
 
 /// All blocks but those of data, in the order of the file, each once.
