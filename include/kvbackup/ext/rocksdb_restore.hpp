@@ -2,6 +2,8 @@
 // A RocksDB store that a backup is restored to.
 #pragma once
 
+#include <algorithm>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <fcntl.h>
@@ -25,11 +27,12 @@ namespace kvbackup::inline v1 {
 /// Each part is written as SST files of its own, by the thread that restores it, into a folder of
 /// the store; a file of the backup that needs no change is copied there. finish() has RocksDB
 /// ingest all of them in one step, together with the removal of the ranges to clear: the store has
-/// all of it or nothing. A new store is built in PATH.restoring and gets its name by finish().
+/// all of it or nothing. A new store is built in PATH.restoring and gets its name by finish(). A
+/// process that dies leaves a store that it was filling as it was, and in it a folder
+/// kvbackup-staging, which the next restore removes.
 ///
-/// Of a store that is filled, the files go to level 0 where ranges are cleared, and RocksDB
-/// compacts them when it is next opened. `Checksum` and `Codec` are those of the blocks of the
-/// files.
+/// Where ranges are cleared the files go to level 0, and RocksDB compacts them when the store is
+/// next opened for writing. `Checksum` and `Codec` are those of the blocks of the files.
 template <BlockChecksum Checksum = Crc32cChecksum, BlockCodec Codec = NoneCodec>
 class BasicRocksdbRestore {
   struct Build {

@@ -22,7 +22,7 @@ struct RestoreProgress {
 class RestoreObserver {
  public:
   virtual ~RestoreObserver() = default;
-  /// About once a MiB of files and worker, and once at the end.
+  /// At least once a MiB of files or pairs and worker, and once at the end.
   virtual void on_progress(const RestoreProgress& /*progress*/) {}
 };
 
@@ -42,6 +42,7 @@ class RestoreReporter {
   void add_pairs(std::uint64_t pairs, std::uint64_t bytes) {
     pairs_.fetch_add(pairs, std::memory_order_relaxed);
     bytes_.fetch_add(bytes, std::memory_order_relaxed);
+    notify();
   }
   void add_file() {
     files_.fetch_add(1, std::memory_order_relaxed);

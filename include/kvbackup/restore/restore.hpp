@@ -8,15 +8,16 @@
 
 #include <concepts>
 #include <cstddef>
-#include <string>
-#include <type_traits>
 #include <utility>
 #include <vector>
 
+#include "kvbackup/backend/concept.hpp"
 #include "kvbackup/base/bytes.hpp"
 #include "kvbackup/base/cancel.hpp"
+#include "kvbackup/base/key_range.hpp"
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/base/status.hpp"
+#include "kvbackup/hash/concept.hpp"
 #include "kvbackup/restore/backup_reader.hpp"
 #include "kvbackup/restore/detail/restore_run.hpp"
 #include "kvbackup/restore/pair_sums.hpp"
@@ -25,7 +26,7 @@
 #include "kvbackup/restore/restore_plan.hpp"
 #include "kvbackup/sink/callable_sink.hpp"
 #include "kvbackup/sink/concept.hpp"
-#include "kvbackup/source/concept.hpp"
+#include "kvbackup/sst/block_cache.hpp"
 
 namespace kvbackup::inline v1 {
 

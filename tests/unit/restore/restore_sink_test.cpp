@@ -266,7 +266,7 @@ TEST_CASE("a failed read ends the restore, wherever it happens") {
 
 TEST_CASE("cancelled at any pair, a restore leaves the target alone") {
   const MemoryBackend backend = backed_up(two_families());
-  for (const std::uint64_t at : {1, 2, 1500, 3499, 3500}) {
+  for (const std::uint64_t at : {1u, 2u, 1500u, 3499u, 3500u}) {
     CancelToken cancel;
     RestoreOptions options;
     options.cancel = &cancel;

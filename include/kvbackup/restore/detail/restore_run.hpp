@@ -13,10 +13,13 @@
 #include "kvbackup/backend/concept.hpp"
 #include "kvbackup/base/bytes.hpp"
 #include "kvbackup/base/cancel.hpp"
+#include "kvbackup/base/key_range.hpp"
 #include "kvbackup/base/rate_limiter.hpp"
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/base/status.hpp"
 #include "kvbackup/base/sync.hpp"
+#include "kvbackup/hash/concept.hpp"
+#include "kvbackup/proto/backup.hpp"
 #include "kvbackup/restore/backup_reader.hpp"
 #include "kvbackup/restore/detail/checked_file.hpp"
 #include "kvbackup/restore/detail/piece_reader.hpp"
@@ -27,6 +30,7 @@
 #include "kvbackup/restore/restore_options.hpp"
 #include "kvbackup/restore/restore_plan.hpp"
 #include "kvbackup/sink/concept.hpp"
+#include "kvbackup/sst/block_cache.hpp"
 #include "kvbackup/sst/table_reader.hpp"
 
 namespace kvbackup::inline v1::detail {
