@@ -312,12 +312,13 @@ class LmdbSnapshot {
       Status status = begin(shared, first);
       if (!status.ok()) return status;
       const std::size_t id = mdb_txn_id(first);
+      const bool exact = is_exact(shared, first);
       status = list_databases(shared, first, options);
       mdb_txn_commit(first);
       if (status.ok()) status = begin_agreeing(shared, options);
       if (status.native_code() == MDB_MAP_RESIZED && shared.owned) continue;
       if (!status.ok()) return std::move(status).with_object(shared.where);
-      if (mdb_txn_id(shared.txns.front()) == id) return ready(shared);
+      if (exact && mdb_txn_id(shared.txns.front()) == id) return ready(shared);
       const std::vector<detail::LmdbDatabase> before = std::move(shared.databases);
       const std::vector<std::string> records_before = std::move(shared.records);
       status = list_databases(shared, shared.txns.front(), options);
@@ -383,30 +384,57 @@ class LmdbSnapshot {
       if (!status.ok()) return status;
       shared.txns.push_back(txn);
     }
-    std::size_t newest = 0;
+    std::vector<bool> exact;
+    for (MDB_txn* const txn : shared.txns) exact.push_back(is_exact(shared, txn));
     for (int round = 0; round < rounds; ++round) {
-      newest = 0;
-      for (MDB_txn* const txn : shared.txns) newest = std::max(newest, mdb_txn_id(txn));
+      const std::size_t newest = newest_of(shared);
       bool agree = true;
-      for (MDB_txn* const txn : shared.txns) {
-        if (mdb_txn_id(txn) == newest) continue;
+      for (std::size_t i = 0; i < shared.txns.size(); ++i) {
+        MDB_txn* const txn = shared.txns[i];
+        if (exact[i] && mdb_txn_id(txn) == newest) continue;
         agree = false;
         mdb_txn_reset(txn);
         const int rc = mdb_txn_renew(txn);
-        if (rc == MDB_SUCCESS) continue;
-        return detail::lmdb_status(rc, "begin a read transaction of LMDB again", shared.where);
+        if (rc != MDB_SUCCESS) {
+          return detail::lmdb_status(rc, "begin a read transaction of LMDB again", shared.where);
+        }
+        exact[i] = is_exact(shared, txn);
       }
       if (agree) return {};
     }
-    // the writer is too fast for that many: keep those that happen to agree
-    newest = 0;
-    for (MDB_txn* const txn : shared.txns) newest = std::max(newest, mdb_txn_id(txn));
-    std::erase_if(shared.txns, [newest](MDB_txn* txn) {
-      if (mdb_txn_id(txn) == newest) return false;
-      mdb_txn_abort(txn);
-      return true;
-    });
+    keep_agreeing(shared, exact);
     return {};
+  }
+  [[nodiscard]] static std::size_t newest_of(const Shared& shared) {
+    std::size_t newest = 0;
+    for (MDB_txn* const txn : shared.txns) newest = std::max(newest, mdb_txn_id(txn));
+    return newest;
+  }
+  /// Whether a transaction that has just begun surely sees the state of its own id. LMDB takes the
+  /// id first and then the roots of the databases, which two commits in between replace by those of
+  /// a later state. Where nothing was committed since, nothing came between.
+  [[nodiscard]] static bool is_exact(const Shared& shared, MDB_txn* txn) {
+    MDB_envinfo info{};
+    return mdb_env_info(shared.env, &info) == 0 && info.me_last_txnid == mdb_txn_id(txn);
+  }
+  /// For a writer that is too fast for that many transactions: keeps those that happen to agree.
+  static void keep_agreeing(Shared& shared, const std::vector<bool>& exact) {
+    std::size_t newest = 0;
+    for (std::size_t i = 0; i < exact.size(); ++i) {
+      if (exact[i]) newest = std::max(newest, mdb_txn_id(shared.txns[i]));
+    }
+    std::vector<MDB_txn*> kept;
+    for (std::size_t i = 0; i < exact.size(); ++i) {
+      MDB_txn* const txn = shared.txns[i];
+      // a single transaction is one state, whatever its id
+      const bool keep = newest == 0 ? i == 0 : exact[i] && mdb_txn_id(txn) == newest;
+      if (keep) {
+        kept.push_back(txn);
+      } else {
+        mdb_txn_abort(txn);
+      }
+    }
+    shared.txns = std::move(kept);
   }
 
   [[nodiscard]] static Status list_databases(Shared& shared, MDB_txn* txn,
