@@ -102,7 +102,9 @@ class CurlExchange {
     active_at_ = clock_.steady_ns();
     const CURLcode code = curl_easy_perform(handle_);
     if (!stopped_.ok()) return std::move(stopped_);
-    if (code != CURLE_OK) return failed(code);
+    // libcurl takes a header block that is cut off for a whole one
+    if (code != CURLE_OK || !header_ended_)
+      return failed(code == CURLE_OK ? CURLE_GOT_NOTHING : code);
     long status = 0;
     curl_easy_getinfo(handle_, CURLINFO_RESPONSE_CODE, &status);
     response_.status = static_cast<int>(status);
@@ -190,7 +192,7 @@ class CurlExchange {
     return static_cast<CurlExchange*>(self)->may_go_on(down, up) ? 0 : 1;
   }
   bool may_go_on(curl_off_t down, curl_off_t up) {
-    stopped_ = check_cancel(request_.cancel);
+    if (stopped_.ok()) stopped_ = check_cancel(request_.cancel);
     if (!stopped_.ok()) return false;
     const std::uint64_t now = clock_.steady_ns();
     if (down != down_ || up != up_) {
@@ -219,7 +221,9 @@ class CurlExchange {
       return false;
     }
     while (line.ends_with('\n') || line.ends_with('\r')) line.remove_suffix(1);
+    header_ended_ = header_ended_ || line.empty();
     if (line.starts_with("HTTP/")) {  // an interim answer, or a proxy's, came before
+      header_ended_ = false;
       response_.headers.clear();
       response_.body.clear();
       return true;
@@ -309,6 +313,7 @@ class CurlExchange {
   std::unique_ptr<curl_slist, FreeCurlList> headers_;
   HttpResponse response_;
   std::size_t header_bytes_ = 0;
+  bool header_ended_ = false;
   curl_off_t down_ = 0;
   curl_off_t up_ = 0;
   std::uint64_t active_at_ = 0;
