@@ -84,7 +84,9 @@ class Server:
                               env=environment, check=True, timeout=300).stdout
 
     def uploads(self):
-        return self.aws("list-multipart-uploads", "--bucket", BUCKET).get("Uploads", [])
+        """The uploads that are neither completed nor aborted; rclone starts faster than awscli."""
+        found = self.rclone("backend", "list-multipart-uploads", f"s:{BUCKET}")
+        return json.loads(found)[BUCKET] or []
 
 
 OUTPUT = []  # all that the tool ever said
@@ -98,7 +100,7 @@ def tool(server, *words, data=b"", **environment):
                           check=False, timeout=300)
     done.said = done.stderr.decode()
     OUTPUT.append(done.said)
-    if words[0] != "get":
+    if words[0] not in ("get", "range"):
         OUTPUT.append(done.stdout.decode())
     return done
 
@@ -169,23 +171,26 @@ class Clients(unittest.TestCase):
 
     def test_names_and_prefixes(self):
         for server, absent in ((RGW, ""), (SWIFT, "checked")):
+            bucket = "kvbackup-names"
+            server.aws("create-bucket", "--bucket", bucket)
+            expected = {}
             for prefix in ("", "pre", "pre/fix", "/lead", "trail/", "dou//ble", "sp ace+%25"):
-                names = self.NAMES if prefix in ("", "sp ace+%25") else self.NAMES[:2]
-                for name in names:
+                for name in self.NAMES if prefix in ("", "sp ace+%25") else self.NAMES[:2]:
                     content = f"{prefix} {name}".encode()
                     key = f"{prefix}/{name}" if prefix else name
+                    expected[key] = len(content)
+                    where = {"S3_PREFIX": prefix, "S3_BUCKET": bucket, "S3_IF_ABSENT": absent}
                     with self.subTest(port=server.port, key=key):
-                        done = tool(server, "put", name, data=content, S3_PREFIX=prefix,
-                                    S3_IF_ABSENT=absent)
+                        done = tool(server, "put", name, data=content, **where)
                         self.assertEqual(done.returncode, 0, done.said)
-                        target = FOLDER / "got"
-                        server.aws("get-object", "--bucket", BUCKET, "--key", key, str(target))
-                        self.assertEqual(target.read_bytes(), content)
-                        self.assertEqual(tool(server, "get", name, S3_PREFIX=prefix).stdout, content)
-                        listed = tool(server, "list", name, S3_PREFIX=prefix).stdout.decode()
+                        self.assertEqual(tool(server, "get", name, **where).stdout, content)
+                        listed = tool(server, "list", name, **where).stdout.decode()
                         self.assertEqual(listed, f"{len(content)} {name}\n")
-                        removed = tool(server, "remove", name, S3_PREFIX=prefix)
-                        self.assertEqual(removed.returncode, 0, removed.said)
+            found = server.aws("list-objects-v2", "--bucket", bucket)["Contents"]
+            self.assertEqual({each["Key"]: each["Size"] for each in found}, expected)
+            target = FOLDER / "got"
+            server.aws("get-object", "--bucket", bucket, "--key", "sp ace+%25/a+b.sst", str(target))
+            self.assertEqual(target.read_bytes(), b"sp ace+%25 a+b.sst")
 
     def test_large_objects_byte_for_byte(self):
         content = random.Random(1).randbytes(3 * PART + 12345)
@@ -256,7 +261,7 @@ class Credentials(unittest.TestCase):
                        "AWS_SECRET_ACCESS_KEY": RGW.secret, "AWS_DEFAULT_REGION": "us-east-1"}
         answer = subprocess.run(
             [os.environ["AWS"], "--endpoint-url", f"http://127.0.0.1:{RGW.port}", "sts", "assume-role",
-             "--role-arn", "arn:aws:iam:::role/kvbackup", "--role-session-name", "t"],
+             "--role-arn", "arn:aws:iam:::role/kvbackup", "--role-session-name", "test"],
             env=environment, capture_output=True, check=True, timeout=60)
         keys = json.loads(answer.stdout)["Credentials"]
         SECRETS.update((keys["SecretAccessKey"], keys["SessionToken"]))

@@ -20,7 +20,6 @@
 
 #include <kvbackup/kvbackup.hpp>
 #include <kvbackup/testing/check_backend.hpp>
-#include <sys/resource.h>
 
 using namespace kvbackup;
 
@@ -112,6 +111,19 @@ int run_kit() {
   return broken.empty() ? 0 : 3;
 }
 
+// Of this program alone: getrusage() begins with what its parent had when it forked.
+long peak_kib() {
+  long peak = 0;
+  std::FILE* file = std::fopen("/proc/self/status", "r");
+  if (file == nullptr) return 0;
+  char line[256];
+  while (std::fgets(line, sizeof line, file) != nullptr) {
+    if (std::string_view(line).starts_with("VmHWM:")) peak = std::strtol(line + 6, nullptr, 10);
+  }
+  std::fclose(file);
+  return peak;
+}
+
 int put(const std::string& name) {
   S3Backend b = backend(options());
   std::fprintf(stderr, "to %s\n", b.url().c_str());
@@ -125,9 +137,7 @@ int put(const std::string& name) {
     if (!status.ok()) return report(status);
   }
   const int result = report(writer.value().commit().status());
-  rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  std::fprintf(stderr, "peak_kib %ld\n", usage.ru_maxrss);
+  std::fprintf(stderr, "peak_kib %ld\n", peak_kib());
   return result;
 }
 
