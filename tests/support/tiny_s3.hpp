@@ -51,6 +51,8 @@ class TinyS3 {
   }
 
   Fault fault;
+  std::string date = "Sun, 13 Sep 2020 12:26:40 GMT";
+  std::string initiated = "2020-09-13T12:26:40.000Z";
   std::mutex mutex;
   std::map<std::string, Object> objects;  ///< by path
   std::map<std::string, Upload> uploads;  ///< by id
@@ -67,6 +69,7 @@ class TinyS3 {
     const auto url = kvbackup::parse_url(request.url).value();
     const std::lock_guard lock(mutex);
     const std::string id = parameter(url.query, "uploadId");
+    if (url.query.starts_with("uploads=") && request.method == "GET") return list_uploads();
     if (url.query.starts_with("uploads=")) {
       const std::string made = "upload-" + std::to_string(++made_);
       uploads[made] = {url.path, request.headers, {}};
@@ -86,6 +89,17 @@ class TinyS3 {
     auto headers = at->second.headers;
     headers.push_back({"Content-Length", std::to_string(at->second.bytes.size())});
     return answer(200, request.method == "HEAD" ? "" : at->second.bytes, headers);
+  }
+
+  // All of them began at `initiated`.
+  Response list_uploads() {
+    std::string xml = "<ListMultipartUploadsResult>";
+    for (const auto& [id, upload] : uploads) {
+      xml += "<Upload><Key>" + upload.path.substr(upload.path.find('/', 1) + 1) +
+             "</Key><UploadId>" + id + "</UploadId><Initiated>" + initiated +
+             "</Initiated></Upload>";
+    }
+    return answer(200, xml + "</ListMultipartUploadsResult>", {{"Date", date}});
   }
 
   Response put(const std::string& path, Object object, const SentRequest& request) {

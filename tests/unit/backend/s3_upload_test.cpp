@@ -270,6 +270,29 @@ TEST_CASE("a lost answer to any request leaves one whole object") {
   }
 }
 
+TEST_CASE("an upload whose beginning got no answer is ended, an older one is left alone") {
+  const auto begins = [](const SentRequest& request) {
+    return request.method == "POST" && request.url.find("?uploads=") != std::string::npos;
+  };
+  Bench bench;
+  bench.server.uploads["of another key"] = {"/b/o.other", {}, {}};
+  bench.server.fault = lose_answer(begins);
+  CHECK(bench.put(noise(2 * part)).ok());
+  CHECK(bench.server.uploads.size() == 1);
+  CHECK(bench.server.uploads.contains("of another key"));
+
+  Bench never;
+  never.server.fault = lose_answer(begins, 100);
+  CHECK(never.put(noise(2 * part)).status().code() == StatusCode::unavailable);
+  CHECK(never.server.uploads.empty());
+
+  Bench older;
+  older.server.initiated = "2020-09-13T12:20:00.000Z";
+  older.server.fault = lose_answer(begins);
+  CHECK(older.put(noise(2 * part)).ok());
+  CHECK(older.server.uploads.size() == 1);
+}
+
 TEST_CASE("where no answer to the end ever comes, the object itself decides") {
   Bench done;
   done.server.fault = lose_answer(is_complete, 100);
