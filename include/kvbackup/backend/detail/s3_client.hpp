@@ -125,12 +125,14 @@ class S3Client {
         answer.code = error.code;
         answer.status = failure_of(call, answer.response, error);
         after = retry_after_ms(answer.response, options_.clock->unix_ms());
-        answer.maybe_done =
-            answer.maybe_done || answer.response.status >= 500 || answer.response.status == 200;
+        // a server that says SlowDown has not begun
+        answer.maybe_done = answer.maybe_done || answer.response.status == 200 ||
+                            (answer.response.status >= 500 && error.code != "SlowDown");
       } else {
         answer.response = {};
         answer.status = std::move(response).status();
-        answer.maybe_done = answer.maybe_done || answer.status.retryable();
+        answer.maybe_done = answer.maybe_done || answer.status.retryable() ||
+                            answer.status.code() == StatusCode::cancelled;
       }
       if (!retry.again(answer.status, after)) {
         answer.status = std::move(answer.status).with_object(place(call.key));
