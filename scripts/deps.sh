@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian or Ubuntu packages that are missing, and only those.
 #
-#   scripts/deps.sh [--demo | --test]
+#   scripts/deps.sh [--demo | --test | --servers]
 #
-# --demo  what the kvbackup program and scripts/demo.sh need
-# --test  that, and what the tests need (default)
+# --demo     what the kvbackup program and scripts/demo.sh need
+# --test     that, and what the tests need (default)
+# --servers  that, and the object stores and clients that `scripts/test.sh --servers` starts
 #
 # KVBACKUP_SKIP_DEPS=1 does nothing: you have installed what is needed in your own way.
 # Ends with 0 when everything is there, 3 when packages are missing and this script cannot install
@@ -15,7 +16,8 @@ set -euo pipefail
 demo_packages=(
   g++ cmake ninja-build
   liblz4-dev libsnappy-dev libzstd-dev libxxhash-dev
-  libssl-dev rapidjson-dev liblmdb-dev librocksdb-dev libleveldb-dev libcli11-dev
+  libssl-dev libcurl4-openssl-dev rapidjson-dev
+  liblmdb-dev librocksdb-dev libleveldb-dev libcli11-dev
   rocksdb-tools lmdb-utils # sst_dump, ldb and mdb_dump, which judge what the demo wrote
 )
 test_packages=(
@@ -24,12 +26,18 @@ test_packages=(
   protobuf-compiler libprotobuf-dev               # oracle of proto/
   libisal-dev                                     # oracle of hash/
 )
+server_packages=(
+  radosgw ceph-mon ceph-osd ceph-common           # the S3 servers of backend/
+  swift-proxy swift-account swift-container swift-object
+  awscli rclone curl openssl                      # clients that judge what backend/ wrote
+)
 
 case "${1:---test}" in
   --demo) packages=("${demo_packages[@]}") ;;
   --test) packages=("${demo_packages[@]}" "${test_packages[@]}") ;;
+  --servers) packages=("${demo_packages[@]}" "${test_packages[@]}" "${server_packages[@]}") ;;
   *)
-    sed -n '3,12s/^# \{0,1\}//p' "$0" >&2
+    sed -n '3,13s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac
@@ -71,6 +79,13 @@ export DEBIAN_FRONTEND=noninteractive
 apt=(apt-get -q -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
+# The tests start the servers they need: installing one must not.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+  trap 'rm -f "$log" "$policy"' EXIT
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod 755 "$policy"
+fi
 if ! { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${missing[@]}"; } \
   </dev/null >"$log" 2>&1; then
   cat "$log" >&2
