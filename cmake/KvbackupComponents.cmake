@@ -3,7 +3,7 @@
 # source tree and, installed beside kvbackupConfig.cmake, the hosts that use find_package.
 
 # Every component: its macro is KVBACKUP_WITH_<NAME>.
-set(kvbackup_component_names lz4 snappy zstd xxhash openssl rapidjson lmdb)
+set(kvbackup_component_names lz4 snappy zstd xxhash openssl curl rapidjson lmdb)
 
 # What each one needs. header and library are looked up where pkg-config says, then in the usual
 # places, so that a machine without pkg-config works too. target: taken as it is where the host has
@@ -17,6 +17,8 @@ set(kvbackup_xxhash_needs    header xxhash.h library xxhash module libxxhash pac
                              target xxHash::xxhash)
 set(kvbackup_openssl_needs   header openssl/evp.h library crypto module libcrypto package libssl-dev
                              target OpenSSL::Crypto)
+set(kvbackup_curl_needs      header curl/curl.h library curl module libcurl package libcurl4-openssl-dev
+                             target CURL::libcurl)
 set(kvbackup_rapidjson_needs header rapidjson/rapidjson.h module RapidJSON package rapidjson-dev
                              target rapidjson)
 set(kvbackup_lmdb_needs      header lmdb.h library lmdb module lmdb package liblmdb-dev

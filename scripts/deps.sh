@@ -15,7 +15,7 @@ set -euo pipefail
 demo_packages=(
   g++ cmake ninja-build
   liblz4-dev libsnappy-dev libzstd-dev libxxhash-dev
-  libssl-dev rapidjson-dev liblmdb-dev libcli11-dev
+  libssl-dev libcurl4-openssl-dev rapidjson-dev liblmdb-dev libcli11-dev
   rocksdb-tools # sst_dump, which judges what the demo wrote
 )
 test_packages=(
@@ -23,6 +23,9 @@ test_packages=(
   clang-14 libclang-rt-14-dev                     # second compiler, its sanitizers
   protobuf-compiler libprotobuf-dev               # oracle of proto/
   librocksdb-dev lmdb-utils libisal-dev           # oracles of sst/, ext/lmdb and hash/
+  radosgw ceph-mon ceph-osd ceph-common           # the S3 servers of backend/
+  swift-proxy swift-account swift-container swift-object
+  awscli rclone curl                              # clients that judge what backend/ wrote
 )
 
 case "${1:---test}" in

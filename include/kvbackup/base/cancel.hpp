@@ -12,15 +12,19 @@ namespace kvbackup::inline v1 {
 class CancelToken {
  public:
   CancelToken() noexcept = default;
+  /// Also cancelled when `parent` is, which must outlive it; it may be null.
+  explicit CancelToken(const CancelToken* parent) noexcept : parent_(parent) {}
   CancelToken(const CancelToken&) = delete;
   CancelToken& operator=(const CancelToken&) = delete;
 
   void cancel() noexcept { cancelled_.store(true, std::memory_order_relaxed); }
   [[nodiscard]] bool cancelled() const noexcept {
-    return cancelled_.load(std::memory_order_relaxed);
+    return cancelled_.load(std::memory_order_relaxed) ||
+           (parent_ != nullptr && parent_->cancelled());
   }
 
  private:
+  const CancelToken* parent_ = nullptr;
   std::atomic<bool> cancelled_{false};
   static_assert(std::atomic<bool>::is_always_lock_free, "cancel() must be signal safe");
 };
