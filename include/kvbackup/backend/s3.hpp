@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+// Objects in an S3 bucket.
+#pragma once
+
+#include "kvbackup/backend/concept.hpp"
+#include "kvbackup/backend/detail/s3_client.hpp"
+#include "kvbackup/backend/detail/s3_object.hpp"
+#include "kvbackup/backend/detail/s3_reply.hpp"
+#include "kvbackup/backend/s3_options.hpp"
+#include "kvbackup/base/bytes.hpp"
+#include "kvbackup/base/percent.hpp"
+#include "kvbackup/base/result.hpp"
+#include "kvbackup/base/status.hpp"
+#include "kvbackup/config.hpp"
+#include "kvbackup/net/curl_transport.hpp"
+#include "kvbackup/net/url.hpp"
+
+#if KVBACKUP_WITH_OPENSSL && KVBACKUP_WITH_THREADS && KVBACKUP_WITH_POSIX
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace kvbackup::inline v1 {
+
+/// Objects in a bucket of Amazon S3 or of what speaks its protocol, over any HttpTransport.
+///
+/// An object of up to part_size bytes is one PUT. A larger one is a multipart upload, whose parts
+/// are sent by up to parts_in_flight threads of the writer's own while append() goes on; a writer
+/// keeps that many parts in memory. Threads of its own, since an Executor runs tasks to their end
+/// and the caller with them, and so could not send while the caller produces.
+///
+/// A failed, abandoned or destroyed writer ends its upload. A process that is killed cannot: give
+/// the bucket a lifecycle rule with AbortIncompleteMultipartUpload. An object whose commit got no
+/// answer is known again by the metadata kvbackup-id, which each object gets. ETags are passed on,
+/// never compared: they are no digests of what was sent.
+template <HttpTransport Transport>
+class BasicS3Backend {
+  using Client = detail::S3Client<Transport>;
+  using Object = detail::S3Object<Transport>;
+
+ public:
+  class Writer {
+   public:
+    explicit Writer(std::unique_ptr<Object> object) noexcept : object_(std::move(object)) {}
+
+    Status append(ByteView bytes) { return object_ ? object_->append(bytes) : moved_from(); }
+    Result<ObjectInfo> commit() {
+      if (object_ == nullptr) return moved_from();
+      return object_->commit();
+    }
+    void abandon() {
+      if (object_ != nullptr) object_->discard();
+    }
+
+   private:
+    KVBACKUP_DETAIL_COLD static Status moved_from() {
+      return Status::error(StatusCode::invalid_argument, "this writer was moved from");
+    }
+    std::unique_ptr<Object> object_;
+  };
+
+  /// The longest object that read() gives, and the longest range; 4 GiB.
+  static constexpr std::uint64_t longest_read = 1ull << 32;
+  /// The most objects that list() gives.
+  static constexpr std::size_t longest_list = 10'000'000;
+
+  /// Options that cannot work are reported by the first call.
+  explicit BasicS3Backend(S3Options options, Transport transport = Transport())
+      : client_(std::make_shared<Client>(std::move(options), std::move(transport))) {}
+
+  /// As BR spells it: "s3://bucket/prefix?endpoint=...", without credentials.
+  [[nodiscard]] std::string url() const {
+    const S3Options& options = client_->options();
+    std::string out = "s3://" + percent_encode(options.bucket);
+    if (!options.prefix.empty()) {
+      out += '/';
+      out += percent_encode(options.prefix, "/");
+    }
+    const auto endpoint = parse_url(options.endpoint);
+    if (endpoint.ok() && endpoint.value().query.empty()) {
+      out += "?endpoint=" + percent_encode(options.endpoint, ":/");
+    }
+    return out;
+  }
+
+  /// Sends nothing: what the server has against the object shows at append() or commit().
+  Result<Writer> create(std::string_view name, CreateOptions options = {}) const {
+    auto key = key_of(name);
+    if (!key.ok()) return std::move(key).status();
+    return Writer(std::make_unique<Object>(client_, name, std::move(key).value(), options));
+  }
+
+  Result<std::string> read(std::string_view name) const {
+    const auto key = key_of(name);
+    if (!key.ok()) return key.status();
+    auto call = call_of("GET", key.value(), "read the object", "s3:GetObject");
+    call.response_limit = longest_read;
+    detail::S3Answer answer = client_->call(call);
+    if (!answer.status.ok()) return std::move(answer.status);
+    return std::move(answer.response.body);
+  }
+
+  /// invalid_argument if the range does not lie in the object.
+  Result<std::string> read_range(std::string_view name, std::uint64_t offset,
+                                 std::uint64_t length) const {
+    const auto key = key_of(name);
+    if (!key.ok()) return key.status();
+    if (offset > largest_object || length > largest_object) return outside(key.value());
+    if (length > longest_read) {
+      return Status::error(StatusCode::resource_exhausted,
+                           "more than 4 GiB would have to be read at once; read it in ranges")
+          .with_object(client_->place(key.value()));
+    }
+    if (length == 0) return read_nothing(key.value(), offset);
+    auto call = call_of("GET", key.value(), "read a range of the object", "s3:GetObject");
+    call.headers.push_back(
+        {"Range", "bytes=" + std::to_string(offset) + "-" + std::to_string(offset + length - 1)});
+    call.response_limit = length;
+    detail::S3Answer answer = client_->call(call);
+    if (!answer.status.ok()) {
+      // more than was asked for: the server knows no ranges
+      return std::move(answer.status);
+    }
+    const bool partial = answer.response.status == 206;
+    if (!partial && offset != 0) {
+      return Status::error(StatusCode::unsupported,
+                           "the server gave the whole object in place of a range of it")
+          .with_object(client_->place(key.value()));
+    }
+    if (answer.response.body.size() != length) return outside(key.value());
+    return std::move(answer.response.body);
+  }
+
+  /// Keys whose rest behind the prefix is no object's name are left out.
+  Result<std::vector<ObjectInfo>> list(std::string_view prefix) const {
+    if (Status status = client_->check(); !status.ok()) return status;
+    const std::string base = key_prefix();
+    std::vector<ObjectInfo> objects;
+    std::string token;
+    do {
+      auto page = list_page(base + std::string(prefix), token);
+      if (!page.ok()) return std::move(page).status();
+      if (!page.value().next.empty() && page.value().next == token) {
+        return bad_list("the server gives the same page of the list again and again");
+      }
+      token = std::move(page.value().next);
+      for (ObjectInfo& object : page.value().objects) {
+        if (!object.name.starts_with(base)) return bad_list("the server lists what was not asked");
+        object.name.erase(0, base.size());
+        if (!object.name.starts_with(prefix) || !check_object_name(object.name).ok()) continue;
+        objects.push_back(std::move(object));
+      }
+      if (objects.size() > longest_list) {
+        return Status::error(StatusCode::resource_exhausted,
+                             "there are more than 10,000,000 objects to list")
+            .with_object(client_->place(base));
+      }
+    } while (!token.empty());
+    std::sort(objects.begin(), objects.end(),
+              [](const ObjectInfo& a, const ObjectInfo& b) { return a.name < b.name; });
+    return objects;
+  }
+
+  Result<bool> exists(std::string_view name) const {
+    const auto key = key_of(name);
+    if (!key.ok()) return key.status();
+    const auto found = size_of(key.value());
+    if (found.ok()) return true;
+    if (found.status().code() == StatusCode::not_found) return false;
+    return found.status();
+  }
+
+  /// S3 itself does not tell whether there was anything to remove, so it is looked for before. A
+  /// bucket that keeps versions keeps the older ones.
+  Status remove(std::string_view name) const {
+    const auto key = key_of(name);
+    if (!key.ok()) return key.status();
+    if (const auto found = size_of(key.value()); !found.ok()) return found.status();
+    return client_->call(call_of("DELETE", key.value(), "remove the object", "s3:DeleteObject"))
+        .status;
+  }
+
+ private:
+  // 2^62 keeps the sum of an offset and a length in range; no object comes near it
+  static constexpr std::uint64_t largest_object = 1ull << 62;
+
+  [[nodiscard]] std::string key_prefix() const {
+    const std::string& prefix = client_->options().prefix;
+    return prefix.empty() ? prefix : prefix + '/';
+  }
+  [[nodiscard]] Result<std::string> key_of(std::string_view name) const {
+    if (Status status = check_object_name(name); !status.ok()) return status;
+    if (Status status = client_->check(); !status.ok()) return status;
+    std::string key = key_prefix();
+    key += name;
+    if (key.size() > 1024) {
+      return Status::error(StatusCode::invalid_argument,
+                           "the key, prefix and name together, is longer than S3's 1024 bytes")
+          .with_object(name);
+    }
+    return key;
+  }
+
+  [[nodiscard]] detail::S3Call call_of(std::string_view method, std::string_view key,
+                                       std::string_view doing, std::string_view right) const {
+    detail::S3Call call;
+    call.method = method;
+    call.key = key;
+    call.doing = doing;
+    call.right = right;
+    call.cancel = client_->options().cancel;
+    return call;
+  }
+
+  Result<std::uint64_t> size_of(std::string_view key) const {
+    detail::S3Answer answer =
+        client_->call(call_of("HEAD", key, "look for the object", "s3:GetObject"));
+    if (!answer.status.ok()) return std::move(answer.status);
+    const auto text = answer.response.header("Content-Length");
+    const auto size = text ? detail::parse_size(*text) : std::nullopt;
+    if (size) return *size;
+    return Status::error(StatusCode::corruption, "the server does not tell the object's size")
+        .with_object(client_->place(key));
+  }
+  Result<std::string> read_nothing(std::string_view key, std::uint64_t offset) const {
+    const auto size = size_of(key);
+    if (!size.ok()) return size.status();
+    if (offset > size.value()) return outside(key);
+    return std::string();
+  }
+  KVBACKUP_DETAIL_COLD [[nodiscard]] Status outside(std::string_view key) const {
+    return Status::error(StatusCode::invalid_argument,
+                         "the range asked for ends behind the end of the object")
+        .with_object(client_->place(key));
+  }
+
+  Result<detail::S3Page> list_page(const std::string& prefix, const std::string& token) const {
+    auto call = call_of("GET", {}, "list the objects", "s3:ListBucket");
+    call.query = {{"list-type", "2"}, {"encoding-type", "url"}, {"prefix", prefix}};
+    if (!token.empty()) call.query.emplace_back("continuation-token", token);
+    call.xml_answer = true;
+    detail::S3Answer answer = client_->call(call);
+    if (!answer.status.ok()) return std::move(answer.status);
+    auto page = detail::read_s3_page(answer.response.body);
+    if (page.ok()) return page;
+    return std::move(page).status().with_object(client_->place({}));
+  }
+  KVBACKUP_DETAIL_COLD [[nodiscard]] Status bad_list(const char* why) const {
+    return Status::error(StatusCode::corruption, why).with_object(client_->place({}));
+  }
+
+  std::shared_ptr<Client> client_;
+};
+
+#if KVBACKUP_WITH_CURL
+/// The S3 backend over libcurl.
+using S3Backend = BasicS3Backend<CurlTransport>;
+static_assert(ReadableBackend<S3Backend>);
+#endif
+
+}  // namespace kvbackup::inline v1
+#endif
