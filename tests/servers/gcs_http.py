@@ -100,7 +100,7 @@ class HttpHandler(BaseHTTPRequestHandler):
             done = 200, self.server.store.summary()
         else:
             done = self.server.script.control(self.command, self.path_part, body) or (404, {})
-        self.answer(done[0], {"Content-Type": "application/json"}, json.dumps(done[1]).encode())
+        self.answer(done[0], {"Content-Type": "application/json"}, json.dumps(done[1], ensure_ascii=False).encode())
 
     def apply_before(self):
         do = self.rule.get("do")

@@ -262,7 +262,10 @@ class Handler(HttpHandler):
             raise Failure(499, "cancelled", "The upload was cancelled")
         if self.command not in ("PUT", "POST"):  # Go's client uses POST
             raise Failure(405, "methodNotAllowed", "Chunks are sent by PUT")
-        found, data = self.server.store.session(session), self.read_body(partial=True)
+        self.server.store.session(session)
+        data = self.read_body(partial=True)
+        found = self.server.store.session(session)  # it may have ended meanwhile
+        found["used"] = True
         if found["done"] is not None:
             return self.json(found["done"])
         match = re.fullmatch(r"bytes (?:(\d+)-(\d+)|\*)/(\d+|\*)", self.headers.get("Content-Range", ""))

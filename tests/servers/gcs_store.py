@@ -214,5 +214,7 @@ class Store:
 
     def summary(self):
         with self._lock:
-            return {"open_sessions": sum(s["done"] is None for s in self._state["sessions"].values()),
+            # one that was never used may be one whose URL was lost on its way
+            used = [s for s in self._state["sessions"].values() if s["done"] is None and s.get("used")]
+            return {"open_sessions": len(used),
                     "objects": [item for bucket in self._state["objects"].values() for item in bucket.values()]}

@@ -94,7 +94,8 @@ class BasicGcsBackend {
   /// Sends nothing: what the server has against the object shows at append() or commit().
   Result<Writer> create(std::string_view name, CreateOptions options = {}) const {
     if (Status status = check(name); !status.ok()) return status;
-    return Writer(std::make_unique<Upload>(client_, name, keys_of(name).front(), options.if_absent));
+    return Writer(
+        std::make_unique<Upload>(client_, name, keys_of(name).front(), options.if_absent));
   }
 
   /// Compares the CRC-32C that the server tells: a damaged download is asked for again.
@@ -139,17 +140,17 @@ class BasicGcsBackend {
     return found.status();
   }
 
-  /// A bucket that keeps versions keeps the older ones.
+  /// It is looked for first: a request whose answer was lost may be made again, by libcurl too, and
+  /// would not find what it removed. A bucket that keeps versions keeps the older ones.
   Status remove(std::string_view name) const {
-    return first_found(name, [this](const std::string& key) -> Result<bool> {
-             detail::GcsAnswer answer = client_->call(client_->object_call(
-                 "DELETE", key, {}, "remove the object", "storage.objects.delete"));
-             // an attempt before may have removed it
-             const bool gone = answer.maybe_done && answer.response.status == 404;
-             if (!answer.status.ok() && !gone) return std::move(answer.status);
-             return true;
-           })
-        .status();
+    const auto removed = first_found(name, [this](const std::string& key) -> Result<bool> {
+      if (const auto found = client_->stat(key); !found.ok()) return found.status();
+      detail::GcsAnswer answer = client_->call(
+          client_->object_call("DELETE", key, {}, "remove the object", "storage.objects.delete"));
+      if (answer.status.ok() || answer.response.status == 404) return true;
+      return std::move(answer.status);
+    });
+    return removed.status();
   }
 
  private:

@@ -25,14 +25,14 @@ enum class GoogleCredentialKind : std::uint8_t {
 /// Which members are set depends on the kind. All but token_uri and metadata_host are secrets.
 struct GoogleCredentials {
   GoogleCredentialKind kind = GoogleCredentialKind::anonymous;
-  std::string token_uri;      ///< service_account, authorized_user: where tokens are given
-  std::string client_email;   ///< service_account
-  std::string private_key;    ///< service_account: PEM
+  std::string token_uri;       ///< service_account, authorized_user: where tokens are given
+  std::string client_email;    ///< service_account
+  std::string private_key;     ///< service_account: PEM
   std::string private_key_id;  ///< service_account; may be empty
-  std::string client_id;      ///< authorized_user
-  std::string client_secret;  ///< authorized_user
-  std::string refresh_token;  ///< authorized_user
-  std::string metadata_host;  ///< metadata_server: host and port
+  std::string client_id;       ///< authorized_user
+  std::string client_secret;   ///< authorized_user
+  std::string refresh_token;   ///< authorized_user
+  std::string metadata_host;   ///< metadata_server: host and port
 };
 
 /// Reads a key file. `from` names it in errors, which show nothing of what stands in it but its

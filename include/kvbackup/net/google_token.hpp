@@ -33,8 +33,7 @@ template <HttpTransport Transport>
 class GoogleTokenSource {
  public:
   /// Reads and writes objects, nothing more.
-  static constexpr std::string_view scope =
-      "https://www.googleapis.com/auth/devstorage.read_write";
+  static constexpr std::string_view scope = "https://www.googleapis.com/auth/devstorage.read_write";
   /// A token is renewed when this little of its life is left.
   static constexpr std::uint64_t renew_before_s = 300;
 

@@ -37,8 +37,8 @@ inline int no_pass_phrase(char*, int, int, void*) noexcept { return -1; }
 }  // namespace detail
 
 /// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518, 3.3) over `message` by the private key in `pem`
-/// (PKCS#8 or PKCS#1). Errors: invalid_argument for what is no RSA key of at least 2048 bits without
-/// a pass phrase. No error shows any of the key.
+/// (PKCS#8 or PKCS#1). Errors: invalid_argument for what is no RSA key of at least 2048 bits
+/// without a pass phrase. No error shows any of the key.
 [[nodiscard]] inline Result<std::string> rs256_sign(ByteView pem, ByteView message) {
   const auto refuse = [](const char* why) {
     ERR_clear_error();  // the queue is the host's, too
@@ -50,7 +50,8 @@ inline int no_pass_phrase(char*, int, int, void*) noexcept { return -1; }
   const std::unique_ptr<BIO, detail::FreeOpenssl> bio(
       BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
   const std::unique_ptr<EVP_PKEY, detail::FreeOpenssl> key(
-      bio ? PEM_read_bio_PrivateKey(bio.get(), nullptr, &detail::no_pass_phrase, nullptr) : nullptr);
+      bio ? PEM_read_bio_PrivateKey(bio.get(), nullptr, &detail::no_pass_phrase, nullptr)
+          : nullptr);
   if (!key) return refuse("the private key is no PEM, is damaged, or needs a pass phrase");
   if (EVP_PKEY_get_base_id(key.get()) != EVP_PKEY_RSA || EVP_PKEY_get_bits(key.get()) < 2048) {
     return refuse("the private key is no RSA key of at least 2048 bits");
@@ -58,8 +59,8 @@ inline int no_pass_phrase(char*, int, int, void*) noexcept { return -1; }
   const std::unique_ptr<EVP_MD_CTX, detail::FreeOpenssl> context(EVP_MD_CTX_new());
   const auto* bytes = reinterpret_cast<const unsigned char*>(message.data());
   std::size_t size = 0;
-  bool ok = context && EVP_DigestSignInit(context.get(), nullptr, EVP_sha256(), nullptr,
-                                          key.get()) == 1;
+  bool ok =
+      context && EVP_DigestSignInit(context.get(), nullptr, EVP_sha256(), nullptr, key.get()) == 1;
   ok = ok && EVP_DigestSign(context.get(), nullptr, &size, bytes, message.size()) == 1;
   std::string signature(ok ? size : 0, '\0');
   ok = ok && EVP_DigestSign(context.get(), reinterpret_cast<unsigned char*>(signature.data()),
@@ -71,10 +72,10 @@ inline int no_pass_phrase(char*, int, int, void*) noexcept { return -1; }
 
 /// What a service account says to get an access token (RFC 7523).
 struct JwtClaims {
-  std::string_view issuer;    ///< iss
-  std::string_view scope;     ///< what the token is to be good for, separated by spaces
-  std::string_view audience;  ///< aud: the token endpoint
-  std::uint64_t issued_s = 0;  ///< iat, Unix seconds
+  std::string_view issuer;      ///< iss
+  std::string_view scope;       ///< what the token is to be good for, separated by spaces
+  std::string_view audience;    ///< aud: the token endpoint
+  std::uint64_t issued_s = 0;   ///< iat, Unix seconds
   std::uint64_t expires_s = 0;  ///< exp, Unix seconds
 };
 

@@ -79,8 +79,8 @@ class GcsClient {
       return Status::error(StatusCode::invalid_argument, why);
     };
     const auto known = [](const std::string& value, const auto& values) {
-      return value.empty() || std::find(std::begin(values), std::end(values), value) !=
-                                  std::end(values);
+      return value.empty() ||
+             std::find(std::begin(values), std::end(values), value) != std::end(values);
     };
     if (options_.bucket.empty()) return refuse("the option bucket of the GCS storage is empty");
     for (const char c : options_.bucket) {
@@ -91,17 +91,20 @@ class GcsClient {
     if (!endpoint_.ok()) return endpoint_.status();
     if (!endpoint_.value().query.empty()) return refuse("the option endpoint has a query");
     if (!known(options_.storage_class, gcs_storage_classes)) {
-      return refuse("the option storage_class of the GCS storage is none of STANDARD, NEARLINE, "
-                    "COLDLINE, ARCHIVE, DURABLE_REDUCED_AVAILABILITY, REGIONAL, MULTI_REGIONAL");
+      return refuse(
+          "the option storage_class of the GCS storage is none of STANDARD, NEARLINE, "
+          "COLDLINE, ARCHIVE, DURABLE_REDUCED_AVAILABILITY, REGIONAL, MULTI_REGIONAL");
     }
     if (!known(options_.predefined_acl, gcs_predefined_acls)) {
-      return refuse("the option predefined_acl of the GCS storage is none of authenticatedRead, "
-                    "bucketOwnerFullControl, bucketOwnerRead, private, projectPrivate, publicRead");
+      return refuse(
+          "the option predefined_acl of the GCS storage is none of authenticatedRead, "
+          "bucketOwnerFullControl, bucketOwnerRead, private, projectPrivate, publicRead");
     }
     if (options_.chunk_size == 0 || options_.chunk_size % quantum != 0 ||
         options_.chunk_size > (1u << 30)) {
-      return refuse("the option chunk_size of the GCS storage is no multiple of 256 KiB from one "
-                    "to 1 GiB");
+      return refuse(
+          "the option chunk_size of the GCS storage is no multiple of 256 KiB from one "
+          "to 1 GiB");
     }
     return {};
   }

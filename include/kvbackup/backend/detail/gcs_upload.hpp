@@ -72,7 +72,9 @@ class GcsUpload {
   Result<ObjectInfo> commit() {
     if (ended_) return why_ended();
     Status status = session_.empty() ? send_whole() : send_until(0);
-    if (!status.ok() && maybe_done_) status = settle(std::move(status));
+    // libcurl, too, may make a request again whose answer was lost, without our knowing
+    const bool unknown = maybe_done_ || status.code() == StatusCode::already_exists;
+    if (!status.ok() && unknown) status = settle(std::move(status));
     if (status.ok()) status = check_stored();
     if (!status.ok()) return failed(std::move(status));
     ended_ = true;
@@ -199,8 +201,8 @@ class GcsUpload {
           after = client_->retry_after(response.value());
         }
       }
-      const bool gone = response.ok() && (response.value().status == 404 ||
-                                          response.value().status == 410);
+      const bool gone =
+          response.ok() && (response.value().status == 404 || response.value().status == 410);
       if (gone) failure = lost("the server has ended an upload or knows it no more");
       // every byte is still here, so it can begin anew
       const bool anew = gone && arrived_ == 0 && !maybe_done_;
@@ -267,8 +269,8 @@ class GcsUpload {
 
   /// What the server stored must be what was appended; else it is removed again.
   Status check_stored() {
-    const bool same = stored_.size == size_ &&
-                      (stored_.crc32c.empty() || stored_.crc32c == gcs_crc32c(crc_));
+    const bool same =
+        stored_.size == size_ && (stored_.crc32c.empty() || stored_.crc32c == gcs_crc32c(crc_));
     if (same) return {};
     std::string message = "the server stored other bytes than were sent (size or CRC-32C differ)";
     if (Status removed = remove_stored(); removed.ok()) {
