@@ -206,6 +206,7 @@ class Passage(socketserver.BaseRequestHandler):
 
 class Control(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
 
     def serve(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))

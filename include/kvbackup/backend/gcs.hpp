@@ -191,7 +191,7 @@ class BasicGcsBackend {
     if (key.size() > longest_key) {
       return refuse("prefix and name together are longer than Cloud Storage's 1024 bytes");
     }
-    if (!is_utf8(key)) return refuse("prefix or name is not UTF-8, as Cloud Storage asks for");
+    if (!is_utf8(name)) return refuse("the object name is not UTF-8, as Cloud Storage asks for");
     return {};
   }
 

@@ -10,6 +10,7 @@
 #include "kvbackup/base/percent.hpp"
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/base/status.hpp"
+#include "kvbackup/base/utf8.hpp"
 #include "kvbackup/config.hpp"
 #include "kvbackup/net/base64.hpp"
 #include "kvbackup/net/concept.hpp"
@@ -88,6 +89,7 @@ class GcsClient {
         return refuse("the option bucket holds what is neither a letter, a digit, - . nor _");
       }
     }
+    if (!is_utf8(options_.prefix)) return refuse("the option prefix is not UTF-8");
     if (!endpoint_.ok()) return endpoint_.status();
     if (!endpoint_.value().query.empty()) return refuse("the option endpoint has a query");
     if (!known(options_.storage_class, gcs_storage_classes)) {
