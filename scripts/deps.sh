@@ -26,6 +26,7 @@ test_packages=(
   radosgw ceph-mon ceph-osd ceph-common           # the S3 servers of backend/
   swift-proxy swift-account swift-container swift-object
   awscli rclone curl                              # clients that judge what backend/ wrote
+  openssl                                         # keys of the Cloud Storage test server
 )
 
 case "${1:---test}" in

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // The GCS backend against a strict Cloud Storage: the contract, names, options, credentials.
+#include <cstdlib>
 #include <string>
+#include <thread>
+#include <utility>
+#include <vector>
 
 #include <kvbackup/kvbackup.hpp>
 #include <kvbackup/testing/check_backend.hpp>
@@ -225,6 +229,56 @@ TEST_CASE("a whole backup goes to Cloud Storage and is the same there") {
     CHECK((backend.read(file.name).value() == memory.read(file.name).value()));
   }
 }
+
+TEST_CASE("writers of several threads share one backend and its token") {
+  server_faults(R"([{"do": "expire_tokens", "path": "/upload", "skip": 5}])");
+  GcsBackend backend(gcs_options());
+  std::vector<std::string> results(6);
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    threads.emplace_back([&, i] {
+      const std::string name = std::to_string(i);
+      const std::string bytes = noise((i + 1) * 700'000, i);
+      results[i] = put(backend, name, bytes).to_string();
+      if (results[i] == "ok") results[i] = backend.read(name).value() == bytes ? "same" : "differs";
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  CHECK(results == std::vector<std::string>(6, "same"));
+  CHECK(backend.list("").value().size() == 6);
+}
+
+#ifdef KVBACKUP_TEST_RCLONE
+TEST_CASE("rclone reads what the backend wrote, and the backend what rclone wrote") {
+  server_faults("[]");
+  const GcsOptions options = gcs_options();
+  GcsBackend backend(options);
+  const TempDir ours;
+  const std::string place = "G:" + std::string(gcs_bucket) + "/" + options.prefix;
+  const auto rclone = [&](const std::string& arguments) {
+    const std::string command =
+        "RCLONE_CONFIG=/dev/null RCLONE_CONFIG_G_TYPE='google cloud storage' "
+        "RCLONE_CONFIG_G_SERVICE_ACCOUNT_FILE='" +
+        variable("KVBACKUP_TEST_GCS_KEY") + "' RCLONE_CONFIG_G_ENDPOINT='" + options.endpoint +
+        "/storage/v1/' " KVBACKUP_TEST_RCLONE " --retries 1 --quiet " + arguments;
+    return std::system(command.c_str());
+  };
+  const std::vector<std::pair<std::string, std::string>> files = {{"empty", ""},
+                                                                  {"small.sst", noise(1000)},
+                                                                  {"a b/c+d%20.sst", noise(5)},
+                                                                  {"large.sst", noise(9'000'001)}};
+  for (const auto& [name, bytes] : files) REQUIRE(put(backend, name, bytes).to_string() == "ok");
+  REQUIRE(rclone("copy '" + place + "' '" + ours.path() + "'") == 0);
+  for (const auto& [name, bytes] : files) CHECK((read_file(ours.path(name)) == bytes));
+  CHECK(rclone("check '" + ours.path() + "' '" + place + "'") == 0);
+
+  CHECK(rclone("copy '" + ours.path() + "' '" + place + "/theirs'") == 0);
+  for (const auto& [name, bytes] : files) {
+    CHECK((backend.read("theirs/" + name).value() == bytes));
+    CHECK(backend.list("theirs/" + name).value().at(0).size == bytes.size());
+  }
+}
+#endif
 
 TEST_CASE("the memory of an upload is a chunk, whatever the object's size") {
   server_faults("[]");

@@ -253,7 +253,7 @@ TEST_CASE_METHOD(Cloud, "the token goes to the endpoint and nowhere else") {
   }
 }
 
-TEST_CASE_METHOD(Cloud, "a refused token is replaced once a request") {
+TEST_CASE_METHOD(Cloud, "a refused token is replaced, but not for ever") {
   options.anonymous = false;
   options.credentials_blob =
       R"({"type":"authorized_user","client_id":"i","client_secret":"s","refresh_token":"r"})";
@@ -265,8 +265,10 @@ TEST_CASE_METHOD(Cloud, "a refused token is replaced once a request") {
     CHECK(put(backend(), "bytes").ok());
     CHECK(requests()[3].header("Authorization") == "Bearer new");
   }
-  SECTION("and the new one is refused, too; it does not show") {
-    say(401, R"({"error":{"message":"bad new token"}})");
+  SECTION("and those that follow are refused, too; they do not show") {
+    say(401);
+    say(200, R"({"access_token":"newer","expires_in":3600})");
+    say(401, R"({"error":{"message":"bad newer token"}})");
     const Status status = put(backend(), "bytes");
     CHECK(status.code() == StatusCode::permission_denied);
     CHECK(shows(status, "bad *** token"));

@@ -126,7 +126,7 @@ class GcsClient {
                      "storage.objects.create, and storage.objects.delete where it replaces one");
   }
 
-  /// Sends it once; with a new token once more, if the one it had is refused. Any status is an
+  /// Sends it once, but again with a new token if the one it had is refused. Any status is an
   /// answer.
   Result<HttpResponse> once(const GcsCall& call) {
     HttpRequest request;
@@ -140,7 +140,8 @@ class GcsClient {
       request.headers = call.headers;
       return transport_.perform(request);
     }
-    for (bool first = true;; first = false) {
+    // several, since threads renew it side by side: the next may be as old as the one refused
+    for (int left = most_tokens; true; --left) {
       auto token = tokens_.token();
       if (!token.ok()) return std::move(token).status();
       request.headers = call.headers;
@@ -149,7 +150,7 @@ class GcsClient {
       }
       auto response = transport_.perform(request);
       const bool refused = response.ok() && response.value().status == 401;
-      if (!refused || !first || token.value().empty()) return response;
+      if (!refused || left == 1 || token.value().empty()) return response;
       tokens_.refused(token.value());
     }
   }
@@ -224,6 +225,8 @@ class GcsClient {
       .attempts = 5, .first_wait_ms = 200, .longest_wait_ms = 2'000, .budget_ms = 30'000};
 
  private:
+  static constexpr int most_tokens = 3;
+
   static GcsOptions with_seams(GcsOptions options) {
     if (options.clock == nullptr) options.clock = &system_clock();
     if (options.environment == nullptr) options.environment = &process_environment();
