@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// An HttpTransport that gives the answers it was told, in their order, and keeps what it was asked.
+// An HttpTransport that a test plays the server of.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -15,7 +14,7 @@
 
 namespace test_support {
 
-/// A request with its own copy of the body.
+/// A request as it went out; its body is copied.
 struct SentRequest {
   std::string method;
   std::string url;
@@ -26,52 +25,64 @@ struct SentRequest {
   std::string header(std::string_view name) const {
     return std::string(kvbackup::find_header(headers, name).value_or("(none)"));
   }
+  /// "PUT http://host/path?query", for comparisons.
+  std::string line() const { return method + " " + url; }
 };
 
-/// Beyond the last answer every request fails, and not in a way that is worth repeating.
+/// Hands each request to `server`, and keeps it. Copies share both.
 class ScriptedTransport {
  public:
-  using Reply = kvbackup::Result<kvbackup::HttpResponse>;
+  using Server = std::function<kvbackup::Result<kvbackup::HttpResponse>(const SentRequest&)>;
 
-  void answer(kvbackup::HttpResponse response) { replies.push_back(std::move(response)); }
-  /// As a network that breaks does.
-  void fail() {
-    replies.push_back(kvbackup::Status::error(kvbackup::StatusCode::unavailable, "the line is dead")
-                          .as_retryable());
+  explicit ScriptedTransport(Server server) : state_(std::make_shared<State>()) {
+    state_->server = std::move(server);
   }
 
-  Reply perform(const kvbackup::HttpRequest& request) {
-    requests.push_back({request.method, request.url, request.headers, std::string(request.body),
-                        request.no_proxy});
+  kvbackup::Result<kvbackup::HttpResponse> perform(const kvbackup::HttpRequest& request) {
     if (auto status = kvbackup::check_cancel(request.cancel); !status.ok()) return status;
-    if (replies.empty()) {
-      return kvbackup::Status::error(
-          kvbackup::StatusCode::internal,
-          "the test did not expect " + request.method + " " + request.url);
+    const SentRequest sent{request.method, request.url, request.headers, std::string(request.body),
+                           request.no_proxy};
+    {
+      const std::lock_guard lock(state_->mutex);
+      state_->requests.push_back(sent);
     }
-    Reply reply = std::move(replies.front());
-    replies.pop_front();
-    return reply;
+    return state_->server(sent);
   }
 
-  std::deque<Reply> replies;
-  std::vector<SentRequest> requests;
+  std::vector<SentRequest> requests() const {
+    const std::lock_guard lock(state_->mutex);
+    return state_->requests;
+  }
+  /// The lines of all requests, one a line.
+  std::string lines() const {
+    std::string out;
+    for (const SentRequest& each : requests()) out += each.line() + "\n";
+    return out;
+  }
+
+ private:
+  struct State {
+    Server server;
+    mutable std::mutex mutex;
+    std::vector<SentRequest> requests;
+  };
+  std::shared_ptr<State> state_;
 };
 static_assert(kvbackup::HttpTransport<ScriptedTransport>);
 
-/// The same for a backend, which wants a transport of its own: copies share one.
-class SharedTransport {
- public:
-  ScriptedTransport::Reply perform(const kvbackup::HttpRequest& request) {
-    const std::lock_guard lock(*mutex_);
-    return script->perform(request);
-  }
-
-  std::shared_ptr<ScriptedTransport> script = std::make_shared<ScriptedTransport>();
-
- private:
-  std::shared_ptr<std::mutex> mutex_ = std::make_shared<std::mutex>();
-};
-static_assert(kvbackup::HttpTransport<SharedTransport>);
+inline kvbackup::Status lost() {
+  return kvbackup::Status::error(kvbackup::StatusCode::unavailable, "connection lost")
+      .as_retryable();
+}
+inline kvbackup::HttpResponse answer(int status, std::string body = {},
+                                     std::vector<kvbackup::HttpHeader> headers = {}) {
+  return {status, std::move(headers), std::move(body)};
+}
+/// An S3 error document.
+inline kvbackup::HttpResponse s3_error(int status, const std::string& code,
+                                       const std::string& more = {},
+                                       std::vector<kvbackup::HttpHeader> headers = {}) {
+  return answer(status, "<Error><Code>" + code + "</Code>" + more + "</Error>", std::move(headers));
+}
 
 }  // namespace test_support

@@ -39,8 +39,9 @@ namespace kvbackup::inline v1 {
 /// of a process that was killed ends by itself after a week. An object whose commit got no answer
 /// is known again by the metadata kvbackup-id.
 ///
-/// Reading also finds what BR before 5.0 left in a place of its own: files under "PREFIX//", the
-/// manifest at "PREFIXbackupmeta" (pingcap/br#675). remove() removes them, list() lists the files.
+/// Reading also finds what old versions of BR put in places of their own: files under "PREFIX//",
+/// the manifest at "PREFIXbackupmeta" (pingcap/br#675). remove() removes them, list() lists the
+/// files.
 template <HttpTransport Transport>
 class BasicGcsBackend {
   using Client = detail::GcsClient<Transport>;

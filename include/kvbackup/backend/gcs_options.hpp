@@ -58,7 +58,7 @@ struct GcsOptions {
   }
 };
 
-/// Those that TiKV takes, and ARCHIVE, which came after it.
+/// Those that TiKV takes, and ARCHIVE.
 inline constexpr std::string_view gcs_storage_classes[] = {
     "STANDARD", "NEARLINE",       "COLDLINE", "ARCHIVE", "DURABLE_REDUCED_AVAILABILITY",
     "REGIONAL", "MULTI_REGIONAL",

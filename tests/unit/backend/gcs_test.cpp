@@ -9,14 +9,14 @@
 #include "support/catch.hpp"
 #include "support/fixed_clock.hpp"
 #include "support/net_seams.hpp"
-#include "support/scripted_transport.hpp"
+#include "support/scripted_answers.hpp"
 
 using namespace kvbackup;
 using namespace test_support;
 
 namespace {
 constexpr std::size_t quantum = 256 * 1024;
-using Backend = BasicGcsBackend<SharedTransport>;
+using Backend = BasicGcsBackend<ScriptedAnswers>;
 static_assert(ReadableBackend<Backend>);
 static_assert(std::copyable<Backend>);
 
@@ -34,10 +34,10 @@ struct Cloud {
     options.observer = &recorder;
   }
   Backend backend() const { return Backend(options, transport); }
-  const std::vector<SentRequest>& requests() const { return transport.script->requests; }
+  std::vector<SentRequest> requests() const { return transport.requests(); }
 
   void say(int status, std::string body = {}, std::vector<HttpHeader> headers = {}) {
-    transport.script->answer({status, std::move(headers), std::move(body)});
+    transport.say({status, std::move(headers), std::move(body)});
   }
   void begin(std::string session = "https://gcs.example/upload/session?upload_id=u") {
     say(200, {}, {{"Location", std::move(session)}});
@@ -51,7 +51,7 @@ struct Cloud {
   FakeEnvironment environment;
   Recorder recorder;
   GcsOptions options;
-  SharedTransport transport;
+  ScriptedAnswers transport;
 };
 
 std::string object_json(std::string_view bytes, std::string_view id = "") {
@@ -83,7 +83,7 @@ TEST_CASE_METHOD(Cloud, "a small object is one request with its checksum and its
   say(200, object_json("bytes"));
   CHECK(put(backend(), "bytes").to_string() == "ok");
   REQUIRE(requests().size() == 1);
-  const SentRequest& sent = requests()[0];
+  const SentRequest sent = requests()[0];
   CHECK(sent.method == "POST");
   CHECK(sent.url ==
         std::string(uploads) + "?uploadType=multipart&ifGenerationMatch=0&predefinedAcl=private");
@@ -127,7 +127,7 @@ TEST_CASE_METHOD(Cloud, "a large object is a session of whole quanta, and a rest
 TEST_CASE_METHOD(Cloud, "after a failure the server is asked, and only what it lacks is sent") {
   const std::string bytes(quantum + 100, 'x');
   begin();
-  transport.script->fail();
+  transport.fail();
   say(308);  // without a Range: nothing
   keep(quantum);
   say(503);
@@ -146,7 +146,7 @@ TEST_CASE_METHOD(Cloud, "an end that got no answer is looked for, and known by i
   const bool ours = GENERATE(true, false);
   begin();
   keep(quantum);
-  transport.script->fail();
+  transport.fail();
   say(410);
   say(200, object_json(bytes, ours ? our_id : "another"));
   if (!ours) say(204);  // the session is ended all the same
@@ -374,7 +374,7 @@ TEST_CASE_METHOD(Cloud, "a list that cannot be true is an error") {
       R"({"items":[{"name":"a b/x","size":"99999999999999999999"}]})", "<html>", "{\"items\":[");
   say(200, first);
   CHECK(backend().list("").status().code() == StatusCode::corruption);
-  transport.script->replies.clear();
+  transport.clear();
   say(200, R"({"nextPageToken":"t"})");
   say(200, R"({"nextPageToken":"t"})");
   CHECK(shows(backend().list("").status(), "same page"));

@@ -11,7 +11,7 @@
 #include "support/fixed_clock.hpp"
 #include "support/net_seams.hpp"
 #include "support/rsa_key.hpp"
-#include "support/scripted_transport.hpp"
+#include "support/scripted_answers.hpp"
 
 using namespace kvbackup;
 using namespace test_support;
@@ -44,12 +44,12 @@ struct Source {
     return token.ok() ? token.value() : token.status().to_string();
   }
 
-  ScriptedTransport transport;
+  ScriptedAnswers transport;
   FakeEnvironment environment;
   FixedClock clock{1'600'000'000'999};
   FixedRandom random{0};
   RetryOptions retry{.attempts = 3};
-  GoogleTokenSource<ScriptedTransport> tokens;
+  GoogleTokenSource<ScriptedAnswers> tokens;
 };
 }  // namespace
 
@@ -150,31 +150,31 @@ TEST_CASE(
 
 TEST_CASE("a token is kept until five minutes before its end, or until it is refused") {
   Source source(key_file());
-  source.transport.answer(grant("one", 3600));
+  source.transport.say(grant("one", 3600));
   CHECK(source.next() == "one");
   source.clock.sleep_ns(3'299'000'000'000);
   CHECK(source.next() == "one");
   source.clock.sleep_ns(2'000'000'000);
-  source.transport.answer(grant("two", 3600));
+  source.transport.say(grant("two", 3600));
   CHECK(source.next() == "two");
   source.tokens.refused("one");
   CHECK(source.next() == "two");
   source.tokens.refused("two");
-  source.transport.answer(grant("three", 10));
+  source.transport.say(grant("three", 10));
   CHECK(source.next() == "three");
   source.clock.sleep_ns(4'000'000'000);
   CHECK(source.next() == "three");
   source.clock.sleep_ns(2'000'000'000);
-  source.transport.answer(grant("four", 3600));
+  source.transport.say(grant("four", 3600));
   CHECK(source.next() == "four");
-  CHECK(source.transport.requests.size() == 4);
+  CHECK(source.transport.requests().size() == 4);
 }
 
 TEST_CASE("a service account sends an assertion for its token endpoint and no other credential") {
   Source source(key_file());
-  source.transport.answer(grant("t", 3600));
+  source.transport.say(grant("t", 3600));
   CHECK(source.next() == "t");
-  const auto& request = source.transport.requests.at(0);
+  const auto request = source.transport.requests().at(0);
   CHECK(request.method == "POST");
   CHECK(request.url == "https://tokens.example/token");
   CHECK(request.header("Content-Type") == "application/x-www-form-urlencoded");
@@ -191,15 +191,15 @@ TEST_CASE("a service account sends an assertion for its token endpoint and no ot
 
 TEST_CASE("the machine is asked with its header, past every proxy, and must answer as what it is") {
   Source source("");
-  source.transport.answer(grant("t", 3600));
+  source.transport.say(grant("t", 3600));
   CHECK(source.next() == "t");
-  const auto& request = source.transport.requests.at(0);
+  const auto request = source.transport.requests().at(0);
   CHECK(request.url ==
         "http://169.254.169.254/computeMetadata/v1/instance/service-accounts/default/token");
   CHECK(request.header("Metadata-Flavor") == "Google");
   CHECK(request.no_proxy);
   Source portal("");
-  portal.transport.answer({200, {}, R"({"access_token":"t"})"});
+  portal.transport.say({200, {}, R"({"access_token":"t"})"});
   CHECK(portal.next().starts_with("permission_denied"));
   Source nowhere("");
   for (int i = 0; i < 3; ++i) nowhere.transport.fail();
@@ -211,10 +211,10 @@ TEST_CASE("the machine is asked with its header, past every proxy, and must answ
 TEST_CASE("a user's refresh token is exchanged") {
   Source source(
       R"({"type":"authorized_user","client_id":"i","client_secret":"s&","refresh_token":"r"})");
-  source.transport.answer(grant("t", 3600));
+  source.transport.say(grant("t", 3600));
   CHECK(source.next() == "t");
-  CHECK(source.transport.requests.at(0).url == "https://oauth2.googleapis.com/token");
-  CHECK(source.transport.requests.at(0).body ==
+  CHECK(source.transport.requests().at(0).url == "https://oauth2.googleapis.com/token");
+  CHECK(source.transport.requests().at(0).body ==
         "grant_type=refresh_token&client_id=i&client_secret=s%26&refresh_token=r");
 }
 
@@ -252,17 +252,17 @@ TEST_CASE("threads may ask for tokens and refuse them at the same time") {
 TEST_CASE("without credentials nothing is asked and the token is empty") {
   Source source("SECRET", true);
   CHECK(source.next() == "");
-  CHECK(source.transport.requests.empty());
+  CHECK(source.transport.requests().empty());
 }
 
 TEST_CASE("a token endpoint that is busy is asked again; one that refuses is not") {
   Source busy(key_file());
-  busy.transport.answer({503, {}, ""});
+  busy.transport.say({503, {}, ""});
   busy.transport.fail();
-  busy.transport.answer(grant("t", 3600));
+  busy.transport.say(grant("t", 3600));
   CHECK(busy.next() == "t");
   Source refused(key_file());
-  refused.transport.answer({400, {}, R"({"error":"invalid_grant","error_description":"SECRET"})"});
+  refused.transport.say({400, {}, R"({"error":"invalid_grant","error_description":"SECRET"})"});
   const std::string message = refused.next();
   CHECK(
       message.starts_with("permission_denied: cannot get an access token: the token endpoint "
@@ -271,7 +271,7 @@ TEST_CASE("a token endpoint that is busy is asked again; one that refuses is not
   for (const char* body :
        {"", "{}", "SECRET", R"({"access_token":""})", R"({"access_token":"a\r\nb"})"}) {
     Source strange(key_file());
-    strange.transport.answer({200, {}, body});
+    strange.transport.say({200, {}, body});
     CHECK(strange.next() == "corruption: the token endpoint answered without an access token");
   }
 }

@@ -5,6 +5,7 @@
 #include "kvbackup/backend/concept.hpp"
 #include "kvbackup/backend/detail/s3_client.hpp"
 #include "kvbackup/backend/detail/s3_parts.hpp"
+#include "kvbackup/backend/detail/s3_uploads.hpp"
 #include "kvbackup/backend/s3_options.hpp"
 #include "kvbackup/base/bytes.hpp"
 #include "kvbackup/base/coding.hpp"
@@ -88,7 +89,7 @@ class S3Object {
     ended_ = true;
     if (parts_ != nullptr) {
       parts_->stop();
-      abort();
+      abort_upload(*client_, key_, parts_->upload_id());
     }
     release();
   }
@@ -192,15 +193,26 @@ class S3Object {
       create.headers.push_back({"x-amz-checksum-algorithm", "SHA256"});
     }
     create.xml_answer = true;
+    const std::uint64_t began = client_->options().clock->steady_ns();
     S3Answer answer = client_->call(create);
-    if (!answer.status.ok()) return std::move(answer.status);
-    auto id = read_s3_element(answer.response.body, "InitiateMultipartUploadResult/UploadId");
-    if (!id.ok()) return std::move(id).status().with_object(client_->place(key_));
-    if (id.value().empty()) {
-      return Status::error(StatusCode::corruption, "the server began an upload without an id")
-          .with_object(client_->place(key_));
+    Status status = std::move(answer.status);
+    std::string id;
+    if (status.ok()) status = read_id(answer.response.body, id);
+    if (answer.maybe_done) {
+      const std::uint64_t elapsed = client_->options().clock->steady_ns() - began;
+      end_lost_uploads(*client_, key_, id, elapsed / 1'000'000);
     }
-    parts_ = std::make_unique<S3Parts<Transport>>(*client_, key_, std::move(id).value());
+    if (!status.ok()) return status;
+    parts_ = std::make_unique<S3Parts<Transport>>(*client_, key_, std::move(id));
+    return {};
+  }
+  static Status read_id(std::string_view xml, std::string& id) {
+    auto found = read_s3_element(xml, "InitiateMultipartUploadResult/UploadId");
+    if (!found.ok()) return std::move(found).status();
+    if (found.value().empty()) {
+      return Status::error(StatusCode::corruption, "the server began an upload without an id");
+    }
+    id = std::move(found).value();
     return {};
   }
 
@@ -271,19 +283,6 @@ class S3Object {
     return answer.response.status == 404 ? Status() : std::move(answer.status);
   }
 
-  /// Also after a cancel, and with little patience: a lifecycle rule of the bucket does the rest.
-  void abort() {
-    S3Call abort = call("DELETE", "end the upload in parts", "s3:AbortMultipartUpload");
-    abort.query = {{"uploadId", parts_->upload_id()}};
-    abort.cancel = nullptr;
-    abort.retry = &ending_retry;
-    const S3Answer answer = client_->call(abort);
-    if (answer.status.ok() || answer.response.status == 404) return;
-    NetObserver* observer = client_->options().observer;
-    if (observer == nullptr) return;
-    observer->on_warning("an unfinished upload stays behind: " + answer.status.to_string());
-  }
-
   KVBACKUP_DETAIL_COLD Status failed(Status status) {
     discard();
     failure_ = std::move(status).with_object(client_->place(key_));
@@ -298,9 +297,6 @@ class S3Object {
 
   /// By it an object is known again whose commit got no answer.
   static constexpr std::string_view id_header = "x-amz-meta-kvbackup-id";
-  static constexpr RetryOptions ending_retry{
-      .attempts = 5, .first_wait_ms = 200, .longest_wait_ms = 2'000, .budget_ms = 30'000};
-
   std::shared_ptr<S3Client<Transport>> client_;
   const std::string name_;
   const std::string key_;

@@ -61,6 +61,8 @@ inline constexpr S3Meaning s3_meanings[] = {
     {"EntityTooLarge", StatusCode::resource_exhausted, "make smaller objects"},
     {"ExpiredToken", StatusCode::permission_denied, "the credentials have expired: get new ones"},
     {"InvalidAccessKeyId", StatusCode::permission_denied, "check the access key"},
+    {"InvalidArgument", StatusCode::invalid_argument,
+     "check the options storage_class, acl, sse and sse_kms_key_id"},
     {"InvalidRange", StatusCode::invalid_argument, "the range lies outside the object"},
     {"InvalidStorageClass", StatusCode::invalid_argument, "check the option storage_class"},
     {"InvalidToken", StatusCode::permission_denied, "check the session token"},
