@@ -2,12 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs what is missing, builds, and runs the tests.
 #
-#   scripts/test.sh [--quick | --full]
+#   scripts/test.sh [--quick | --full | --servers]
 #
-# --quick  one optimised build with g++, every test but those labelled `full` (default)
-# --full   every test of that build; then, without those labelled `full`, clang with
-#          AddressSanitizer and UndefinedBehaviorSanitizer on the single header, and
-#          ThreadSanitizer on the tests labelled `threads`. This is what .ci/run runs.
+# --quick    one optimised build with g++, every test but those labelled `full` (default)
+# --full     every test of that build; then, without those labelled `full`, clang with
+#            AddressSanitizer and UndefinedBehaviorSanitizer on the single header, and
+#            ThreadSanitizer on the tests labelled `threads`. This is what .ci/run runs.
+# --servers  only the tests of object storage: starts Ceph's gateway, OpenStack Swift and a Cloud
+#            Storage of our own on loopback
 #
 # Builds go to build/<preset>. The last line is "N passed, N failed", summed over the builds. Ends
 # with 0 when nothing failed.
@@ -16,14 +18,18 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 mode=${1:---quick}
 case "$mode" in
-  --quick | --full) ;;
+  --quick | --full | --servers) ;;
   *)
-    sed -n '3,13s/^# \{0,1\}//p' scripts/test.sh >&2
+    sed -n '3,15s/^# \{0,1\}//p' scripts/test.sh >&2
     exit 2
     ;;
 esac
 
-bash scripts/deps.sh --test
+if [ "$mode" = --servers ]; then
+  bash scripts/deps.sh --servers
+else
+  bash scripts/deps.sh --test
+fi
 
 jobs=$(nproc)
 launcher=()
@@ -55,7 +61,7 @@ run_preset() {
   local preset=$1
   shift
   echo "== $preset: build"
-  if ! cmake --preset "$preset" "${launcher[@]}" || ! cmake --build --preset "$preset" -j "$jobs"; then
+  if ! cmake --preset "$preset" "${launcher[@]}" "${settings[@]}" || ! cmake --build --preset "$preset" -j "$jobs"; then
     closing+=("$preset: the build failed")
     failed=$((failed + 1))
     finish
@@ -76,8 +82,12 @@ run_preset() {
   passed=$((passed + counts[1] - counts[0]))
 }
 
+settings=(-DKVBACKUP_TEST_SERVERS=OFF)
 if [ "$mode" = --quick ]; then
   run_preset release -LE full
+elif [ "$mode" = --servers ]; then
+  settings=(-DKVBACKUP_TEST_SERVERS=ON)
+  run_preset release -L servers
 else
   run_preset release
   run_preset clang -LE full

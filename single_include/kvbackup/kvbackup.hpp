@@ -690,135 +690,207 @@ requires(sizeof...(Bs) > 0) class AnyBackend {
 
 }  // namespace kvbackup::inline v1
 
-// ---- kvbackup/base/coding.hpp ----
-// Fixed-width and variable-length integers: the one little-endian loader, the one varint coder.
-//
-// Varints are LEB128, low 7 bits first, at most 5 bytes for 32 bits and 10 for 64, as in LevelDB,
-// RocksDB and protobuf. Everything works byte by byte, so it gives the same bytes on any machine;
-// compilers turn the loops into single loads and stores.
+// ---- kvbackup/base/percent.hpp ----
+// The one percent-coder: column family names in object names, parts of URLs.
 
 namespace kvbackup::inline v1 {
 
-namespace detail {
-template <class U>
-[[nodiscard]] constexpr U byte_swapped(U v) noexcept {
-  U out = 0;
-  for (std::size_t i = 0; i < sizeof(U); ++i) {
-    out = static_cast<U>(out << 8 | (v & 0xff));
-    v = static_cast<U>(v >> 8);
+/// RFC 3986 unreserved characters: the ones that never need coding.
+[[nodiscard]] constexpr bool is_unreserved(char c) noexcept {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+         c == '.' || c == '_' || c == '~';
+}
+
+/// `text` with every byte that is neither unreserved nor in `keep` as %XX (upper-case digits).
+[[nodiscard]] inline std::string percent_encode(ByteView text, ByteView keep = {}) {
+  static constexpr char digits[] = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    if (is_unreserved(c) || keep.find(c) != ByteView::npos) {
+      out.push_back(c);
+      continue;
+    }
+    const auto byte = static_cast<unsigned char>(c);
+    out.push_back('%');
+    out.push_back(digits[byte >> 4]);
+    out.push_back(digits[byte & 15]);
   }
   return out;
 }
-template <class U>
-[[nodiscard]] inline U load(const char* p, std::endian order) noexcept {
-  U v;
-  std::memcpy(&v, p, sizeof v);
-  return order == std::endian::native ? v : byte_swapped(v);
-}
-template <class U>
-inline void store(char* p, U v, std::endian order) noexcept {
-  if (order != std::endian::native) v = byte_swapped(v);
-  std::memcpy(p, &v, sizeof v);
-}
-template <class U>
-inline void append(std::string& out, U v, std::endian order) {
-  char bytes[sizeof(U)];
-  store(bytes, v, order);
-  out.append(bytes, sizeof bytes);
-}
-}  // namespace detail
 
-/// Integers at `p`, which need not be aligned; the caller has checked that the bytes are there.
-[[nodiscard]] inline std::uint32_t load_le32(const char* p) noexcept {
-  return detail::load<std::uint32_t>(p, std::endian::little);
-}
-[[nodiscard]] inline std::uint64_t load_le64(const char* p) noexcept {
-  return detail::load<std::uint64_t>(p, std::endian::little);
-}
-[[nodiscard]] inline std::uint64_t load_be64(const char* p) noexcept {
-  return detail::load<std::uint64_t>(p, std::endian::big);
-}
-inline void store_le32(char* p, std::uint32_t v) noexcept {
-  detail::store(p, v, std::endian::little);
-}
-inline void store_le64(char* p, std::uint64_t v) noexcept {
-  detail::store(p, v, std::endian::little);
-}
-inline void append_le32(std::string& out, std::uint32_t v) {
-  detail::append(out, v, std::endian::little);
-}
-inline void append_le64(std::string& out, std::uint64_t v) {
-  detail::append(out, v, std::endian::little);
-}
-inline void append_be64(std::string& out, std::uint64_t v) {
-  detail::append(out, v, std::endian::big);
-}
-
-/// The longest varint of 32 and of 64 bits, in bytes.
-inline constexpr std::size_t max_varint32 = 5;
-inline constexpr std::size_t max_varint64 = 10;
-
-/// Bytes that `v` takes as a varint.
-[[nodiscard]] constexpr std::size_t varint_size(std::uint64_t v) noexcept {
-  return static_cast<std::size_t>(std::bit_width(v | 1) + 6) / 7;
-}
-
-/// Writes `v` at `p`, which has room for max_varint64 bytes, and gives the end of what it wrote.
-inline char* store_varint(char* p, std::uint64_t v) noexcept {
-  while (v >= 0x80) {
-    *p++ = static_cast<char>(v | 0x80);
-    v >>= 7;
-  }
-  *p++ = static_cast<char>(v);
-  return p;
-}
-inline void append_varint(std::string& out, std::uint64_t v) {
-  // byte by byte: g++ 12 takes an append of store_varint's buffer for an overrun and warns
-  for (; v >= 0x80; v >>= 7) out.push_back(static_cast<char>(v | 0x80));
-  out.push_back(static_cast<char>(v));
-}
-/// varint32 length, then the bytes.
-inline void append_length_prefixed(std::string& out, ByteView bytes) {
-  append_varint(out, bytes.size());
-  out.append(bytes);
-}
-
-/// Takes a varint of at most 64 bits off the front of `in`. False, and `in` unchanged, if it is cut
-/// off, longer than 10 bytes, or does not fit 64 bits.
-[[nodiscard]] inline bool take_varint64(ByteView& in, std::uint64_t& v) noexcept {
-  std::uint64_t result = 0;
-  for (std::size_t i = 0; i < in.size() && i < max_varint64; ++i) {
-    const auto byte = static_cast<unsigned char>(in[i]);
-    if (i == 9 && byte > 1) return false;
-    result |= static_cast<std::uint64_t>(byte & 0x7f) << (7 * i);
-    if (byte < 0x80) {
-      v = result;
-      in.remove_prefix(i + 1);
-      return true;
+/// The bytes that `text` stands for; nothing if a % is not followed by two hex digits.
+[[nodiscard]] inline std::optional<std::string> percent_decode(ByteView text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out.push_back(text[i]);
+      continue;
     }
+    if (text.size() - i < 3) return std::nullopt;
+    const int high = hex_digit(text[i + 1]);
+    const int low = hex_digit(text[i + 2]);
+    if (high < 0 || low < 0) return std::nullopt;
+    out.push_back(static_cast<char>(high << 4 | low));
+    i += 2;
   }
-  return false;
+  return out;
 }
-/// The same for 32 bits: at most 5 bytes, and a value over 2^32-1 is refused.
-[[nodiscard]] inline bool take_varint32(ByteView& in, std::uint32_t& v) noexcept {
-  ByteView rest = in.substr(0, max_varint32);
-  const std::size_t before = rest.size();
-  std::uint64_t wide = 0;
-  if (!take_varint64(rest, wide) || wide > 0xffffffffu) return false;
-  v = static_cast<std::uint32_t>(wide);
-  in.remove_prefix(before - rest.size());
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/base/cancel.hpp ----
+namespace kvbackup::inline v1 {
+
+/// A flag that a host sets to end a run early. cancel() is safe from any thread and from a signal
+/// handler. The run ends with StatusCode::cancelled at its next block or blocking call.
+class CancelToken {
+ public:
+  CancelToken() noexcept = default;
+  /// Also cancelled when `parent` is, which must outlive it; it may be null.
+  explicit CancelToken(const CancelToken* parent) noexcept : parent_(parent) {}
+  CancelToken(const CancelToken&) = delete;
+  CancelToken& operator=(const CancelToken&) = delete;
+
+  void cancel() noexcept { cancelled_.store(true, std::memory_order_relaxed); }
+  [[nodiscard]] bool cancelled() const noexcept {
+    return cancelled_.load(std::memory_order_relaxed) ||
+           (parent_ != nullptr && parent_->cancelled());
+  }
+
+ private:
+  const CancelToken* parent_ = nullptr;
+  std::atomic<bool> cancelled_{false};
+  static_assert(std::atomic<bool>::is_always_lock_free, "cancel() must be signal safe");
+};
+
+/// Ok, or StatusCode::cancelled if there is a token and it is set.
+[[nodiscard]] inline Status check_cancel(const CancelToken* token) {
+  if (token == nullptr || !token->cancelled()) return {};
+  return Status::error(StatusCode::cancelled, "the run was cancelled by its caller");
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/net/concept.hpp ----
+// The HttpTransport contract: one request out, one answer back.
+//
+// | expression            | result               | meaning
+// |-----------------------|----------------------|---------------------------------------------------
+// | t.perform(request)    | Result<HttpResponse> | sends it once; any HTTP status is an answer
+//
+// Laws no compiler checks: perform() may be called from several threads at once. It follows no
+// redirect and never repeats a request whose answer may have been lost; what is worth repeating is
+// a retryable() failure. No failure shows the query, a header or the body of a request.
+
+namespace kvbackup::inline v1 {
+
+struct HttpHeader {
+  std::string name;
+  std::string value;
+
+  friend bool operator==(const HttpHeader&, const HttpHeader&) = default;
+};
+
+/// Whether two header names are the same: ASCII letters of either case.
+[[nodiscard]] constexpr bool same_header_name(std::string_view a, std::string_view b) noexcept {
+  if (a.size() != b.size()) return false;
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (lower(a[i]) != lower(b[i])) return false;
+  }
   return true;
 }
-/// Takes a varint32 length and that many bytes off the front of `in`; false, and `in` unchanged, if
-/// they are not all there.
-[[nodiscard]] inline bool take_length_prefixed(ByteView& in, ByteView& bytes) noexcept {
-  ByteView rest = in;
-  std::uint32_t size = 0;
-  if (!take_varint32(rest, size) || rest.size() < size) return false;
-  bytes = rest.substr(0, size);
-  in = rest.substr(size);
-  return true;
+
+/// The value of the first header of that name; nothing if there is none.
+[[nodiscard]] inline std::optional<std::string_view> find_header(
+    const std::vector<HttpHeader>& headers, std::string_view name) noexcept {
+  for (const HttpHeader& header : headers) {
+    if (same_header_name(header.name, name)) return header.value;
+  }
+  return std::nullopt;
 }
+
+/// Milliseconds; 0 is no limit.
+struct HttpTimeouts {
+  std::uint32_t connect_ms = 10'000;  ///< to be connected, TLS included
+  std::uint32_t idle_ms = 60'000;     ///< without a byte in either direction
+};
+
+/// A request. Everything it views must live until perform() returns.
+struct HttpRequest {
+  std::string method;  ///< "GET" and so on
+  std::string url;     ///< absolute, http or https, sent as it is spelled
+  std::vector<HttpHeader> headers;
+  /// Sent with its length. In memory, so that it can be sent again.
+  ByteView body;
+  /// An answer with a longer body is an error.
+  std::uint64_t response_limit = 16u << 20;
+  HttpTimeouts timeouts;
+  /// Never by way of a proxy: for addresses that mean this machine or its host.
+  bool no_proxy = false;
+  const CancelToken* cancel = nullptr;
+};
+
+struct HttpResponse {
+  int status = 0;  ///< of the final answer, 200 to 599
+  std::vector<HttpHeader> headers;
+  std::string body;
+
+  [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const noexcept {
+    return find_header(headers, name);
+  }
+};
+
+template <class T>
+concept HttpTransport = requires(T& transport, const HttpRequest& request) {
+  { transport.perform(request) } -> std::same_as<Result<HttpResponse>>;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/base/clock.hpp ----
+#if KVBACKUP_WITH_POSIX
+#include <time.h>
+#endif
+
+namespace kvbackup::inline v1 {
+
+/// The seam through which the library reads time and waits. Called from several threads at once.
+/// Implement it to run a backup with a fixed time (its output is then reproducible) or to test
+/// waits.
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  /// Wall clock, milliseconds since 1970-01-01 UTC.
+  [[nodiscard]] virtual std::uint64_t unix_ms() = 0;
+  /// A clock that never goes back, nanoseconds since some fixed moment.
+  [[nodiscard]] virtual std::uint64_t steady_ns() = 0;
+  /// Blocks the calling thread for about that long; may return early.
+  virtual void sleep_ns(std::uint64_t duration) = 0;
+};
+
+#if KVBACKUP_WITH_POSIX
+/// The machine's clocks.
+class SystemClock final : public Clock {
+ public:
+  [[nodiscard]] std::uint64_t unix_ms() override { return read(CLOCK_REALTIME) / 1'000'000; }
+  [[nodiscard]] std::uint64_t steady_ns() override { return read(CLOCK_MONOTONIC); }
+  void sleep_ns(std::uint64_t duration) override {
+    timespec time{};
+    time.tv_sec = static_cast<time_t>(duration / 1'000'000'000);
+    time.tv_nsec = static_cast<long>(duration % 1'000'000'000);
+    ::nanosleep(&time, nullptr);
+  }
+
+ private:
+  static std::uint64_t read(clockid_t id) {
+    timespec time{};
+    ::clock_gettime(id, &time);
+    return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
+           static_cast<std::uint64_t>(time.tv_nsec);
+  }
+};
+#endif
 
 }  // namespace kvbackup::inline v1
 
@@ -1059,6 +1131,4723 @@ class FileHandle {
 
 }  // namespace kvbackup::inline v1
 
+#endif
+
+// ---- kvbackup/net/environment.hpp ----
+// The seams through which net/ and the backends see the process they run in: its environment and
+// files, randomness, and somebody to tell.
+
+#if KVBACKUP_WITH_POSIX
+#include <cstdlib>
+#include <fcntl.h>
+#include <time.h>
+#include <unistd.h>
+#endif
+
+namespace kvbackup::inline v1 {
+
+/// Where credentials are looked for. Called from several threads at once.
+class Environment {
+ public:
+  virtual ~Environment() = default;
+  /// The environment variable; nothing if it is not set or empty.
+  [[nodiscard]] virtual std::optional<std::string> variable(const char* name) = 0;
+  /// A small text file, such as one with credentials; not_found if there is none.
+  [[nodiscard]] virtual Result<std::string> file(const std::string& path) = 0;
+};
+
+/// Numbers nobody foresees: names of uploads, waits of a retry. Not for keys. Called from several
+/// threads at once.
+class RandomSource {
+ public:
+  virtual ~RandomSource() = default;
+  [[nodiscard]] virtual std::uint64_t next() = 0;
+};
+
+/// Told of what is no failure but worth knowing. Called from several threads at once, never under a
+/// lock of the library; no text holds a credential. Hooks must not throw.
+class NetObserver {
+ public:
+  virtual ~NetObserver() = default;
+  /// Something is not as it should be, and the work goes on.
+  virtual void on_warning(std::string_view /*text*/) {}
+  /// A request failed for `why` and is sent again after `wait_ms`.
+  virtual void on_retry(const Status& /*why*/, std::uint64_t /*wait_ms*/) {}
+};
+
+#if KVBACKUP_WITH_POSIX
+/// This process's own.
+class ProcessEnvironment final : public Environment {
+ public:
+  /// The longest file that file() gives; no file of credentials comes near it.
+  static constexpr std::uint64_t longest_file = 1u << 20;
+
+  [[nodiscard]] std::optional<std::string> variable(const char* name) override {
+    const char* value = std::getenv(name);
+    if (value == nullptr || *value == '\0') return std::nullopt;
+    return std::string(value);
+  }
+  [[nodiscard]] Result<std::string> file(const std::string& path) override {
+    const auto file = FileHandle::open(path, O_RDONLY);
+    if (!file.ok()) return file.status();
+    const auto size = file.value().size();
+    if (!size.ok()) return size.status();
+    if (size.value() > longest_file) {
+      return Status::error(StatusCode::resource_exhausted, "the file is longer than 1 MiB")
+          .with_object(path);
+    }
+    std::string text(static_cast<std::size_t>(size.value()), '\0');
+    if (Status status = file.value().read_exact_at(0, text.data(), text.size()); !status.ok()) {
+      return status;
+    }
+    return text;
+  }
+};
+
+/// splitmix64 (public domain, Sebastiano Vigna) over the time, the process and a counter.
+class ProcessRandom final : public RandomSource {
+ public:
+  [[nodiscard]] std::uint64_t next() override {
+    static std::atomic<std::uint64_t> counter{0};
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    std::uint64_t x = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+                      static_cast<std::uint64_t>(now.tv_nsec);
+    x ^= static_cast<std::uint64_t>(::getpid()) << 40;
+    x += counter.fetch_add(1, std::memory_order_relaxed) * 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+  }
+};
+
+/// The machine's clock, environment and randomness, for whoever is given no other.
+[[nodiscard]] inline Clock& system_clock() noexcept {
+  static SystemClock clock;
+  return clock;
+}
+[[nodiscard]] inline Environment& process_environment() noexcept {
+  static ProcessEnvironment environment;
+  return environment;
+}
+[[nodiscard]] inline RandomSource& process_random() noexcept {
+  static ProcessRandom random;
+  return random;
+}
+#endif
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/net/time_text.hpp ----
+// Times as HTTP, AWS and ISO 8601 spell them. All of them are UTC.
+
+namespace kvbackup::inline v1 {
+
+namespace detail {
+struct CivilTime {
+  std::uint64_t year = 1970;
+  std::uint64_t month = 1;  // 1 to 12
+  std::uint64_t day = 1;
+  std::uint64_t hour = 0;
+  std::uint64_t minute = 0;
+  std::uint64_t second = 0;
+};
+
+// In the proleptic Gregorian calendar 400 years have 146097 days. Years are counted from March, so
+// that the day a leap year adds is its last.
+inline constexpr std::uint64_t days_per_era = 146'097;
+inline constexpr std::uint64_t days_to_1970 = 719'468;  // from 0000-03-01
+
+[[nodiscard]] constexpr std::uint64_t days_to_month(std::uint64_t months_from_march) noexcept {
+  return (153 * months_from_march + 2) / 5;
+}
+
+/// Seconds since 1970 of a time of the years 1970 to 9999; nothing if it is none.
+[[nodiscard]] constexpr std::optional<std::uint64_t> to_unix_seconds(const CivilTime& t) noexcept {
+  if (t.year < 1970 || t.year > 9999 || t.month < 1 || t.month > 12 || t.day < 1 || t.day > 31 ||
+      t.hour > 23 || t.minute > 59 || t.second > 60) {
+    return std::nullopt;
+  }
+  const std::uint64_t year = t.month > 2 ? t.year : t.year - 1;
+  const std::uint64_t day_of_year = days_to_month((t.month + 9) % 12) + t.day - 1;
+  const std::uint64_t days = year * 365 + year / 4 - year / 100 + year / 400 + day_of_year;
+  return (days - days_to_1970) * 86'400 + t.hour * 3'600 + t.minute * 60 + t.second;
+}
+
+[[nodiscard]] constexpr CivilTime to_civil(std::uint64_t unix_seconds) noexcept {
+  const std::uint64_t days = unix_seconds / 86'400 + days_to_1970;
+  const std::uint64_t of_day = unix_seconds % 86'400;
+  const std::uint64_t era = days / days_per_era;
+  const std::uint64_t of_era = days % days_per_era;
+  const std::uint64_t year_of_era =
+      (of_era - of_era / 1'460 + of_era / 36'524 - of_era / 146'096) / 365;
+  const std::uint64_t of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+  const std::uint64_t month = (5 * of_year + 2) / 153;  // from March
+  CivilTime t;
+  t.month = month < 10 ? month + 3 : month - 9;
+  t.year = era * 400 + year_of_era + (t.month <= 2 ? 1 : 0);
+  t.day = of_year - days_to_month(month) + 1;
+  t.hour = of_day / 3'600;
+  t.minute = of_day / 60 % 60;
+  t.second = of_day % 60;
+  return t;
+}
+
+inline void append_digits(std::string& out, std::uint64_t number, std::size_t width) {
+  const std::string digits = std::to_string(number);
+  if (digits.size() < width) out.append(width - digits.size(), '0');
+  out += digits;
+}
+
+/// Reads a number of exactly `width` digits from the front of `text`.
+[[nodiscard]] inline bool take_digits(std::string_view& text, std::size_t width,
+                                      std::uint64_t& number) noexcept {
+  if (text.size() < width) return false;
+  const auto [rest, failed] = std::from_chars(text.data(), text.data() + width, number);
+  if (failed != std::errc() || rest != text.data() + width) return false;
+  text.remove_prefix(width);
+  return true;
+}
+[[nodiscard]] inline bool take_text(std::string_view& text, std::string_view expected) noexcept {
+  if (!text.starts_with(expected)) return false;
+  text.remove_prefix(expected.size());
+  return true;
+}
+}  // namespace detail
+
+/// "20130524T000000Z", as x-amz-date has it; its first eight characters are the day.
+[[nodiscard]] inline std::string amz_date(std::uint64_t unix_ms) {
+  const detail::CivilTime t = detail::to_civil(unix_ms / 1'000);
+  std::string out;
+  detail::append_digits(out, t.year, 4);
+  detail::append_digits(out, t.month, 2);
+  detail::append_digits(out, t.day, 2);
+  out += 'T';
+  detail::append_digits(out, t.hour, 2);
+  detail::append_digits(out, t.minute, 2);
+  detail::append_digits(out, t.second, 2);
+  out += 'Z';
+  return out;
+}
+
+/// "Fri, 24 May 2013 00:00:00 GMT", the form that RFC 9110 has servers send, as Unix milliseconds.
+[[nodiscard]] inline std::optional<std::uint64_t> parse_http_date(std::string_view text) noexcept {
+  constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
+  detail::CivilTime t;
+  const std::size_t comma = text.find(", ");
+  if (comma != 3) return std::nullopt;
+  text.remove_prefix(5);
+  if (!detail::take_digits(text, 2, t.day) || !detail::take_text(text, " ")) return std::nullopt;
+  const std::size_t month = months.find(text.substr(0, 3));
+  if (month == std::string_view::npos || month % 3 != 0 || text.size() < 3) return std::nullopt;
+  t.month = month / 3 + 1;
+  text.remove_prefix(3);
+  if (!detail::take_text(text, " ") || !detail::take_digits(text, 4, t.year) ||
+      !detail::take_text(text, " ") || !detail::take_digits(text, 2, t.hour) ||
+      !detail::take_text(text, ":") || !detail::take_digits(text, 2, t.minute) ||
+      !detail::take_text(text, ":") || !detail::take_digits(text, 2, t.second) || text != " GMT") {
+    return std::nullopt;
+  }
+  const auto seconds = detail::to_unix_seconds(t);
+  if (!seconds) return std::nullopt;
+  return *seconds * 1'000;
+}
+
+/// "2013-05-24T00:00:00Z", with or without a fraction of a second, as Unix milliseconds.
+[[nodiscard]] inline std::optional<std::uint64_t> parse_iso_time(std::string_view text) noexcept {
+  detail::CivilTime t;
+  if (!detail::take_digits(text, 4, t.year) || !detail::take_text(text, "-") ||
+      !detail::take_digits(text, 2, t.month) || !detail::take_text(text, "-") ||
+      !detail::take_digits(text, 2, t.day) || !detail::take_text(text, "T") ||
+      !detail::take_digits(text, 2, t.hour) || !detail::take_text(text, ":") ||
+      !detail::take_digits(text, 2, t.minute) || !detail::take_text(text, ":") ||
+      !detail::take_digits(text, 2, t.second)) {
+    return std::nullopt;
+  }
+  if (detail::take_text(text, ".")) {
+    const std::size_t end = text.find_first_not_of("0123456789");
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end);
+  }
+  const auto seconds = detail::to_unix_seconds(t);
+  if (!seconds || text != "Z") return std::nullopt;
+  return *seconds * 1'000;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/net/retry.hpp ----
+// The one retry policy: what is sent again, and after which wait.
+
+namespace kvbackup::inline v1 {
+
+/// Exponential back-off with full jitter: before attempt n + 1 a wait of 0 to
+/// min(first_wait_ms * 2^(n-1), longest_wait_ms), or what the server's Retry-After asks if that is
+/// longer.
+struct RetryOptions {
+  std::uint32_t attempts = 10;             ///< at most, the first included; 0 counts as 1
+  std::uint32_t first_wait_ms = 200;       ///< bound of the first wait
+  std::uint32_t longest_wait_ms = 20'000;  ///< bound of every wait but for Retry-After
+  /// No attempt begins later than this after the first one did; 0 is no limit.
+  std::uint64_t budget_ms = 15 * 60 * 1'000;
+};
+
+/// HTTP statuses that a server gives for a while only.
+[[nodiscard]] constexpr bool is_retryable_http_status(int status) noexcept {
+  switch (status) {
+    case 408:
+    case 425:
+    case 429:
+    case 500:
+    case 502:
+    case 503:
+    case 504: return true;
+    default: return false;
+  }
+}
+
+/// What the Retry-After header asks, in milliseconds from now; nothing if it is absent or is none.
+[[nodiscard]] inline std::optional<std::uint64_t> retry_after_ms(const HttpResponse& response,
+                                                                 std::uint64_t now_unix_ms) {
+  const auto text = response.header("Retry-After");
+  if (!text) return std::nullopt;
+  std::uint32_t seconds = 0;
+  const auto [rest, failed] = std::from_chars(text->data(), text->data() + text->size(), seconds);
+  if (failed == std::errc() && rest == text->data() + text->size()) {
+    return std::uint64_t{seconds} * 1'000;
+  }
+  const auto at = parse_http_date(*text);
+  if (!at) return std::nullopt;
+  return *at - std::min(*at, now_unix_ms);
+}
+
+/// The seams of a retry. All are borrowed; cancel and observer may be null.
+struct RetrySeams {
+  Clock* clock = nullptr;
+  RandomSource* random = nullptr;
+  const CancelToken* cancel = nullptr;
+  NetObserver* observer = nullptr;
+};
+
+/// Counts the attempts of one request.
+///
+///     for (Retry retry(options, seams);;) {
+///       Status status = attempt();
+///       if (status.ok() || !retry.again(status, retry_after)) return status;
+///     }
+class Retry {
+ public:
+  /// The longest sleep between two looks at the cancel token.
+  static constexpr std::uint64_t slice_ms = 20;
+
+  Retry(const RetryOptions& options, const RetrySeams& seams)
+      : options_(options), seams_(seams), began_ns_(seams.clock->steady_ns()) {}
+
+  /// Attempts that failed so far.
+  [[nodiscard]] std::uint32_t failures() const noexcept { return failures_; }
+
+  /// Whether to try again after `failure`; the wait is over when it says yes. False if the failure
+  /// is not retryable(), attempts or budget are used up, or the token is set; `failure` then says
+  /// so.
+  [[nodiscard]] bool again(Status& failure, std::optional<std::uint64_t> retry_after = {}) {
+    ++failures_;
+    if (!failure.retryable() || failures_ >= options_.attempts) return false;
+    const std::uint64_t wait = std::max(jitter(), retry_after.value_or(0));
+    if (options_.budget_ms != 0) {
+      const std::uint64_t spent = (seams_.clock->steady_ns() - began_ns_) / 1'000'000;
+      if (spent >= options_.budget_ms || wait > options_.budget_ms - spent) return false;
+    }
+    if (seams_.observer != nullptr) seams_.observer->on_retry(failure, wait);
+    Status status = sleep(wait);
+    if (status.ok()) return true;
+    failure = std::move(status);
+    return false;
+  }
+
+ private:
+  [[nodiscard]] std::uint64_t jitter() {
+    const std::uint64_t doublings = std::min<std::uint64_t>(failures_ - 1, 31);
+    const std::uint64_t bound = std::min<std::uint64_t>(
+        std::uint64_t{options_.first_wait_ms} << doublings, options_.longest_wait_ms);
+    return seams_.random->next() % (bound + 1);
+  }
+
+  Status sleep(std::uint64_t wait_ms) {
+    while (wait_ms != 0) {
+      if (Status status = check_cancel(seams_.cancel); !status.ok()) return status;
+      const std::uint64_t slice = std::min(wait_ms, slice_ms);
+      seams_.clock->sleep_ns(slice * 1'000'000);
+      wait_ms -= slice;
+    }
+    return check_cancel(seams_.cancel);
+  }
+
+  const RetryOptions& options_;
+  RetrySeams seams_;
+  std::uint64_t began_ns_;
+  std::uint32_t failures_ = 0;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/base/function_ref.hpp ----
+namespace kvbackup::inline v1 {
+
+template <class Signature>
+class FunctionRef;
+
+/// A borrowed callable object: two pointers, no allocation. Lives no longer than what it was made
+/// from. A function is no object: wrap it in a lambda.
+template <class R, class... Args>
+class FunctionRef<R(Args...)> {
+ public:
+  template <class F>
+  requires(!std::same_as<std::remove_cvref_t<F>, FunctionRef> &&
+           std::is_object_v<std::remove_reference_t<F>> && std::is_invocable_r_v<R, F&, Args...>)
+      // NOLINTNEXTLINE(google-explicit-constructor): a parameter type, meant to be made from a
+      // lambda
+      FunctionRef(F&& f)
+  noexcept
+      : object_(const_cast<void*>(static_cast<const void*>(std::addressof(f)))),
+        call_([](void* object, Args... args) -> R {
+          return (*static_cast<std::remove_reference_t<F>*>(object))(std::forward<Args>(args)...);
+        }) {}
+
+  R operator()(Args... args) const { return call_(object_, std::forward<Args>(args)...); }
+
+ private:
+  void* object_;
+  R (*call_)(void*, Args...);
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/base/utf8.hpp ----
+namespace kvbackup::inline v1 {
+
+/// Whether `bytes` are UTF-8 by RFC 3629: shortest forms only, no surrogates, nothing over
+/// U+10FFFF.
+[[nodiscard]] inline bool is_utf8(ByteView bytes) noexcept {
+  std::size_t i = 0;
+  const std::size_t size = bytes.size();
+  const auto at = [&](std::size_t index) { return static_cast<unsigned char>(bytes[index]); };
+  while (i < size) {
+    std::uint64_t word = 0;
+    if (size - i >= sizeof word) {
+      std::memcpy(&word, bytes.data() + i, sizeof word);
+      if ((word & 0x8080808080808080u) == 0) {
+        i += sizeof word;
+        continue;
+      }
+    }
+    const unsigned char lead = at(i++);
+    if (lead < 0x80) continue;
+    if (lead < 0xc2 || lead > 0xf4) return false;
+    const std::size_t tail = lead < 0xe0 ? 1u : lead < 0xf0 ? 2u : 3u;
+    if (size - i < tail) return false;
+    // The byte after the lead rules out long forms, surrogates and what lies past the last
+    // character.
+    const unsigned low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+    const unsigned high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+    if (at(i) < low || at(i) > high) return false;
+    for (std::size_t k = 1; k < tail; ++k) {
+      if ((at(i + k) & 0xc0) != 0x80) return false;
+    }
+    i += tail;
+  }
+  return true;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/net/detail/code_point.hpp ----
+// The characters that XML and JSON spell as numbers.
+
+namespace kvbackup::inline v1::detail {
+
+/// Appends the UTF-8 of a code point; false if it is none that a text may hold.
+inline bool append_code_point(std::string& out, std::uint32_t point) {
+  if (point == 0 || point > 0x10ffff || (point >= 0xd800 && point < 0xe000)) return false;
+  const auto put = [&out](std::uint32_t byte) { out += static_cast<char>(byte); };
+  if (point < 0x80) {
+    put(point);
+  } else if (point < 0x800) {
+    put(0xc0 | point >> 6);
+    put(0x80 | (point & 0x3f));
+  } else if (point < 0x10000) {
+    put(0xe0 | point >> 12);
+    put(0x80 | (point >> 6 & 0x3f));
+    put(0x80 | (point & 0x3f));
+  } else {
+    put(0xf0 | point >> 18);
+    put(0x80 | (point >> 12 & 0x3f));
+    put(0x80 | (point >> 6 & 0x3f));
+    put(0x80 | (point & 0x3f));
+  }
+  return true;
+}
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/net/xml.hpp ----
+// The XML that object stores answer with: elements, text and entities. Nothing else of XML has a
+// meaning here, and a document type definition is refused.
+
+namespace kvbackup::inline v1 {
+
+namespace detail {
+
+/// Walks a document once. Its memory is that of the text of the elements that are open.
+class XmlScanner {
+ public:
+  using OnElement = FunctionRef<Status(std::string_view path, std::string_view text)>;
+
+  XmlScanner(std::string_view text, OnElement on_element) : rest_(text), on_element_(on_element) {}
+
+  Status run() {
+    if (!is_utf8(rest_)) return bad("it is not UTF-8");
+    while (!rest_.empty()) {
+      const std::size_t open = rest_.find('<');
+      if (Status status = take_text(rest_.substr(0, open)); !status.ok()) return status;
+      rest_.remove_prefix(open == std::string_view::npos ? rest_.size() : open);
+      if (rest_.empty()) break;
+      if (Status status = take_markup(); !status.ok()) return status;
+    }
+    if (!elements_.empty()) return bad("it ends inside an element");
+    if (!root_seen_) return bad("it has no element");
+    return {};
+  }
+
+ private:
+  // No answer nests deeper than six; what nests deeper is no answer.
+  static constexpr std::size_t deepest = 32;
+  static constexpr std::size_t longest_name = 128;
+
+  struct Element {
+    std::string_view name;        // as it is spelled, with its prefix
+    std::size_t parent_size = 0;  // of path_ without it
+    std::string text;
+  };
+
+  KVBACKUP_DETAIL_COLD static Status bad(const char* why) {
+    std::string message = "the server's answer is no XML that can be read: ";
+    message += why;
+    return Status::error(StatusCode::corruption, std::move(message));
+  }
+
+  Status take_markup() {
+    if (rest_.starts_with("<!--")) return skip_past("-->", 4);
+    if (rest_.starts_with("<?")) return skip_past("?>", 2);
+    if (rest_.starts_with("<![CDATA[")) return take_cdata();
+    if (rest_.starts_with("<!")) return bad("it holds a document type definition");
+    return rest_.starts_with("</") ? take_end() : take_start();
+  }
+
+  Status skip_past(std::string_view mark, std::size_t from) {
+    const std::size_t at = rest_.find(mark, from);
+    if (at == std::string_view::npos) return bad("it is cut off");
+    rest_.remove_prefix(at + mark.size());
+    return {};
+  }
+
+  Status take_cdata() {
+    constexpr std::size_t begin = 9;
+    const std::size_t end = rest_.find("]]>", begin);
+    if (end == std::string_view::npos) return bad("it is cut off");
+    if (elements_.empty()) return bad("it has text outside of its root");
+    elements_.back().text += rest_.substr(begin, end - begin);
+    rest_.remove_prefix(end + 3);
+    return {};
+  }
+
+  /// The end of a tag, past attributes whose values may hold '>'; npos if it is cut off.
+  [[nodiscard]] std::size_t tag_end() const {
+    char quote = '\0';
+    for (std::size_t i = 1; i < rest_.size(); ++i) {
+      const char c = rest_[i];
+      if (quote != '\0') {
+        if (c == quote) quote = '\0';
+      } else if (c == '"' || c == '\'') {
+        quote = c;
+      } else if (c == '>') {
+        return i;
+      } else if (c == '<') {
+        return std::string_view::npos;
+      }
+    }
+    return std::string_view::npos;
+  }
+
+  Status take_start() {
+    const std::size_t end = tag_end();
+    if (end == std::string_view::npos) return bad("a tag is cut off");
+    std::string_view tag = rest_.substr(1, end - 1);
+    rest_.remove_prefix(end + 1);
+    const bool empty = tag.ends_with('/');
+    if (empty) tag.remove_suffix(1);
+    const std::string_view name = tag.substr(0, tag.find_first_of(" \t\r\n"));
+    if (name.empty() || name.size() > longest_name) return bad("an element has no proper name");
+    if (elements_.empty() && root_seen_) return bad("it has two roots");
+    if (elements_.size() == deepest) return bad("its elements nest too deeply");
+    root_seen_ = true;
+    elements_.push_back({name, path_.size(), {}});
+    if (!path_.empty()) path_ += '/';
+    path_ += name.substr(name.find(':') + 1);  // npos + 1 is 0
+    return empty ? close() : Status();
+  }
+
+  Status take_end() {
+    const std::size_t end = rest_.find('>');
+    if (end == std::string_view::npos) return bad("a tag is cut off");
+    std::string_view name = rest_.substr(2, end - 2);
+    name = name.substr(0, name.find_first_of(" \t\r\n"));
+    rest_.remove_prefix(end + 1);
+    if (elements_.empty() || elements_.back().name != name) {
+      return bad("an end tag has no start tag");
+    }
+    return close();
+  }
+
+  Status close() {
+    const Element element = std::move(elements_.back());
+    elements_.pop_back();
+    Status status = on_element_(path_, element.text);
+    path_.resize(element.parent_size);
+    return status;
+  }
+
+  Status take_text(std::string_view text) {
+    if (elements_.empty()) {
+      if (text.find_first_not_of(" \t\r\n\xef\xbb\xbf") == std::string_view::npos) return {};
+      return bad("it has text outside of its root");
+    }
+    std::string& out = elements_.back().text;
+    while (true) {
+      const std::size_t mark = text.find('&');
+      out += text.substr(0, mark);
+      if (mark == std::string_view::npos) return {};
+      text.remove_prefix(mark + 1);
+      const std::size_t end = text.substr(0, 12).find(';');
+      if (end == std::string_view::npos || !append_entity(out, text.substr(0, end))) {
+        return bad("it holds an unknown entity");
+      }
+      text.remove_prefix(end + 1);
+    }
+  }
+
+  static bool append_entity(std::string& out, std::string_view name) {
+    constexpr std::pair<std::string_view, char> known[] = {
+        {"lt", '<'}, {"gt", '>'}, {"amp", '&'}, {"quot", '"'}, {"apos", '\''}};
+    for (const auto& [entity, c] : known) {
+      if (entity != name) continue;
+      out += c;
+      return true;
+    }
+    if (!name.starts_with('#')) return false;
+    const bool hex = name.starts_with("#x");
+    const std::string_view digits = name.substr(hex ? 2 : 1);
+    std::uint32_t point = 0;
+    const char* end = digits.data() + digits.size();
+    const auto [rest, failed] = std::from_chars(digits.data(), end, point, hex ? 16 : 10);
+    return failed == std::errc() && rest == end && append_code_point(out, point);
+  }
+
+  std::string_view rest_;
+  OnElement on_element_;
+  std::vector<Element> elements_;
+  std::string path_;
+  bool root_seen_ = false;
+};
+
+}  // namespace detail
+
+/// Calls `on_element(path, text)` at the end of each element: its local names from the root joined
+/// by '/' ("ListBucketResult/Contents/Key"), and its own text. Both views die with the call.
+/// Attributes, comments and processing instructions are skipped. Errors: the first that on_element
+/// gives; corruption for what is no such document. The size of `text` is the caller's to bound.
+[[nodiscard]] inline Status scan_xml(
+    std::string_view text,
+    FunctionRef<Status(std::string_view path, std::string_view text)> on_element) {
+  return detail::XmlScanner(text, on_element).run();
+}
+
+/// `text` as the content of an XML element.
+[[nodiscard]] inline std::string xml_escape(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '<': out += "&lt;"; break;
+      case '>': out += "&gt;"; break;
+      case '&': out += "&amp;"; break;
+      case '"': out += "&quot;"; break;
+      default: out += c;
+    }
+  }
+  return out;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/backend/detail/s3_reply.hpp ----
+// What S3 servers answer, and what it means.
+
+namespace kvbackup::inline v1::detail {
+
+/// The error that a server describes; empty where it describes none.
+struct S3Error {
+  std::string code;
+  std::string message;
+  std::string region;  // the right one, where the asked one is wrong
+};
+
+/// Reads an <Error>, also one inside of a 200: servers that began to answer before they were done
+/// have no other way.
+[[nodiscard]] inline S3Error read_s3_error(const HttpResponse& response) {
+  S3Error error;
+  const Status status = scan_xml(response.body, [&](std::string_view path, std::string_view text) {
+    if (path == "Error/Code") error.code = text;
+    if (path == "Error/Message") error.message = text;
+    if (path == "Error/Region") error.region = text;
+    return Status();
+  });
+  // a proxy's page is none of the server's errors
+  if (!status.ok()) error = {};
+  if (const auto region = response.header("x-amz-bucket-region")) error.region = *region;
+  return error;
+}
+
+struct S3Meaning {
+  std::string_view code;
+  StatusCode status;
+  std::string_view advice;
+};
+
+/// What to do about errors that stay.
+inline constexpr S3Meaning s3_meanings[] = {
+    {"AccessControlListNotSupported", StatusCode::invalid_argument,
+     "the bucket has access control lists switched off: leave the option acl empty"},
+    {"AuthorizationHeaderMalformed", StatusCode::invalid_argument, "check the option region"},
+    {"BucketRegionError", StatusCode::invalid_argument, "check the option region"},
+    {"EntityTooLarge", StatusCode::resource_exhausted, "make smaller objects"},
+    {"ExpiredToken", StatusCode::permission_denied, "the credentials have expired: get new ones"},
+    {"InvalidAccessKeyId", StatusCode::permission_denied, "check the access key"},
+    {"InvalidArgument", StatusCode::invalid_argument,
+     "check the options storage_class, acl, sse and sse_kms_key_id"},
+    {"InvalidRange", StatusCode::invalid_argument, "the range lies outside the object"},
+    {"InvalidStorageClass", StatusCode::invalid_argument, "check the option storage_class"},
+    {"InvalidToken", StatusCode::permission_denied, "check the session token"},
+    {"KMS.NotFoundException", StatusCode::invalid_argument, "check the option sse_kms_key_id"},
+    {"NoSuchBucket", StatusCode::not_found,
+     "there is no such bucket: check bucket, region and endpoint, or create it"},
+    {"NoSuchKey", StatusCode::not_found, "there is no object of this name"},
+    {"NoSuchUpload", StatusCode::io_error,
+     "the upload was ended from outside (a lifecycle rule, another client): write the object anew"},
+    {"NotImplemented", StatusCode::unsupported, "the server has no such feature"},
+    {"PreconditionFailed", StatusCode::already_exists,
+     "an object of this name is there and is not replaced; choose an empty destination or another "
+     "name"},
+    {"QuotaExceeded", StatusCode::no_space, "raise the quota or free space"},
+    {"RequestTimeTooSkewed", StatusCode::permission_denied, "set the clock of this machine"},
+    {"SignatureDoesNotMatch", StatusCode::permission_denied, "check the secret access key"},
+};
+
+/// Errors of S3 that pass, whatever the HTTP status says. The two about digests mean that the body
+/// was damaged on its way.
+inline constexpr std::string_view s3_passing_codes[] = {
+    "BadDigest",
+    "BandwidthLimitExceeded",
+    "ConditionalRequestConflict",
+    "IncompleteBody",
+    "InternalError",
+    "OperationAborted",
+    "PriorRequestNotComplete",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "RequestTimeout",
+    "RequestTimeoutException",
+    "ServiceUnavailable",
+    "SlowDown",
+    "ThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "XAmzContentSHA256Mismatch",
+};
+
+[[nodiscard]] inline bool is_passing(int status, const S3Error& error) noexcept {
+  const auto& passing = s3_passing_codes;
+  const bool known =
+      std::find(std::begin(passing), std::end(passing), error.code) != std::end(passing);
+  return known || (is_retryable_http_status(status) && error.code != "NotImplemented");
+}
+
+[[nodiscard]] inline S3Meaning s3_meaning(int status, const S3Error& error) noexcept {
+  for (const S3Meaning& meaning : s3_meanings) {
+    if (meaning.code == error.code) return meaning;
+  }
+  switch (status) {
+    case 401:
+    case 403: return {"", StatusCode::permission_denied, ""};
+    case 404: return {"", StatusCode::not_found, "there is no such object or bucket"};
+    case 412: return s3_meaning(0, {"PreconditionFailed", {}, {}});
+    case 416: return s3_meaning(0, {"InvalidRange", {}, {}});
+    case 501: return s3_meaning(0, {"NotImplemented", {}, {}});
+    case 507: return s3_meaning(0, {"QuotaExceeded", {}, {}});
+    default: break;
+  }
+  if (status >= 300 && status < 400) {
+    return {"", StatusCode::invalid_argument, "the bucket is elsewhere: check region and endpoint"};
+  }
+  return {"", status >= 500 ? StatusCode::unavailable : StatusCode::invalid_argument,
+          "check the options of the storage"};
+}
+
+/// A word of a server in a message: printable and short. Nothing of the request is in it, but for
+/// what the server repeats; `secrets` are taken out.
+[[nodiscard]] inline std::string shown_text(std::string_view text,
+                                            const std::vector<std::string_view>& secrets) {
+  constexpr std::size_t longest = 200;
+  std::string out(text);
+  for (const std::string_view secret : secrets) {
+    if (secret.empty()) continue;
+    for (std::size_t at = 0; (at = out.find(secret, at)) != std::string::npos;) {
+      out.replace(at, secret.size(), "***");
+    }
+  }
+  if (out.size() > longest) out.resize(longest);
+  for (char& c : out) {
+    if (c < ' ' || c == '\x7f') c = ' ';
+  }
+  return out;
+}
+
+/// The answer as a failure. `doing` completes "cannot ..."; `right` is the permission that a
+/// refusal lacks.
+[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status s3_failure(
+    const HttpResponse& response, const S3Error& error, std::string_view doing,
+    std::string_view right, const std::vector<std::string_view>& secrets) {
+  const bool passing = is_passing(response.status, error);
+  const S3Meaning meaning = s3_meaning(response.status, error);
+  std::string message = "cannot ";
+  message += doing;
+  message += ": the server answered ";
+  message += std::to_string(response.status);
+  if (!error.code.empty()) {
+    message += ' ';
+    message += shown_text(error.code, secrets);
+  }
+  if (!error.message.empty()) {
+    message += " (";
+    message += shown_text(error.message, secrets);
+    message += ')';
+  }
+  message += "; ";
+  if (passing) {
+    message += "try again later";
+  } else if (!meaning.advice.empty()) {
+    message += meaning.advice;
+  } else {
+    message += "the credentials need the right ";
+    message += right;
+  }
+  return Status::error(passing ? StatusCode::unavailable : meaning.status, std::move(message))
+      .with_native(response.status)
+      .as_retryable(passing);
+}
+
+[[nodiscard]] inline std::optional<std::uint64_t> parse_size(std::string_view text) noexcept {
+  std::uint64_t size = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, failed] = std::from_chars(text.data(), end, size);
+  if (failed != std::errc() || rest != end) return std::nullopt;
+  return size;
+}
+
+/// One page of ListObjectsV2.
+struct S3Page {
+  std::vector<ObjectInfo> objects;  // with their whole keys
+  std::string next;                 // the token of the next page; empty if this is the last
+};
+
+[[nodiscard]] inline Result<S3Page> read_s3_page(std::string_view xml) {
+  S3Page page;
+  ObjectInfo object;
+  bool coded = false;
+  bool truncated = false;
+  Status status = scan_xml(xml, [&](std::string_view path, std::string_view text) -> Status {
+    if (path == "ListBucketResult/Contents/Key") {
+      object.name = text;
+    } else if (path == "ListBucketResult/Contents/Size") {
+      const auto size = parse_size(text);
+      if (!size) return Status::error(StatusCode::corruption, "a listed object has no proper size");
+      object.size = *size;
+    } else if (path == "ListBucketResult/Contents") {
+      page.objects.push_back(std::exchange(object, {}));
+    } else if (path == "ListBucketResult/EncodingType") {
+      coded = text == "url";
+    } else if (path == "ListBucketResult/IsTruncated") {
+      truncated = text == "true";
+    } else if (path == "ListBucketResult/NextContinuationToken") {
+      page.next = text;
+    }
+    return {};
+  });
+  if (!status.ok()) return status;
+  if (truncated && page.next.empty()) {
+    return Status::error(StatusCode::corruption, "a page of the list does not say what follows");
+  }
+  if (!truncated) page.next.clear();
+  if (!coded) return page;
+  for (ObjectInfo& each : page.objects) {
+    // as in a form: a plus is a blank, which other servers spell %20
+    std::replace(each.name.begin(), each.name.end(), '+', ' ');
+    auto name = percent_decode(each.name);
+    if (!name) return Status::error(StatusCode::corruption, "a listed key has a bad percent code");
+    each.name = std::move(*name);
+  }
+  return page;
+}
+
+/// The text of one element; empty if it is not there.
+[[nodiscard]] inline Result<std::string> read_s3_element(std::string_view xml,
+                                                         std::string_view wanted) {
+  std::string found;
+  Status status = scan_xml(xml, [&](std::string_view path, std::string_view text) {
+    if (path == wanted) found = text;
+    return Status();
+  });
+  if (!status.ok()) return status;
+  return found;
+}
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/net/json_fields.hpp ----
+// The JSON that credential endpoints and object stores answer with, without a JSON library.
+
+namespace kvbackup::inline v1 {
+
+namespace detail {
+
+/// Walks a document once, by recursion no deeper than `deepest`.
+class JsonFieldScanner {
+ public:
+  using OnValue = FunctionRef<Status(std::string_view path, std::string_view value)>;
+
+  JsonFieldScanner(std::string_view text, OnValue on_value) : rest_(text), on_value_(on_value) {}
+
+  Status run() {
+    if (!is_utf8(rest_)) return bad("it is not UTF-8");
+    if (Status status = take_value(0); !status.ok()) return status;
+    skip_space();
+    return rest_.empty() ? Status() : bad("something follows its end");
+  }
+
+ private:
+  static constexpr std::size_t deepest = 16;
+
+  KVBACKUP_DETAIL_COLD static Status bad(const char* why) {
+    std::string message = "the server's answer is no JSON that can be read: ";
+    message += why;
+    return Status::error(StatusCode::corruption, std::move(message));
+  }
+
+  void skip_space() {
+    const std::size_t at = rest_.find_first_not_of(" \t\r\n");
+    rest_.remove_prefix(at == std::string_view::npos ? rest_.size() : at);
+  }
+  bool take(char c) {
+    skip_space();
+    if (!rest_.starts_with(c)) return false;
+    rest_.remove_prefix(1);
+    return true;
+  }
+
+  Status take_value(std::size_t depth) {
+    if (depth == deepest) return bad("it nests too deeply");
+    if (take('{')) return take_members('}', depth);
+    if (take('[')) return take_members(']', depth);
+    if (rest_.starts_with('"')) {
+      std::string text;
+      if (!take_string(text)) return bad("a string is not well formed");
+      return on_value_(path_, text);
+    }
+    const std::string_view word = rest_.substr(0, rest_.find_first_of(" \t\r\n,]}"));
+    if (word.empty() || word.find_first_not_of("+-.0123456789Eaeflnrstu") != std::string::npos) {
+      return bad("a value is missing");
+    }
+    rest_.remove_prefix(word.size());
+    return on_value_(path_, word);
+  }
+
+  /// What stands between the brackets; an element of an array has the path "[]".
+  Status take_members(char end, std::size_t depth) {
+    const std::size_t before = path_.size();
+    for (bool first = true; !take(end); first = false) {
+      if (!first && !take(',')) return bad("a comma is missing");
+      skip_space();
+      if (before != 0) path_ += '/';
+      if (end == ']') {
+        path_ += "[]";
+      } else if (!take_string(path_) || !take(':')) {
+        return bad("a name is missing");
+      }
+      if (Status status = take_value(depth + 1); !status.ok()) return status;
+      path_.resize(before);
+    }
+    // the end of a member of an array, so that a caller can tell its members apart
+    return on_value_(path_, end == '}' ? "{}" : "[]");
+  }
+
+  bool take_string(std::string& out) {
+    if (!rest_.starts_with('"')) return false;
+    rest_.remove_prefix(1);
+    while (true) {
+      const std::size_t at = rest_.find_first_of("\"\\");
+      if (at == std::string_view::npos) return false;
+      out += rest_.substr(0, at);
+      const char c = rest_[at];
+      rest_.remove_prefix(at + 1);
+      if (c == '"') return true;
+      if (!take_escape(out)) return false;
+    }
+  }
+
+  bool take_escape(std::string& out) {
+    constexpr std::string_view letters = "\"\\/bfnrt";
+    constexpr std::string_view meanings = "\"\\/\b\f\n\r\t";
+    if (rest_.empty()) return false;
+    const char c = rest_.front();
+    rest_.remove_prefix(1);
+    if (c != 'u') {
+      const std::size_t index = letters.find(c);
+      if (index == std::string_view::npos) return false;
+      out += meanings[index];
+      return true;
+    }
+    std::uint32_t point = 0;
+    if (!take_hex(point)) return false;
+    if (point >= 0xd800 && point < 0xdc00 && rest_.starts_with("\\u")) {
+      rest_.remove_prefix(2);
+      std::uint32_t low = 0;
+      if (!take_hex(low) || low < 0xdc00 || low > 0xdfff) return false;
+      point = 0x10000 + ((point - 0xd800) << 10) + (low - 0xdc00);
+    }
+    return append_code_point(out, point);
+  }
+
+  bool take_hex(std::uint32_t& value) {
+    if (rest_.size() < 4) return false;
+    const auto [end, failed] = std::from_chars(rest_.data(), rest_.data() + 4, value, 16);
+    if (failed != std::errc() || end != rest_.data() + 4) return false;
+    rest_.remove_prefix(4);
+    return true;
+  }
+
+  std::string_view rest_;
+  OnValue on_value_;
+  std::string path_;
+};
+
+}  // namespace detail
+
+/// Calls `on_value(path, value)` for each string (decoded), number, true, false and null: its names
+/// from the root joined by '/', "[]" for an element of an array ("items/[]/name"). At the end of an
+/// object or array it is called with its path and "{}" or "[]". Both views die with the call.
+/// Errors: the first that on_value gives; corruption for what is no JSON.
+[[nodiscard]] inline Status scan_json(
+    std::string_view text,
+    FunctionRef<Status(std::string_view path, std::string_view value)> on_value) {
+  return detail::JsonFieldScanner(text, on_value).run();
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/backend/detail/gcs_reply.hpp ----
+// What Cloud Storage's JSON API answers, and what it means.
+
+namespace kvbackup::inline v1::detail {
+
+/// The error that a server describes; empty where it describes none.
+struct GcsError {
+  std::string reason;
+  std::string message;
+};
+
+[[nodiscard]] inline GcsError read_gcs_error(const HttpResponse& response) {
+  GcsError error;
+  const Status status =
+      scan_json(response.body, [&](std::string_view path, std::string_view value) {
+        if (path == "error/errors/[]/reason") error.reason = value;
+        if (path == "error/message") error.message = value;
+        return Status();
+      });
+  // a proxy's page is none of the server's errors
+  return status.ok() ? error : GcsError();
+}
+
+/// Whether waiting helps, whatever the HTTP status says. A hash that does not fit means that the
+/// body was damaged on its way.
+[[nodiscard]] inline bool is_passing(int status, const GcsError& error) noexcept {
+  return is_retryable_http_status(status) || error.reason == "rateLimitExceeded" ||
+         error.reason == "userRateLimitExceeded" ||
+         (status == 400 && error.message.find("hash") != std::string::npos);
+}
+
+struct GcsMeaning {
+  StatusCode code = StatusCode::invalid_argument;
+  std::string_view advice;
+};
+
+[[nodiscard]] inline GcsMeaning gcs_meaning(int status, const GcsError& error) noexcept {
+  switch (status) {
+    case 401: return {StatusCode::permission_denied, "the credentials are refused: check them"};
+    case 403: return {StatusCode::permission_denied, ""};
+    case 404:
+      // not not_found, which would have an object looked for and not missed
+      if (error.message.find("bucket does not exist") != std::string::npos) {
+        return {StatusCode::invalid_argument, "check the option bucket, or create it"};
+      }
+      return {StatusCode::not_found, "there is no object of this name"};
+    case 410:
+      return {StatusCode::io_error, "the upload was ended from outside: write the object anew"};
+    case 412:
+      return {StatusCode::already_exists,
+              "an object of this name is there and is not replaced; choose an empty destination "
+              "or another name"};
+    case 416: return {StatusCode::invalid_argument, "the range lies outside the object"};
+    default: break;
+  }
+  if (status >= 300 && status < 400) {
+    return {StatusCode::invalid_argument, "check the option endpoint"};
+  }
+  return {status >= 500 ? StatusCode::unavailable : StatusCode::invalid_argument,
+          "check the options of the storage"};
+}
+
+/// The answer as a failure. `doing` completes "cannot ..."; `right` is the permission that a
+/// refusal lacks; `token` is kept out of it.
+[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status gcs_failure(const HttpResponse& response,
+                                                             std::string_view doing,
+                                                             std::string_view right,
+                                                             std::string_view token) {
+  const GcsError error = read_gcs_error(response);
+  const bool passing = is_passing(response.status, error);
+  const GcsMeaning meaning = gcs_meaning(response.status, error);
+  std::string message = "cannot ";
+  message += doing;
+  message += ": the server answered ";
+  message += std::to_string(response.status);
+  if (!error.message.empty()) {
+    message += " (";
+    message += shown_text(error.message, {token});
+    message += ')';
+  }
+  message += "; ";
+  if (passing) {
+    message += "try again later";
+  } else if (!meaning.advice.empty()) {
+    message += meaning.advice;
+  } else {
+    message += "the credentials need the right ";
+    message += right;
+  }
+  return Status::error(passing ? StatusCode::unavailable : meaning.code, std::move(message))
+      .with_native(response.status)
+      .as_retryable(passing);
+}
+
+/// An object as the server describes it.
+struct GcsObject {
+  std::string name;        // whole, with the prefix
+  std::uint64_t size = 0;  // some servers leave out a size of 0
+  std::string crc32c;      // base64 of its big-endian bytes; empty if the server does not say
+  std::string generation;  // a decimal number
+  std::string id;          // metadata kvbackup-id
+};
+
+/// User metadata by which an object is known again whose commit got no answer.
+inline constexpr std::string_view gcs_id_name = "kvbackup-id";
+
+namespace gcs_json {
+/// Takes one member of an object's description; `path` is relative to it.
+[[nodiscard]] inline Status take(GcsObject& object, std::string_view path, std::string_view value) {
+  if (path == "name") object.name = value;
+  if (path == "crc32c") object.crc32c = value;
+  if (path == "metadata/kvbackup-id") object.id = value;
+  if (path == "generation") {
+    if (!parse_size(value)) {
+      return Status::error(StatusCode::corruption, "an object's generation is no number");
+    }
+    object.generation = value;
+  }
+  if (path == "size") {
+    const auto size = parse_size(value);
+    if (!size) return Status::error(StatusCode::corruption, "an object has no proper size");
+    object.size = *size;
+  }
+  return {};
+}
+}  // namespace gcs_json
+
+[[nodiscard]] inline Result<GcsObject> read_gcs_object(std::string_view json) {
+  GcsObject object;
+  Status status = scan_json(json, [&](std::string_view path, std::string_view value) {
+    return gcs_json::take(object, path, value);
+  });
+  if (!status.ok()) return status;
+  return object;
+}
+
+/// One page of a list.
+struct GcsPage {
+  std::vector<ObjectInfo> objects;  // with their whole names
+  std::string next;                 // the token of the next page; empty if this is the last
+};
+
+[[nodiscard]] inline Result<GcsPage> read_gcs_page(std::string_view json) {
+  constexpr std::string_view item = "items/[]";
+  GcsPage page;
+  GcsObject object;
+  Status status = scan_json(json, [&](std::string_view path, std::string_view value) -> Status {
+    if (path == "nextPageToken") page.next = value;
+    if (!path.starts_with(item)) return {};
+    if (path.size() == item.size()) {
+      page.objects.push_back({.name = std::exchange(object.name, {}), .size = object.size});
+      object = {};
+      return {};
+    }
+    return gcs_json::take(object, path.substr(item.size() + 1), value);
+  });
+  if (!status.ok()) return status;
+  return page;
+}
+
+/// The CRC-32C that x-goog-hash tells of a download, as in GcsObject; empty if it tells none. There
+/// may be several such headers, each with several hashes.
+[[nodiscard]] inline std::string_view crc32c_header(const HttpResponse& response) noexcept {
+  constexpr std::string_view mark = "crc32c=";
+  for (const HttpHeader& header : response.headers) {
+    if (!same_header_name(header.name, "X-Goog-Hash")) continue;
+    const std::string_view value = header.value;
+    const std::size_t at = value.find(mark);
+    if (at == std::string_view::npos) continue;
+    const std::string_view rest = value.substr(at + mark.size());
+    return rest.substr(0, rest.find(','));
+  }
+  return {};
+}
+
+/// What a 308 says it has: the bytes from the beginning up to this; nothing if the header is none.
+/// Without a Range it has none.
+[[nodiscard]] inline std::optional<std::uint64_t> kept_bytes(const HttpResponse& response) {
+  const auto range = response.header("Range");
+  if (!range) return 0;
+  constexpr std::string_view mark = "bytes=0-";
+  if (!range->starts_with(mark)) return std::nullopt;
+  const auto last = parse_size(range->substr(mark.size()));
+  if (!last || *last == ~std::uint64_t{0}) return std::nullopt;
+  return *last + 1;
+}
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/proto/detail/member_ops.hpp ----
+// What the codecs do to a member of a message without knowing its type. All members of one type
+// share one set of operations, so the codecs themselves are compiled once and not for each message.
+
+namespace kvbackup::inline v1::detail {
+
+using StringMap = std::map<std::string, std::string>;
+
+/// Numbers, bools and enums travel as 64 bits, signed ones with their sign. Strings and messages
+/// are objects.
+struct MemberOps {
+  /// Values that the wire shows: elements; or one or none, a singular default being none.
+  std::size_t (*count)(const void* member);
+  std::uint64_t (*scalar)(const void* member, std::size_t index);
+  /// Sets a singular one, appends to a repeated one.
+  void (*put_scalar)(void* member, std::uint64_t bits);
+  const void* (*object)(const void* member, std::size_t index);
+  /// The singular one, made if it is not there; a new one of a repeated field.
+  void* (*open_object)(void* member);
+};
+
+template <class>
+struct MemberPointer;
+template <class OwnerT, class TypeT>
+struct MemberPointer<TypeT OwnerT::*> {
+  using Owner = OwnerT;
+  using Type = TypeT;
+};
+
+template <class T>
+inline constexpr bool is_vector = false;
+template <class T>
+inline constexpr bool is_vector<std::vector<T>> = true;
+
+template <class T>
+struct ValueOfMember {
+  using type = T;
+};
+template <class T>
+struct ValueOfMember<std::optional<T>> {
+  using type = T;
+};
+template <class T>
+struct ValueOfMember<std::vector<T>> {
+  using type = T;
+};
+template <class T>
+using ValueOf = typename ValueOfMember<T>::type;
+
+template <class T>
+constexpr std::uint64_t to_bits(T value) {
+  if constexpr (std::is_enum_v<T>) {
+    return to_bits(static_cast<std::int32_t>(value));
+  } else if constexpr (std::is_signed_v<T>) {
+    return static_cast<std::uint64_t>(static_cast<std::int64_t>(value));
+  } else {
+    return static_cast<std::uint64_t>(value);
+  }
+}
+template <class T>
+constexpr T from_bits(std::uint64_t bits) {
+  if constexpr (std::is_same_v<T, bool>) {
+    return bits != 0;
+  } else if constexpr (std::is_enum_v<T>) {
+    return static_cast<T>(static_cast<std::int32_t>(bits));
+  } else {
+    return static_cast<T>(bits);
+  }
+}
+
+/// The operations of a member of type T that holds values of type Value.
+template <class T, class Value>
+struct OpsOf;
+
+template <class T>
+struct OpsOf<T, T> {
+  static std::size_t count(const void* member) {
+    return *static_cast<const T*>(member) != T() ? 1 : 0;
+  }
+  static std::uint64_t scalar(const void* member, std::size_t) {
+    return to_bits(*static_cast<const T*>(member));
+  }
+  static void put_scalar(void* member, std::uint64_t bits) {
+    *static_cast<T*>(member) = from_bits<T>(bits);
+  }
+};
+
+template <>
+struct OpsOf<std::string, std::string> {
+  static std::size_t count(const void* member) {
+    return static_cast<const std::string*>(member)->empty() ? 0 : 1;
+  }
+  static const void* object(const void* member, std::size_t) { return member; }
+  static void* open_object(void* member) { return member; }
+};
+
+template <class T>
+struct OpsOf<std::optional<T>, T> {
+  using Member = std::optional<T>;
+  static std::size_t count(const void* member) {
+    return static_cast<const Member*>(member)->has_value() ? 1 : 0;
+  }
+  static const void* object(const void* member, std::size_t) {
+    return &**static_cast<const Member*>(member);
+  }
+  static void* open_object(void* member) {
+    auto& slot = *static_cast<Member*>(member);
+    return slot ? &*slot : &slot.emplace();
+  }
+};
+
+template <class T>
+struct OpsOf<std::vector<T>, T> {
+  using Member = std::vector<T>;
+  static std::size_t count(const void* member) {
+    return static_cast<const Member*>(member)->size();
+  }
+  static std::uint64_t scalar(const void* member, std::size_t index) {
+    return to_bits<T>((*static_cast<const Member*>(member))[index]);
+  }
+  static void put_scalar(void* member, std::uint64_t bits) {
+    static_cast<Member*>(member)->push_back(from_bits<T>(bits));
+  }
+  static const void* object(const void* member, std::size_t index) {
+    return &(*static_cast<const Member*>(member))[index];
+  }
+  static void* open_object(void* member) { return &static_cast<Member*>(member)->emplace_back(); }
+};
+
+template <class... Ts, class T>
+struct OpsOf<std::variant<std::monostate, Ts...>, T> {
+  static_assert((std::is_same_v<Ts, T> + ...) == 1, "the oneof has no such alternative");
+  using Member = std::variant<std::monostate, Ts...>;
+  static std::size_t count(const void* member) {
+    return std::holds_alternative<T>(*static_cast<const Member*>(member)) ? 1 : 0;
+  }
+  static const void* object(const void* member, std::size_t) {
+    return std::get_if<T>(static_cast<const Member*>(member));
+  }
+  static void* open_object(void* member) {
+    auto& oneof = *static_cast<Member*>(member);
+    T* held = std::get_if<T>(&oneof);
+    return held != nullptr ? held : &oneof.template emplace<T>();
+  }
+};
+
+template <class T, class Value>
+constexpr MemberOps make_member_ops() {
+  using Ops = OpsOf<T, Value>;
+  if constexpr (std::is_class_v<Value>) {
+    return {&Ops::count, nullptr, nullptr, &Ops::object, &Ops::open_object};
+  } else {
+    return {&Ops::count, &Ops::scalar, &Ops::put_scalar, nullptr, nullptr};
+  }
+}
+
+template <class T, class Value>
+inline constexpr MemberOps member_ops = make_member_ops<T, Value>();
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/proto/message.hpp ----
+// How a plain struct becomes a protobuf message: one constexpr table of its fields, which drives
+// the wire format and JSON both ways.
+//
+//   struct Pair {
+//     std::string key;
+//     std::uint64_t count = 0;
+//     std::string unknown_fields;
+//   };
+//   template <>
+//   struct kvbackup::MessageTraits<Pair> {
+//     static constexpr std::string_view name = "example.Pair";
+//     static constexpr FieldInfo fields[] = {
+//         bytes_field<&Pair::key>(1, "key"),
+//         field<&Pair::count>(2, "count"),
+//     };
+//   };
+//
+// Members by the type of their field:
+//
+//   uint32 uint64 int32 int64 bool   std::uint32_t ... bool
+//   enum                             an enum of underlying type std::int32_t with EnumTraits
+//   string, bytes                    std::string
+//   message                          std::optional of its struct
+//   repeated                         std::vector
+//   map<string, string>              std::map<std::string, std::string>
+//   oneof of messages                std::variant<std::monostate, ...>
+//
+// `unknown_fields` keeps what a reader found and the table does not name, in wire format.
+
+namespace kvbackup::inline v1 {
+
+/// The type of one value of a field.
+enum class FieldKind : std::uint8_t {
+  uint32,
+  uint64,
+  int32,
+  int64,
+  boolean,
+  enumeration,
+  string,
+  bytes,
+  message,
+};
+
+/// How many values a field holds, and where.
+enum class FieldShape : std::uint8_t { singular, repeated, map, oneof };
+
+/// One named value of an enum.
+struct EnumValue {
+  std::int32_t number;
+  std::string_view name;
+};
+
+/// An enum of the schema.
+struct EnumInfo {
+  std::string_view name;  ///< with its package
+  std::span<const EnumValue> values;
+};
+
+struct MessageInfo;
+
+/// One row of a message's table.
+struct FieldInfo {
+  std::uint32_t number;
+  FieldKind kind;  ///< of a map: string
+  FieldShape shape;
+  std::string_view name;                ///< as in the schema
+  const MessageInfo& (*message)();      ///< of a message; null elsewhere
+  const EnumInfo& (*enumeration)();     ///< of an enum; null elsewhere
+  void* (*member)(void* owner);         ///< the struct's member
+  const detail::MemberOps* operations;  ///< what can be done with it
+};
+
+/// The table of one message.
+struct MessageInfo {
+  std::string_view name;  ///< with its package
+  std::span<const FieldInfo> fields;
+  std::string& (*unknown_fields)(void* owner);
+};
+
+/// The `fields` of a message without any.
+inline constexpr std::span<const FieldInfo> no_fields{};
+
+/// Specialised for each message: `name` and `fields`, the numbers of the latter rising.
+template <class M>
+struct MessageTraits;
+
+/// Specialised for each enum of a message: `name` and `values`.
+template <class E>
+struct EnumTraits;
+
+/// The names of an enum's values.
+template <class E>
+[[nodiscard]] const EnumInfo& enum_info() {
+  static constexpr EnumInfo info{EnumTraits<E>::name, EnumTraits<E>::values};
+  return info;
+}
+
+/// A message's table.
+template <class M>
+[[nodiscard]] const MessageInfo& message_info() {
+  static constexpr MessageInfo info{
+      MessageTraits<M>::name, std::span<const FieldInfo>(MessageTraits<M>::fields),
+      [](void* owner) -> std::string& { return static_cast<M*>(owner)->unknown_fields; }};
+  return info;
+}
+
+namespace detail {
+
+template <class Value>
+constexpr FieldKind kind_of() {
+  if constexpr (std::same_as<Value, std::uint32_t>) {
+    return FieldKind::uint32;
+  } else if constexpr (std::same_as<Value, std::uint64_t>) {
+    return FieldKind::uint64;
+  } else if constexpr (std::same_as<Value, std::int32_t>) {
+    return FieldKind::int32;
+  } else if constexpr (std::same_as<Value, std::int64_t>) {
+    return FieldKind::int64;
+  } else if constexpr (std::same_as<Value, bool>) {
+    return FieldKind::boolean;
+  } else if constexpr (std::is_enum_v<Value>) {
+    static_assert(std::same_as<std::underlying_type_t<Value>, std::int32_t>,
+                  "an enum of the schema has 32 bits, and unknown values are kept");
+    return FieldKind::enumeration;
+  } else {
+    static_assert(std::is_class_v<Value> && !std::same_as<Value, std::string>,
+                  "say string_field or bytes_field");
+    return FieldKind::message;
+  }
+}
+
+template <auto Member>
+void* member_of(void* owner) {
+  using Owner = typename MemberPointer<decltype(Member)>::Owner;
+  return &(static_cast<Owner*>(owner)->*Member);
+}
+
+template <auto Member, class Value>
+constexpr FieldInfo make_field(std::uint32_t number, std::string_view name, FieldKind kind,
+                               FieldShape shape) {
+  using Type = typename MemberPointer<decltype(Member)>::Type;
+  FieldInfo info{number, kind, shape, name, nullptr, nullptr, &member_of<Member>, nullptr};
+  if constexpr (!std::same_as<Value, void>) info.operations = &member_ops<Type, Value>;
+  if constexpr (std::is_enum_v<Value>) info.enumeration = &enum_info<Value>;
+  if constexpr (std::is_class_v<Value> && !std::same_as<Value, std::string>) {
+    info.message = &message_info<Value>;
+  }
+  return info;
+}
+
+}  // namespace detail
+
+/// A number, a bool, an enum or a message, singular or repeated; or a map.
+template <auto Member>
+[[nodiscard]] constexpr FieldInfo field(std::uint32_t number, std::string_view name) {
+  using Type = typename detail::MemberPointer<decltype(Member)>::Type;
+  if constexpr (std::same_as<Type, detail::StringMap>) {
+    return detail::make_field<Member, void>(number, name, FieldKind::string, FieldShape::map);
+  } else {
+    using Value = detail::ValueOf<Type>;
+    return detail::make_field<Member, Value>(
+        number, name, detail::kind_of<Value>(),
+        detail::is_vector<Type> ? FieldShape::repeated : FieldShape::singular);
+  }
+}
+
+/// A `string`, singular or repeated: a reader refuses what is not UTF-8.
+template <auto Member>
+[[nodiscard]] constexpr FieldInfo string_field(std::uint32_t number, std::string_view name) {
+  using Type = typename detail::MemberPointer<decltype(Member)>::Type;
+  static_assert(std::same_as<detail::ValueOf<Type>, std::string>);
+  return detail::make_field<Member, std::string>(
+      number, name, FieldKind::string,
+      detail::is_vector<Type> ? FieldShape::repeated : FieldShape::singular);
+}
+
+/// A `bytes`, singular or repeated.
+template <auto Member>
+[[nodiscard]] constexpr FieldInfo bytes_field(std::uint32_t number, std::string_view name) {
+  FieldInfo info = string_field<Member>(number, name);
+  info.kind = FieldKind::bytes;
+  return info;
+}
+
+/// One message of a oneof; each alternative of the variant has its row.
+template <auto Member, class Alternative>
+[[nodiscard]] constexpr FieldInfo oneof_field(std::uint32_t number, std::string_view name) {
+  return detail::make_field<Member, Alternative>(number, name, FieldKind::message,
+                                                 FieldShape::oneof);
+}
+
+namespace detail {
+
+/// Numbers rise and are in protobuf's range.
+template <std::size_t N>
+consteval bool is_table(const FieldInfo (&fields)[N]) {
+  std::uint32_t last = 0;
+  for (const FieldInfo& info : fields) {
+    if (info.number <= last || info.number >= 1u << 29) return false;
+    last = info.number;
+  }
+  return true;
+}
+consteval bool is_table(std::span<const FieldInfo> fields) { return fields.empty(); }
+
+}  // namespace detail
+
+/// A struct with a table: encode, decode, to_json and from_json take it.
+template <class M>
+concept Message = std::is_default_constructible_v<M> && std::is_move_constructible_v<M> &&
+    requires(M& message) {
+  { MessageTraits<M>::name } -> std::convertible_to<std::string_view>;
+  requires detail::is_table(MessageTraits<M>::fields);
+  { message.unknown_fields } -> std::same_as<std::string&>;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/proto/detail/field_error.hpp ----
+namespace kvbackup::inline v1::detail {
+
+/// What is wrong with a message, and where: "files[3].name". The setters give false, so that a
+/// failure is one return statement.
+struct FieldError {
+  std::string_view why;  ///< lives as long as the program
+  std::string path;
+
+  KVBACKUP_DETAIL_COLD bool set(std::string_view reason) {
+    why = reason;
+    return false;
+  }
+  /// These add the path from the inside out.
+  KVBACKUP_DETAIL_COLD bool inside(std::string_view name) {
+    if (!path.empty()) path.insert(0, 1, '.');
+    path.insert(0, name);
+    return false;
+  }
+  KVBACKUP_DETAIL_COLD bool inside(const FieldInfo& info, std::size_t index) {
+    std::string name(info.name);
+    if (info.shape == FieldShape::repeated) {
+      name += '[';
+      name += std::to_string(index);
+      name += ']';
+    }
+    return inside(name);
+  }
+  /// "cannot decode backup.BackupMeta: files[3].name: the string is not UTF-8; advice"
+  KVBACKUP_DETAIL_COLD Status status(StatusCode code, std::string_view doing,
+                                     std::string_view advice) const {
+    std::string text(doing);
+    text += ": ";
+    if (!path.empty()) {
+      text += path;
+      text += ": ";
+    }
+    text += why;
+    text += "; ";
+    text += advice;
+    return Status::error(code, std::move(text));
+  }
+};
+
+/// What JSON calls the bytes of unknown fields.
+inline constexpr std::string_view unknown_fields_name = "unknown_fields";
+
+inline constexpr std::string_view not_utf8 = "the string is not UTF-8";
+inline constexpr std::string_view nested_too_deeply = "messages nest too deeply";
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/base/coding.hpp ----
+// Fixed-width and variable-length integers: the one little-endian loader, the one varint coder.
+//
+// Varints are LEB128, low 7 bits first, at most 5 bytes for 32 bits and 10 for 64, as in LevelDB,
+// RocksDB and protobuf. Everything works byte by byte, so it gives the same bytes on any machine;
+// compilers turn the loops into single loads and stores.
+
+namespace kvbackup::inline v1 {
+
+namespace detail {
+template <class U>
+[[nodiscard]] constexpr U byte_swapped(U v) noexcept {
+  U out = 0;
+  for (std::size_t i = 0; i < sizeof(U); ++i) {
+    out = static_cast<U>(out << 8 | (v & 0xff));
+    v = static_cast<U>(v >> 8);
+  }
+  return out;
+}
+template <class U>
+[[nodiscard]] inline U load(const char* p, std::endian order) noexcept {
+  U v;
+  std::memcpy(&v, p, sizeof v);
+  return order == std::endian::native ? v : byte_swapped(v);
+}
+template <class U>
+inline void store(char* p, U v, std::endian order) noexcept {
+  if (order != std::endian::native) v = byte_swapped(v);
+  std::memcpy(p, &v, sizeof v);
+}
+template <class U>
+inline void append(std::string& out, U v, std::endian order) {
+  char bytes[sizeof(U)];
+  store(bytes, v, order);
+  out.append(bytes, sizeof bytes);
+}
+}  // namespace detail
+
+/// Integers at `p`, which need not be aligned; the caller has checked that the bytes are there.
+[[nodiscard]] inline std::uint32_t load_le32(const char* p) noexcept {
+  return detail::load<std::uint32_t>(p, std::endian::little);
+}
+[[nodiscard]] inline std::uint64_t load_le64(const char* p) noexcept {
+  return detail::load<std::uint64_t>(p, std::endian::little);
+}
+[[nodiscard]] inline std::uint64_t load_be64(const char* p) noexcept {
+  return detail::load<std::uint64_t>(p, std::endian::big);
+}
+inline void store_le32(char* p, std::uint32_t v) noexcept {
+  detail::store(p, v, std::endian::little);
+}
+inline void store_le64(char* p, std::uint64_t v) noexcept {
+  detail::store(p, v, std::endian::little);
+}
+inline void append_le32(std::string& out, std::uint32_t v) {
+  detail::append(out, v, std::endian::little);
+}
+inline void append_le64(std::string& out, std::uint64_t v) {
+  detail::append(out, v, std::endian::little);
+}
+inline void append_be64(std::string& out, std::uint64_t v) {
+  detail::append(out, v, std::endian::big);
+}
+
+/// The longest varint of 32 and of 64 bits, in bytes.
+inline constexpr std::size_t max_varint32 = 5;
+inline constexpr std::size_t max_varint64 = 10;
+
+/// Bytes that `v` takes as a varint.
+[[nodiscard]] constexpr std::size_t varint_size(std::uint64_t v) noexcept {
+  return static_cast<std::size_t>(std::bit_width(v | 1) + 6) / 7;
+}
+
+/// Writes `v` at `p`, which has room for max_varint64 bytes, and gives the end of what it wrote.
+inline char* store_varint(char* p, std::uint64_t v) noexcept {
+  while (v >= 0x80) {
+    *p++ = static_cast<char>(v | 0x80);
+    v >>= 7;
+  }
+  *p++ = static_cast<char>(v);
+  return p;
+}
+inline void append_varint(std::string& out, std::uint64_t v) {
+  // byte by byte: g++ 12 takes an append of store_varint's buffer for an overrun and warns
+  for (; v >= 0x80; v >>= 7) out.push_back(static_cast<char>(v | 0x80));
+  out.push_back(static_cast<char>(v));
+}
+/// varint32 length, then the bytes.
+inline void append_length_prefixed(std::string& out, ByteView bytes) {
+  append_varint(out, bytes.size());
+  out.append(bytes);
+}
+
+/// Takes a varint of at most 64 bits off the front of `in`. False, and `in` unchanged, if it is cut
+/// off, longer than 10 bytes, or does not fit 64 bits.
+[[nodiscard]] inline bool take_varint64(ByteView& in, std::uint64_t& v) noexcept {
+  std::uint64_t result = 0;
+  for (std::size_t i = 0; i < in.size() && i < max_varint64; ++i) {
+    const auto byte = static_cast<unsigned char>(in[i]);
+    if (i == 9 && byte > 1) return false;
+    result |= static_cast<std::uint64_t>(byte & 0x7f) << (7 * i);
+    if (byte < 0x80) {
+      v = result;
+      in.remove_prefix(i + 1);
+      return true;
+    }
+  }
+  return false;
+}
+/// The same for 32 bits: at most 5 bytes, and a value over 2^32-1 is refused.
+[[nodiscard]] inline bool take_varint32(ByteView& in, std::uint32_t& v) noexcept {
+  ByteView rest = in.substr(0, max_varint32);
+  const std::size_t before = rest.size();
+  std::uint64_t wide = 0;
+  if (!take_varint64(rest, wide) || wide > 0xffffffffu) return false;
+  v = static_cast<std::uint32_t>(wide);
+  in.remove_prefix(before - rest.size());
+  return true;
+}
+/// Takes a varint32 length and that many bytes off the front of `in`; false, and `in` unchanged, if
+/// they are not all there.
+[[nodiscard]] inline bool take_length_prefixed(ByteView& in, ByteView& bytes) noexcept {
+  ByteView rest = in;
+  std::uint32_t size = 0;
+  if (!take_varint32(rest, size) || rest.size() < size) return false;
+  bytes = rest.substr(0, size);
+  in = rest.substr(size);
+  return true;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/proto/wire.hpp ----
+// Protobuf's wire format without any message: fields are written one by one, and read as
+// (number, wire type, value).
+//
+// What counts as well-formed is libprotobuf's answer: a tag has at most five bytes and its number
+// is not 0, a varint has at most ten (bits past the 64th are dropped), a length at most five,
+// groups close in order and nest no deeper than wire_depth_limit.
+
+namespace kvbackup::inline v1 {
+
+/// The low three bits of a tag.
+enum class WireType : std::uint8_t {
+  varint = 0,
+  fixed64 = 1,
+  length_delimited = 2,
+  start_group = 3,
+  end_group = 4,
+  fixed32 = 5,
+};
+
+/// How deep messages and groups may nest inside a message; libprotobuf's default.
+inline constexpr std::size_t wire_depth_limit = 100;
+
+/// The tag of a field; `number` is 1 to 2^29-1.
+inline void append_tag(std::string& out, std::uint32_t number, WireType type) {
+  append_varint(out, std::uint64_t{number} << 3 | static_cast<std::uint64_t>(type));
+}
+/// A field of wire type varint.
+inline void append_varint_field(std::string& out, std::uint32_t number, std::uint64_t value) {
+  append_tag(out, number, WireType::varint);
+  append_varint(out, value);
+}
+/// A string, bytes or message field. `bytes` is below 2 GiB; protobuf's readers take no more.
+inline void append_bytes_field(std::string& out, std::uint32_t number, ByteView bytes) {
+  append_tag(out, number, WireType::length_delimited);
+  append_length_prefixed(out, bytes);
+}
+
+/// One field as it stands on the wire. Views live as long as the bytes that were read.
+struct WireField {
+  std::uint32_t number = 0;
+  WireType wire_type = WireType::varint;
+  std::uint64_t value = 0;  ///< of varint, fixed64 and fixed32
+  ByteView payload;         ///< of length_delimited; of a group: the fields inside
+  ByteView extent;          ///< all bytes of the field, tag and a group's end tag included
+};
+
+namespace detail {
+
+/// Takes a tag off the front of `in`; bits past the 32nd are dropped.
+[[nodiscard]] inline bool take_tag(ByteView& in, std::uint32_t& tag) noexcept {
+  std::uint32_t result = 0;
+  for (std::size_t i = 0; i < in.size() && i < max_varint32; ++i) {
+    const auto byte = static_cast<unsigned char>(in[i]);
+    result |= static_cast<std::uint32_t>(byte & 0x7f) << (7 * i);
+    if (byte < 0x80) {
+      tag = result;
+      in.remove_prefix(i + 1);
+      return true;
+    }
+  }
+  return false;
+}
+
+/// Takes a value off the front of `in`; unlike take_varint64 it drops bits past the 64th, as
+/// protobuf's readers do.
+[[nodiscard]] inline bool take_wire_varint(ByteView& in, std::uint64_t& value) noexcept {
+  std::uint64_t result = 0;
+  for (std::size_t i = 0; i < in.size() && i < max_varint64; ++i) {
+    const auto byte = static_cast<unsigned char>(in[i]);
+    result |= static_cast<std::uint64_t>(byte & 0x7f) << (7 * i);
+    if (byte < 0x80) {
+      value = result;
+      in.remove_prefix(i + 1);
+      return true;
+    }
+  }
+  return false;
+}
+
+/// Takes one field off the front of `in`, of a group only its start or its end. `extent` is not
+/// set. Gives null, or what is wrong.
+[[nodiscard]] inline const char* take_token(ByteView& in, WireField& token) noexcept {
+  std::uint32_t tag = 0;
+  if (!take_tag(in, tag)) return "the tag is cut off or has more than five bytes";
+  token.number = tag >> 3;
+  if (token.number == 0) return "the field number is 0";
+  token.wire_type = static_cast<WireType>(tag & 7);
+  switch (token.wire_type) {
+    case WireType::varint:
+      if (take_wire_varint(in, token.value)) return nullptr;
+      return "the varint is cut off or has more than ten bytes";
+    case WireType::fixed64:
+      if (in.size() < 8) return "the fixed64 is cut off";
+      token.value = load_le64(in.data());
+      in.remove_prefix(8);
+      return nullptr;
+    case WireType::length_delimited:
+      if (take_length_prefixed(in, token.payload)) return nullptr;
+      return "the length is damaged or reaches past the end";
+    case WireType::start_group:
+    case WireType::end_group: return nullptr;
+    case WireType::fixed32:
+      if (in.size() < 4) return "the fixed32 is cut off";
+      token.value = load_le32(in.data());
+      in.remove_prefix(4);
+      return nullptr;
+  }
+  return "the wire type is unknown";
+}
+
+/// The field as libprotobuf writes it again: tag, lengths and varints in their shortest form,
+/// inside groups too. `field` is well-formed.
+inline void append_normalised(std::string& out, const WireField& field) {
+  append_tag(out, field.number, field.wire_type);
+  switch (field.wire_type) {
+    case WireType::varint: return append_varint(out, field.value);
+    case WireType::fixed64: return append_le64(out, field.value);
+    case WireType::fixed32: return append_le32(out, static_cast<std::uint32_t>(field.value));
+    case WireType::length_delimited: return append_length_prefixed(out, field.payload);
+    case WireType::end_group: return;
+    case WireType::start_group: break;
+  }
+  // Flat: the starts and ends of inner groups are tokens like any other.
+  ByteView rest = field.payload;
+  WireField token;
+  while (!rest.empty() && take_token(rest, token) == nullptr) {
+    if (token.wire_type == WireType::start_group) {
+      append_tag(out, token.number, token.wire_type);
+    } else {
+      append_normalised(out, token);
+    }
+  }
+  append_tag(out, field.number, WireType::end_group);
+}
+
+}  // namespace detail
+
+/// Walks the fields of one message, strictly forward; allocates nothing.
+///
+///     WireReader reader(bytes);
+///     WireField field;
+///     while (reader.next(field)) { ... }
+///     if (!reader.status().ok()) ...
+class WireReader {
+ public:
+  /// `depth` is how deep groups may nest in `bytes`; more than wire_depth_limit counts as that.
+  explicit WireReader(ByteView bytes, std::size_t depth = wire_depth_limit) noexcept
+      : begin_(bytes.data()),
+        rest_(bytes),
+        depth_(depth < wire_depth_limit ? depth : wire_depth_limit) {}
+
+  /// The next field; false at the end and at the first byte that is not well-formed, and from then
+  /// on.
+  [[nodiscard]] bool next(WireField& field) noexcept {
+    if (rest_.empty() || why_ != nullptr) return false;
+    const ByteView before = rest_;
+    why_ = detail::take_token(rest_, field);
+    if (why_ == nullptr && field.wire_type == WireType::end_group) {
+      why_ = "a group ends that was not begun";
+    }
+    if (why_ == nullptr && field.wire_type == WireType::start_group) skip_group(field);
+    if (why_ != nullptr) {
+      rest_ = before;
+      return false;
+    }
+    field.extent = before.substr(0, before.size() - rest_.size());
+    return true;
+  }
+
+  /// What is not well-formed, or null.
+  [[nodiscard]] const char* error() const noexcept { return why_; }
+  /// The first byte that next() has not passed.
+  [[nodiscard]] std::size_t offset() const noexcept {
+    return static_cast<std::size_t>(rest_.data() - begin_);
+  }
+  /// Ok, or corruption with the offset of the field that is not well-formed.
+  [[nodiscard]] Status status() const { return why_ == nullptr ? Status() : failure(); }
+
+ private:
+  void skip_group(WireField& group) noexcept {
+    std::uint32_t open[wire_depth_limit];
+    std::size_t depth = 0;
+    const ByteView content = rest_;
+    WireField token = group;
+    while (true) {
+      if (token.wire_type == WireType::start_group) {
+        if (depth == depth_) {
+          why_ = "groups nest too deeply";
+          return;
+        }
+        open[depth++] = token.number;
+      } else if (token.wire_type == WireType::end_group) {
+        if (token.number != open[depth - 1]) {
+          why_ = "a group ends that was not begun";
+          return;
+        }
+        if (--depth == 0) break;
+      }
+      const std::size_t left = rest_.size();
+      why_ = left == 0 ? "a group has no end" : detail::take_token(rest_, token);
+      if (why_ != nullptr) return;
+      group.payload = content.substr(0, content.size() - left);
+    }
+  }
+
+  KVBACKUP_DETAIL_COLD Status failure() const {
+    std::string message = "cannot read protobuf fields: at byte ";
+    message += std::to_string(offset());
+    message += ' ';
+    message += why_;
+    message += "; the bytes are damaged or are no protobuf message";
+    return Status::error(StatusCode::corruption, std::move(message));
+  }
+
+  const char* begin_;
+  ByteView rest_;
+  std::size_t depth_;
+  const char* why_ = nullptr;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/proto/decode.hpp ----
+// Protobuf's wire format to messages.
+//
+// What is accepted, and what it means, is libprotobuf's answer: a later scalar replaces an earlier
+// one, a later message merges into it; numbers may be packed or not; a known field of another wire
+// type is an unknown one; a `string` must be UTF-8. Unknown fields are kept in unknown_fields, in
+// their shortest form; those inside the entry of a map are dropped.
+
+namespace kvbackup::inline v1 {
+
+namespace detail {
+
+inline bool decode_message(const MessageInfo& info, void* message, ByteView bytes,
+                           std::size_t depth, FieldError& error);
+
+/// The values of a packed field.
+inline bool decode_packed(const FieldInfo& info, void* member, ByteView payload,
+                          FieldError& error) {
+  std::uint64_t value = 0;
+  while (!payload.empty()) {
+    if (!take_wire_varint(payload, value)) {
+      error.set("a packed varint is cut off or has more than ten bytes");
+      return error.inside(info, info.operations->count(member));
+    }
+    info.operations->put_scalar(member, value);
+  }
+  return true;
+}
+
+/// One entry: a message of key = 1 and value = 2.
+inline bool decode_map_entry(StringMap& map, ByteView payload, std::size_t depth,
+                             FieldError& error) {
+  ByteView key;
+  ByteView value;
+  WireReader reader(payload, depth);
+  WireField entry;
+  while (reader.next(entry)) {
+    if (entry.wire_type != WireType::length_delimited || entry.number > 2) continue;
+    if (!is_utf8(entry.payload)) return error.set(not_utf8);
+    (entry.number == 1 ? key : value) = entry.payload;
+  }
+  if (reader.error() != nullptr) return error.set(reader.error());
+  map.insert_or_assign(std::string(key), std::string(value));
+  return true;
+}
+
+/// A length-delimited value. `depth` is what is left for messages and groups.
+inline bool decode_payload(const FieldInfo& info, void* member, ByteView payload, std::size_t depth,
+                           FieldError& error) {
+  if (info.kind != FieldKind::message && info.shape != FieldShape::map) {
+    if (info.kind == FieldKind::string && !is_utf8(payload)) {
+      error.set(not_utf8);
+      return error.inside(info, info.operations->count(member));
+    }
+    static_cast<std::string*>(info.operations->open_object(member))->assign(payload);
+    return true;
+  }
+  if (depth == 0) {
+    error.set(nested_too_deeply);
+    return error.inside(info, 0);
+  }
+  if (info.shape == FieldShape::map) {
+    return decode_map_entry(*static_cast<StringMap*>(member), payload, depth - 1, error) ||
+           error.inside(info, 0);
+  }
+  void* object = info.operations->open_object(member);
+  return decode_message(info.message(), object, payload, depth - 1, error) ||
+         error.inside(info, info.operations->count(member) - 1);
+}
+
+/// The row of `number`, or null. Most writers keep to rising numbers, so the search goes on from
+/// `hint`, the row of the field before.
+inline const FieldInfo* find_field(const MessageInfo& info, std::uint32_t number,
+                                   std::size_t& hint) {
+  const std::size_t size = info.fields.size();
+  for (std::size_t tried = 0; tried < size; ++tried) {
+    if (info.fields[hint].number == number) return &info.fields[hint];
+    hint = hint + 1 == size ? 0 : hint + 1;
+  }
+  return nullptr;
+}
+
+inline bool decode_message(const MessageInfo& info, void* message, ByteView bytes,
+                           std::size_t depth, FieldError& error) {
+  WireReader reader(bytes, depth);
+  WireField field;
+  std::size_t hint = 0;
+  while (reader.next(field)) {
+    const FieldInfo* row = find_field(info, field.number, hint);
+    const bool scalar = row != nullptr && row->kind < FieldKind::string;
+    const bool delimited = field.wire_type == WireType::length_delimited;
+    if (row != nullptr && !scalar && delimited) {
+      if (!decode_payload(*row, row->member(message), field.payload, depth, error)) return false;
+    } else if (scalar && field.wire_type == WireType::varint) {
+      row->operations->put_scalar(row->member(message), field.value);
+    } else if (scalar && delimited && row->shape == FieldShape::repeated) {
+      if (!decode_packed(*row, row->member(message), field.payload, error)) return false;
+    } else {
+      append_normalised(info.unknown_fields(message), field);
+    }
+  }
+  return reader.error() == nullptr || error.set(reader.error());
+}
+
+KVBACKUP_DETAIL_COLD inline Status decode_failure(const MessageInfo& info,
+                                                  const FieldError& error) {
+  std::string doing = "cannot decode ";
+  doing += info.name;
+  return error.status(StatusCode::corruption, doing,
+                      "the bytes are damaged or are another message");
+}
+
+/// Merges the message that `bytes` spell into `message`; after a failure that holds a part of them.
+[[nodiscard]] inline Status decode_into(const MessageInfo& info, void* message, ByteView bytes) {
+  FieldError error;
+  if (decode_message(info, message, bytes, wire_depth_limit, error)) return {};
+  return decode_failure(info, error);
+}
+
+}  // namespace detail
+
+/// The message that `bytes` spell. Errors: corruption, naming the message and the field. Takes
+/// memory for at most the bytes it reads and, for every two of them, one element of a repeated
+/// field.
+template <Message M>
+[[nodiscard]] Result<M> decode(ByteView bytes) {
+  M message;
+  Status status = detail::decode_into(message_info<M>(), &message, bytes);
+  if (!status.ok()) return status;
+  return message;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/proto/encode.hpp ----
+// Messages to protobuf's wire format.
+//
+// The bytes are those of libprotobuf's deterministic serialisation: known fields by rising number,
+// proto3's defaults left out, numbers packed, maps by key, then the unknown fields as they were
+// read.
+
+namespace kvbackup::inline v1 {
+
+namespace detail {
+
+/// Appends what `write` appends, behind its length.
+template <class Write>
+void append_measured(std::string& out, Write write) {
+  // Most messages are shorter than 128 bytes and need no move.
+  const std::size_t at = out.size();
+  out.push_back('\0');
+  write();
+  const std::size_t size = out.size() - at - 1;
+  char length[max_varint64];
+  const auto length_size = static_cast<std::size_t>(store_varint(length, size) - length);
+  out.replace(at, 1, length, length_size);
+}
+
+inline void encode_message(const MessageInfo& info, const void* message, std::string& out);
+
+inline void encode_map(const FieldInfo& info, const StringMap& map, std::string& out) {
+  for (const auto& entry : map) {
+    append_tag(out, info.number, WireType::length_delimited);
+    append_measured(out, [&] {
+      append_bytes_field(out, 1, entry.first);
+      append_bytes_field(out, 2, entry.second);
+    });
+  }
+}
+
+inline void encode_scalars(const FieldInfo& info, const void* member, std::size_t count,
+                           std::string& out) {
+  if (info.shape == FieldShape::singular) {
+    return append_varint_field(out, info.number, info.operations->scalar(member, 0));
+  }
+  append_tag(out, info.number, WireType::length_delimited);
+  append_measured(out, [&] {
+    for (std::size_t i = 0; i < count; ++i) {
+      append_varint(out, info.operations->scalar(member, i));
+    }
+  });
+}
+
+inline void encode_field(const FieldInfo& info, const void* member, std::string& out) {
+  if (info.shape == FieldShape::map) {
+    return encode_map(info, *static_cast<const StringMap*>(member), out);
+  }
+  const std::size_t count = info.operations->count(member);
+  if (count == 0) return;
+  switch (info.kind) {
+    case FieldKind::string:
+    case FieldKind::bytes:
+      for (std::size_t i = 0; i < count; ++i) {
+        const void* object = info.operations->object(member, i);
+        append_bytes_field(out, info.number, *static_cast<const std::string*>(object));
+      }
+      return;
+    case FieldKind::message:
+      for (std::size_t i = 0; i < count; ++i) {
+        append_tag(out, info.number, WireType::length_delimited);
+        append_measured(
+            out, [&] { encode_message(info.message(), info.operations->object(member, i), out); });
+      }
+      return;
+    case FieldKind::uint32:
+    case FieldKind::uint64:
+    case FieldKind::int32:
+    case FieldKind::int64:
+    case FieldKind::boolean:
+    case FieldKind::enumeration: return encode_scalars(info, member, count, out);
+  }
+}
+
+inline void encode_message(const MessageInfo& info, const void* message, std::string& out) {
+  // The tables give members to read and to write through one pointer; here they are only read.
+  void* owner = const_cast<void*>(message);
+  for (const FieldInfo& row : info.fields) encode_field(row, row.member(owner), out);
+  out += info.unknown_fields(owner);
+}
+
+}  // namespace detail
+
+/// Appends the bytes of `message` to `out`. A reader refuses them if a `string` is not UTF-8, or if
+/// they are 2 GiB or more.
+template <Message M>
+void encode_to(const M& message, std::string& out) {
+  detail::encode_message(message_info<M>(), &message, out);
+}
+
+/// The bytes of `message`; see encode_to.
+template <Message M>
+[[nodiscard]] std::string encode(const M& message) {
+  std::string out;
+  encode_to(message, out);
+  return out;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/proto/storage_backend.hpp ----
+// Messages of proto/backup.proto that say where files go.
+
+namespace kvbackup::inline v1 {
+
+/// Nowhere.
+struct Noop {
+  std::string unknown_fields;
+
+  bool operator==(const Noop&) const = default;
+};
+
+template <>
+struct MessageTraits<Noop> {
+  static constexpr std::string_view name = "backup.Noop";
+  static constexpr auto fields = no_fields;
+};
+
+/// A folder of the store's machine.
+struct Local {
+  std::string path;
+  std::string unknown_fields;
+
+  bool operator==(const Local&) const = default;
+};
+
+template <>
+struct MessageTraits<Local> {
+  static constexpr std::string_view name = "backup.Local";
+  static constexpr FieldInfo fields[] = {
+      string_field<&Local::path>(1, "path"),
+  };
+};
+
+/// S3, or what speaks its protocol; then endpoint is needed.
+struct S3 {
+  std::string endpoint;
+  std::string region;
+  std::string bucket;
+  std::string prefix;
+  std::string storage_class;
+  /// Server-side encryption: the value of x-amz-server-side-encryption.
+  std::string sse;
+  std::string acl;
+  std::string access_key;
+  std::string secret_access_key;
+  bool force_path_style = false;
+  std::string sse_kms_key_id;
+  std::string unknown_fields;
+
+  bool operator==(const S3&) const = default;
+};
+
+template <>
+struct MessageTraits<S3> {
+  static constexpr std::string_view name = "backup.S3";
+  static constexpr FieldInfo fields[] = {
+      string_field<&S3::endpoint>(1, "endpoint"),
+      string_field<&S3::region>(2, "region"),
+      string_field<&S3::bucket>(3, "bucket"),
+      string_field<&S3::prefix>(4, "prefix"),
+      string_field<&S3::storage_class>(5, "storage_class"),
+      string_field<&S3::sse>(6, "sse"),
+      string_field<&S3::acl>(7, "acl"),
+      string_field<&S3::access_key>(8, "access_key"),
+      string_field<&S3::secret_access_key>(9, "secret_access_key"),
+      field<&S3::force_path_style>(10, "force_path_style"),
+      string_field<&S3::sse_kms_key_id>(11, "sse_kms_key_id"),
+  };
+};
+
+/// Google Cloud Storage.
+struct GCS {
+  std::string endpoint;
+  std::string bucket;
+  std::string prefix;
+  std::string storage_class;
+  std::string predefined_acl;
+  /// The JSON of a service account's key.
+  std::string credentials_blob;
+  std::string unknown_fields;
+
+  bool operator==(const GCS&) const = default;
+};
+
+template <>
+struct MessageTraits<GCS> {
+  static constexpr std::string_view name = "backup.GCS";
+  static constexpr FieldInfo fields[] = {
+      string_field<&GCS::endpoint>(1, "endpoint"),
+      string_field<&GCS::bucket>(2, "bucket"),
+      string_field<&GCS::prefix>(3, "prefix"),
+      string_field<&GCS::storage_class>(4, "storage_class"),
+      string_field<&GCS::predefined_acl>(5, "predefined_acl"),
+      string_field<&GCS::credentials_blob>(6, "credentials_blob"),
+  };
+};
+
+/// What the clouds have in common.
+struct Bucket {
+  std::string endpoint;
+  std::string region;
+  std::string bucket;
+  std::string prefix;
+  std::string storage_class;
+  std::string unknown_fields;
+
+  bool operator==(const Bucket&) const = default;
+};
+
+template <>
+struct MessageTraits<Bucket> {
+  static constexpr std::string_view name = "backup.Bucket";
+  static constexpr FieldInfo fields[] = {
+      string_field<&Bucket::endpoint>(1, "endpoint"),
+      string_field<&Bucket::region>(3, "region"),
+      string_field<&Bucket::bucket>(4, "bucket"),
+      string_field<&Bucket::prefix>(5, "prefix"),
+      string_field<&Bucket::storage_class>(6, "storage_class"),
+  };
+};
+
+/// A cloud by name, with options that the messages above have no fields for.
+struct CloudDynamic {
+  std::optional<Bucket> bucket;
+  /// "s3" or "gcs".
+  std::string provider_name;
+  std::map<std::string, std::string> attrs;
+  std::string unknown_fields;
+
+  bool operator==(const CloudDynamic&) const = default;
+};
+
+template <>
+struct MessageTraits<CloudDynamic> {
+  static constexpr std::string_view name = "backup.CloudDynamic";
+  static constexpr FieldInfo fields[] = {
+      field<&CloudDynamic::bucket>(1, "bucket"),
+      string_field<&CloudDynamic::provider_name>(2, "provider_name"),
+      field<&CloudDynamic::attrs>(3, "attrs"),
+  };
+};
+
+/// Where the files go.
+struct StorageBackend {
+  std::variant<std::monostate, Noop, Local, S3, GCS, CloudDynamic> backend;
+  std::string unknown_fields;
+
+  bool operator==(const StorageBackend&) const = default;
+};
+
+template <>
+struct MessageTraits<StorageBackend> {
+  static constexpr std::string_view name = "backup.StorageBackend";
+  static constexpr FieldInfo fields[] = {
+      oneof_field<&StorageBackend::backend, Noop>(1, "noop"),
+      oneof_field<&StorageBackend::backend, Local>(2, "local"),
+      oneof_field<&StorageBackend::backend, S3>(3, "s3"),
+      oneof_field<&StorageBackend::backend, GCS>(4, "gcs"),
+      oneof_field<&StorageBackend::backend, CloudDynamic>(5, "cloud_dynamic"),
+  };
+};
+
+static_assert(Message<Noop>);
+static_assert(Message<Local>);
+static_assert(Message<S3>);
+static_assert(Message<GCS>);
+static_assert(Message<Bucket>);
+static_assert(Message<CloudDynamic>);
+static_assert(Message<StorageBackend>);
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/backend/gcs_options.hpp ----
+// Where and how GcsBackend stores objects.
+
+namespace kvbackup::inline v1 {
+
+struct GcsOptions {
+  /// "https://host:port"; empty: Google's. "storage/v1/" and "upload/storage/v1/" at its end are
+  /// dropped, as BR does.
+  std::string endpoint;
+  std::string bucket;
+  /// An object's name in the bucket is the prefix, a slash and the object's name; its name alone if
+  /// empty. The prefix is taken as it is.
+  std::string prefix;
+  /// Empty (the bucket's own), or one of gcs_storage_classes.
+  std::string storage_class;
+  /// Empty (the bucket's own), or one of gcs_predefined_acls.
+  std::string predefined_acl;
+  /// The content of a key file; empty: what find_google_credentials finds.
+  std::string credentials_blob;
+  /// No credentials at all: for public buckets and servers that ask for none.
+  bool anonymous = false;
+
+  /// Objects of up to this many bytes are one request; of larger ones this much is sent at a time,
+  /// and kept in memory until it has arrived. A multiple of 256 KiB, at most 1 GiB.
+  std::uint64_t chunk_size = 8u << 20;
+
+  RetryOptions retry;
+  HttpTimeouts timeouts;
+  const CancelToken* cancel = nullptr;  ///< ends requests and waits; not the end of an upload
+  NetObserver* observer = nullptr;
+  /// Seams; null: those of this process.
+  Clock* clock = nullptr;
+  Environment* environment = nullptr;
+  RandomSource* random = nullptr;
+
+  /// What a message of BR asks for.
+  [[nodiscard]] static GcsOptions from(const GCS& message) {
+    GcsOptions options;
+    options.endpoint = message.endpoint;
+    options.bucket = message.bucket;
+    options.prefix = message.prefix;
+    options.storage_class = message.storage_class;
+    options.predefined_acl = message.predefined_acl;
+    options.credentials_blob = message.credentials_blob;
+    return options;
+  }
+};
+
+/// Those that TiKV takes, and ARCHIVE.
+inline constexpr std::string_view gcs_storage_classes[] = {
+    "STANDARD", "NEARLINE",       "COLDLINE", "ARCHIVE", "DURABLE_REDUCED_AVAILABILITY",
+    "REGIONAL", "MULTI_REGIONAL",
+};
+inline constexpr std::string_view gcs_predefined_acls[] = {
+    "authenticatedRead", "bucketOwnerFullControl", "bucketOwnerRead",
+    "private",           "projectPrivate",         "publicRead",
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/net/base64.hpp ----
+namespace kvbackup::inline v1 {
+
+namespace detail {
+[[nodiscard]] inline std::string base64_of(ByteView bytes, std::string_view digits, bool pad) {
+  std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    std::uint32_t group = 0;
+    const std::size_t taken = bytes.size() - i < 3 ? bytes.size() - i : 3;
+    for (std::size_t k = 0; k < 3; ++k) {
+      group = group << 8 | (k < taken ? static_cast<unsigned char>(bytes[i + k]) : 0u);
+    }
+    for (std::size_t k = 0; k < 4; ++k) {
+      if (k <= taken) {
+        out += digits[group >> (18 - 6 * k) & 63];
+      } else if (pad) {
+        out += '=';
+      }
+    }
+  }
+  return out;
+}
+}  // namespace detail
+
+/// RFC 4648 base64, padded.
+[[nodiscard]] inline std::string base64_encode(ByteView bytes) {
+  return detail::base64_of(
+      bytes, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", true);
+}
+
+/// RFC 4648 base64url without padding, as tokens have it.
+[[nodiscard]] inline std::string base64url_encode(ByteView bytes) {
+  return detail::base64_of(
+      bytes, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", false);
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/base/sync.hpp ----
+// A mutex made of one atomic, so that a body that locks is the same tokens in builds with and
+// without threads, and pulls in no <mutex>.
+
+namespace kvbackup::inline v1 {
+
+/// Mutual exclusion. Not recursive, not fair. Waits in std::atomic::wait (a futex on Linux).
+class Mutex {
+ public:
+  Mutex() noexcept = default;
+  Mutex(const Mutex&) = delete;
+  Mutex& operator=(const Mutex&) = delete;
+
+  void lock() noexcept {
+    int seen = free_state;
+    if (state_.compare_exchange_strong(seen, locked_state, std::memory_order_acquire)) return;
+    // contended_state tells unlock() that somebody may be asleep
+    while (state_.exchange(contended_state, std::memory_order_acquire) != free_state) {
+      state_.wait(contended_state, std::memory_order_relaxed);
+    }
+  }
+  void unlock() noexcept {
+    if (state_.exchange(free_state, std::memory_order_release) == contended_state) {
+      state_.notify_one();
+    }
+  }
+
+ private:
+  static constexpr int free_state = 0;
+  static constexpr int locked_state = 1;
+  static constexpr int contended_state = 2;
+  std::atomic<int> state_{free_state};
+};
+
+/// Holds a Mutex for a scope.
+class MutexLock {
+ public:
+  explicit MutexLock(Mutex& mutex) noexcept : mutex_(mutex) { mutex_.lock(); }
+  ~MutexLock() { mutex_.unlock(); }
+  MutexLock(const MutexLock&) = delete;
+  MutexLock& operator=(const MutexLock&) = delete;
+
+ private:
+  Mutex& mutex_;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/net/url.hpp ----
+// http and https URLs: taken apart and put together.
+
+namespace kvbackup::inline v1 {
+
+/// Names and values, not percent-coded, in the order they stand in.
+using QueryParameters = std::vector<std::pair<std::string, std::string>>;
+
+/// "a=1&b=", every byte that is not unreserved percent-coded.
+[[nodiscard]] inline std::string encode_query(const QueryParameters& parameters) {
+  std::string out;
+  for (const auto& [name, value] : parameters) {
+    if (!out.empty()) out += '&';
+    out += percent_encode(name);
+    out += '=';
+    out += percent_encode(value);
+  }
+  return out;
+}
+
+/// The parts of an http or https URL.
+struct Url {
+  bool tls = false;    ///< https
+  std::string host;    ///< a name, an IPv4 address, or an IPv6 address in brackets
+  std::uint16_t port;  ///< 80 or 443 where the URL has none
+  std::string path;    ///< percent-coded; empty or begins with a slash
+  std::string query;   ///< percent-coded, without its question mark
+
+  /// What the Host header says: the port is left out where it is the scheme's own.
+  [[nodiscard]] std::string authority() const {
+    std::string out = host;
+    if (port != default_port(tls)) {
+      out += ':';
+      out += std::to_string(port);
+    }
+    return out;
+  }
+  [[nodiscard]] std::string to_string() const {
+    std::string out = tls ? "https://" : "http://";
+    out += authority();
+    out += path.empty() ? "/" : path;
+    if (!query.empty()) {
+      out += '?';
+      out += query;
+    }
+    return out;
+  }
+
+  [[nodiscard]] static constexpr std::uint16_t default_port(bool tls) noexcept {
+    return tls ? 443 : 80;
+  }
+
+  friend bool operator==(const Url&, const Url&) = default;
+};
+
+namespace detail {
+[[nodiscard]] inline bool is_host(std::string_view host) noexcept {
+  if (host.empty() || host.size() > 255) return false;
+  const bool address = host.front() == '[';
+  if (address != (host.back() == ']')) return false;
+  for (const char c : address ? host.substr(1, host.size() - 2) : host) {
+    const bool word = is_unreserved(c) && c != '~';
+    if (!word && !(address && c == ':')) return false;
+  }
+  return true;
+}
+
+/// Visible ASCII only: whatever else is there would have to be percent-coded.
+[[nodiscard]] inline bool is_visible_ascii(std::string_view text) noexcept {
+  for (const char c : text) {
+    if (c <= ' ' || c == '\x7f') return false;
+  }
+  return true;
+}
+}  // namespace detail
+
+/// Errors: invalid_argument, which says what is wrong and shows nothing of the URL, since it may
+/// hold credentials. A user name in it is refused for that reason; a fragment is, too.
+[[nodiscard]] inline Result<Url> parse_url(std::string_view text) {
+  const auto refuse = [](const char* why) {
+    return Status::error(StatusCode::invalid_argument, why);
+  };
+  Url url;
+  if (text.starts_with("https://")) {
+    url.tls = true;
+  } else if (!text.starts_with("http://")) {
+    return refuse("the URL does not begin with http:// or https://");
+  }
+  text.remove_prefix(url.tls ? 8 : 7);
+  if (!detail::is_visible_ascii(text) || text.find('#') != std::string_view::npos) {
+    return refuse("the URL has a fragment, a space or a byte that must be percent-coded");
+  }
+  const std::size_t end = text.find_first_of("/?");
+  std::string_view authority = text.substr(0, end);
+  text.remove_prefix(authority.size());
+  if (authority.find('@') != std::string_view::npos) {
+    return refuse("the URL holds a user name; credentials are given apart from it");
+  }
+  url.port = Url::default_port(url.tls);
+  const std::size_t colon = authority.rfind(':');
+  if (colon != std::string_view::npos && authority.find(']', colon) == std::string_view::npos) {
+    const std::string_view digits = authority.substr(colon + 1);
+    const char* last = digits.data() + digits.size();
+    const auto [rest, failed] = std::from_chars(digits.data(), last, url.port);
+    if (rest != last || failed != std::errc() || url.port == 0) {
+      return refuse("the port of the URL is no number from 1 to 65535");
+    }
+    authority = authority.substr(0, colon);
+  }
+  if (!detail::is_host(authority)) return refuse("the URL has no valid host name");
+  url.host = authority;
+  const std::size_t question = text.find('?');
+  url.path = text.substr(0, question);
+  if (question != std::string_view::npos) url.query = text.substr(question + 1);
+  return url;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/net/google_credentials.hpp ----
+// Where Google's credentials come from.
+
+namespace kvbackup::inline v1 {
+
+enum class GoogleCredentialKind : std::uint8_t {
+  anonymous,        ///< none: requests go without a token
+  service_account,  ///< a key file: the private key signs for a token
+  authorized_user,  ///< what `gcloud auth application-default login` leaves: a refresh token
+  metadata_server,  ///< the machine's own account, asked of its host
+};
+
+/// Which members are set depends on the kind. All but token_uri and metadata_host are secrets.
+struct GoogleCredentials {
+  GoogleCredentialKind kind = GoogleCredentialKind::anonymous;
+  std::string token_uri;       ///< service_account, authorized_user: where tokens are given
+  std::string client_email;    ///< service_account
+  std::string private_key;     ///< service_account: PEM
+  std::string private_key_id;  ///< service_account; may be empty
+  std::string client_id;       ///< authorized_user
+  std::string client_secret;   ///< authorized_user
+  std::string refresh_token;   ///< authorized_user
+  std::string metadata_host;   ///< metadata_server: host and port
+};
+
+/// Reads a key file. `from` names it in errors, which show nothing of what stands in it but its
+/// type. Errors: invalid_argument for a file that is not complete; unsupported for kinds other than
+/// service_account and authorized_user.
+[[nodiscard]] inline Result<GoogleCredentials> parse_google_credentials(std::string_view json,
+                                                                        std::string_view from) {
+  const auto refuse = [from](StatusCode code, std::string_view why) {
+    std::string message = "the Google credentials of ";
+    message += from;
+    message += " cannot be used: ";
+    message += why;
+    return Status::error(code, std::move(message));
+  };
+  GoogleCredentials found;
+  found.token_uri = "https://oauth2.googleapis.com/token";
+  std::string type;
+  const std::pair<std::string_view, std::string*> members[] = {
+      {"type", &type},
+      {"token_uri", &found.token_uri},
+      {"client_email", &found.client_email},
+      {"private_key", &found.private_key},
+      {"private_key_id", &found.private_key_id},
+      {"client_id", &found.client_id},
+      {"client_secret", &found.client_secret},
+      {"refresh_token", &found.refresh_token},
+  };
+  const Status status = scan_json(json, [&](std::string_view path, std::string_view value) {
+    for (const auto& [name, member] : members) {
+      if (name == path) *member = value;
+    }
+    return Status();
+  });
+  if (!status.ok()) return refuse(StatusCode::invalid_argument, "they are no JSON");
+  if (!parse_url(found.token_uri).ok()) {
+    return refuse(StatusCode::invalid_argument, "token_uri is no http or https URL");
+  }
+  const char* missing = nullptr;
+  if (type == "service_account") {
+    found.kind = GoogleCredentialKind::service_account;
+    if (found.client_email.empty()) missing = "client_email is missing";
+    if (found.private_key.empty()) missing = "private_key is missing";
+  } else if (type == "authorized_user") {
+    found.kind = GoogleCredentialKind::authorized_user;
+    if (found.client_id.empty()) missing = "client_id is missing";
+    if (found.client_secret.empty()) missing = "client_secret is missing";
+    if (found.refresh_token.empty()) missing = "refresh_token is missing";
+  } else {
+    return refuse(StatusCode::unsupported,
+                  type.empty() ? "they have no type; give the key file of a service account"
+                               : "only the types service_account and authorized_user are known");
+  }
+  if (missing != nullptr) return refuse(StatusCode::invalid_argument, missing);
+  return found;
+}
+
+namespace detail {
+[[nodiscard]] inline Result<GoogleCredentials> google_credentials_of_file(Environment& environment,
+                                                                          const std::string& path) {
+  auto text = environment.file(path);
+  if (!text.ok()) return std::move(text).status();
+  std::string from = "the file ";
+  from += path;
+  return parse_google_credentials(text.value(), from);
+}
+}  // namespace detail
+
+/// The first of: `blob`, which is the content of a key file; the file that
+/// GOOGLE_APPLICATION_CREDENTIALS names; the file that gcloud leaves in CLOUDSDK_CONFIG or
+/// ~/.config/gcloud; the metadata server at GCE_METADATA_HOST or its usual address, without asking
+/// whether there is one. Errors: as parse_google_credentials, and those of a named file.
+[[nodiscard]] inline Result<GoogleCredentials> find_google_credentials(std::string_view blob,
+                                                                       Environment& environment) {
+  if (!blob.empty()) return parse_google_credentials(blob, "the option credentials_blob");
+  if (const auto path = environment.variable("GOOGLE_APPLICATION_CREDENTIALS")) {
+    auto found = detail::google_credentials_of_file(environment, *path);
+    if (found.status().code() != StatusCode::not_found) return found;
+    return Status::error(StatusCode::not_found,
+                         "there is no file where GOOGLE_APPLICATION_CREDENTIALS points")
+        .with_object(*path);
+  }
+  std::string folder;
+  if (const auto config = environment.variable("CLOUDSDK_CONFIG")) {
+    folder = *config;
+  } else if (const auto home = environment.variable("HOME")) {
+    folder = *home + "/.config/gcloud";
+  }
+  if (!folder.empty()) {
+    auto found = detail::google_credentials_of_file(
+        environment, folder + "/application_default_credentials.json");
+    if (found.status().code() != StatusCode::not_found) return found;
+  }
+  GoogleCredentials machine;
+  machine.kind = GoogleCredentialKind::metadata_server;
+  // the link-local address spares a look-up that would take long outside of Google's cloud
+  machine.metadata_host = environment.variable("GCE_METADATA_HOST").value_or("169.254.169.254");
+  return machine;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/net/json_text.hpp ----
+namespace kvbackup::inline v1 {
+
+/// Appends `text`, which is UTF-8, as a JSON string with its quotes.
+inline void append_json_string(std::string& out, std::string_view text) {
+  static constexpr char digits[] = "0123456789abcdef";
+  out += '"';
+  for (const char c : text) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (byte < 0x20) {
+      out += "\\u00";
+      out += digits[byte >> 4];
+      out += digits[byte & 15];
+    } else {
+      out += c;
+    }
+  }
+  out += '"';
+}
+
+/// Appends `"name":"value"`, after a comma unless it is the first of its object.
+inline void append_json_member(std::string& out, std::string_view name, std::string_view value) {
+  if (!out.ends_with('{')) out += ',';
+  append_json_string(out, name);
+  out += ':';
+  append_json_string(out, value);
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/net/jwt.hpp ----
+// JSON Web Tokens signed by RS256 (RFC 7515, RFC 7519), as Google's service accounts make them.
+
+#if KVBACKUP_WITH_OPENSSL
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+
+namespace kvbackup::inline v1 {
+
+namespace detail {
+struct FreeOpenssl {
+  void operator()(BIO* bio) const noexcept { BIO_free_all(bio); }
+  void operator()(EVP_PKEY* key) const noexcept { EVP_PKEY_free(key); }
+  void operator()(EVP_MD_CTX* context) const noexcept { EVP_MD_CTX_free(context); }
+};
+
+/// In place of OpenSSL's own, which asks for the pass phrase on the terminal.
+inline int no_pass_phrase(char*, int, int, void*) noexcept { return -1; }
+}  // namespace detail
+
+/// RSASSA-PKCS1-v1_5 with SHA-256 (RFC 7518, 3.3) over `message` by the private key in `pem`
+/// (PKCS#8 or PKCS#1). Errors: invalid_argument for what is no RSA key of at least 2048 bits
+/// without a pass phrase. No error shows any of the key.
+[[nodiscard]] inline Result<std::string> rs256_sign(ByteView pem, ByteView message) {
+  const auto refuse = [](const char* why) {
+    ERR_clear_error();  // the queue is the host's, too
+    return Status::error(StatusCode::invalid_argument, why);
+  };
+  if (pem.size() > static_cast<std::size_t>(std::numeric_limits<int>::max())) {
+    return refuse("the private key is too long");
+  }
+  const std::unique_ptr<BIO, detail::FreeOpenssl> bio(
+      BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())));
+  const std::unique_ptr<EVP_PKEY, detail::FreeOpenssl> key(
+      bio ? PEM_read_bio_PrivateKey(bio.get(), nullptr, &detail::no_pass_phrase, nullptr)
+          : nullptr);
+  if (!key) return refuse("the private key is no PEM, is damaged, or needs a pass phrase");
+  if (EVP_PKEY_get_base_id(key.get()) != EVP_PKEY_RSA || EVP_PKEY_get_bits(key.get()) < 2048) {
+    return refuse("the private key is no RSA key of at least 2048 bits");
+  }
+  const std::unique_ptr<EVP_MD_CTX, detail::FreeOpenssl> context(EVP_MD_CTX_new());
+  const auto* bytes = reinterpret_cast<const unsigned char*>(message.data());
+  std::size_t size = 0;
+  bool ok =
+      context && EVP_DigestSignInit(context.get(), nullptr, EVP_sha256(), nullptr, key.get()) == 1;
+  ok = ok && EVP_DigestSign(context.get(), nullptr, &size, bytes, message.size()) == 1;
+  std::string signature(ok ? size : 0, '\0');
+  ok = ok && EVP_DigestSign(context.get(), reinterpret_cast<unsigned char*>(signature.data()),
+                            &size, bytes, message.size()) == 1;
+  if (!ok) return refuse("OpenSSL cannot sign with the private key");
+  signature.resize(size);
+  return signature;
+}
+
+/// What a service account says to get an access token (RFC 7523).
+struct JwtClaims {
+  std::string_view issuer;      ///< iss
+  std::string_view scope;       ///< what the token is to be good for, separated by spaces
+  std::string_view audience;    ///< aud: the token endpoint
+  std::uint64_t issued_s = 0;   ///< iat, Unix seconds
+  std::uint64_t expires_s = 0;  ///< exp, Unix seconds
+};
+
+/// The signed token: three parts of base64url joined by dots. `key_id` becomes "kid" unless it is
+/// empty. Errors as rs256_sign.
+[[nodiscard]] inline Result<std::string> make_jwt(const JwtClaims& claims, ByteView pem,
+                                                  std::string_view key_id) {
+  std::string header = "{";
+  append_json_member(header, "alg", "RS256");
+  append_json_member(header, "typ", "JWT");
+  if (!key_id.empty()) append_json_member(header, "kid", key_id);
+  header += '}';
+  std::string body = "{";
+  append_json_member(body, "iss", claims.issuer);
+  append_json_member(body, "scope", claims.scope);
+  append_json_member(body, "aud", claims.audience);
+  body += ",\"iat\":";
+  body += std::to_string(claims.issued_s);
+  body += ",\"exp\":";
+  body += std::to_string(claims.expires_s);
+  body += '}';
+  std::string token = base64url_encode(header);
+  token += '.';
+  token += base64url_encode(body);
+  auto signature = rs256_sign(pem, token);
+  if (!signature.ok()) return std::move(signature).status();
+  token += '.';
+  token += base64url_encode(signature.value());
+  return token;
+}
+
+}  // namespace kvbackup::inline v1
+#endif
+
+// ---- kvbackup/net/google_token.hpp ----
+// OAuth 2.0 access tokens for Google's services.
+
+#if KVBACKUP_WITH_OPENSSL
+#include <algorithm>
+#include <charconv>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+namespace kvbackup::inline v1 {
+
+/// Gives tokens and renews them. Thread-safe; touches nothing before the first token is asked for.
+/// Everything it is given by pointer or reference must outlive it.
+template <HttpTransport Transport>
+class GoogleTokenSource {
+ public:
+  /// Reads and writes objects, nothing more.
+  static constexpr std::string_view scope = "https://www.googleapis.com/auth/devstorage.read_write";
+  /// A token is renewed when this little of its life is left.
+  static constexpr std::uint64_t renew_before_s = 300;
+
+  /// `blob`: see find_google_credentials. `anonymous`: every token is empty.
+  GoogleTokenSource(Transport& transport, std::string blob, bool anonymous,
+                    Environment& environment, const RetryOptions& retry, const RetrySeams& seams,
+                    const HttpTimeouts& timeouts)
+      : transport_(transport),
+        blob_(std::move(blob)),
+        environment_(environment),
+        retry_(retry),
+        seams_(seams),
+        timeouts_(timeouts) {
+    if (anonymous) credentials_.emplace();
+  }
+
+  /// A token that is good for some time yet; empty for anonymous access. Errors: permission_denied
+  /// with what the token endpoint said; those of find_google_credentials.
+  Result<std::string> token() {
+    GoogleCredentials credentials;
+    {
+      const MutexLock lock(mutex_);
+      if (!token_.empty() && seams_.clock->steady_ns() < renew_at_ns_) return token_;
+      if (!credentials_) {
+        auto found = find_google_credentials(blob_, environment_);
+        if (!found.ok()) return std::move(found).status();
+        credentials_ = std::move(found).value();
+      }
+      credentials = *credentials_;
+    }
+    if (credentials.kind == GoogleCredentialKind::anonymous) return std::string();
+    // Without the lock: an observer may be told of retries. Two threads may both renew.
+    const std::uint64_t asked_ns = seams_.clock->steady_ns();
+    auto grant = ask(credentials);
+    if (!grant.ok()) return std::move(grant).status();
+    const std::uint64_t life_s = grant.value().life_s;
+    const std::uint64_t used_s = life_s - std::min(renew_before_s, life_s / 2);
+    const MutexLock lock(mutex_);
+    token_ = std::move(grant.value().token);
+    renew_at_ns_ = asked_ns + used_s * 1'000'000'000;
+    return token_;
+  }
+
+  /// The token in use, without asking for one; may be empty.
+  [[nodiscard]] std::string last() const {
+    const MutexLock lock(mutex_);
+    return token_;
+  }
+
+  /// The server answered 401 to `token`: it is not given again.
+  void refused(std::string_view token) {
+    const MutexLock lock(mutex_);
+    if (token_ == token) token_.clear();
+  }
+
+ private:
+  struct Grant {
+    std::string token;
+    std::uint64_t life_s = 0;
+  };
+  // Whatever a server says, a token is asked for anew after this time.
+  static constexpr std::uint64_t longest_life_s = 12 * 3600;
+  // Google's longest for an assertion (RFC 7523 leaves it open).
+  static constexpr std::uint64_t assertion_life_s = 3600;
+
+  Result<Grant> ask(const GoogleCredentials& credentials) {
+    const bool machine = credentials.kind == GoogleCredentialKind::metadata_server;
+    RetryOptions options = retry_;
+    // most machines have no such server, and this should show before long
+    if (machine) options.attempts = std::min(options.attempts, 3u);
+    for (Retry retry(options, seams_);;) {
+      HttpRequest request;
+      request.timeouts = timeouts_;
+      request.cancel = seams_.cancel;
+      request.response_limit = 1u << 20;
+      std::string form;  // lives as long as the request
+      if (machine) {
+        to_metadata_server(request, credentials);
+      } else {
+        auto made = make_form(credentials);
+        if (!made.ok()) return std::move(made).status();
+        form = std::move(made).value();
+        request.method = "POST";
+        request.url = credentials.token_uri;
+        request.headers = {{"Content-Type", "application/x-www-form-urlencoded"}};
+        request.body = form;
+      }
+      auto response = transport_.perform(request);
+      Status failure = response.status();
+      std::optional<std::uint64_t> after;
+      if (response.ok()) {
+        auto grant = read(response.value(), credentials.kind);
+        if (grant.ok()) return grant;
+        failure = std::move(grant).status();
+        after = retry_after_ms(response.value(), seams_.clock->unix_ms());
+      }
+      if (retry.again(failure, after)) continue;
+      return machine && !response.ok() ? no_metadata_server(std::move(failure)) : failure;
+    }
+  }
+
+  static void to_metadata_server(HttpRequest& request, const GoogleCredentials& credentials) {
+    request.method = "GET";
+    request.url = "http://" + credentials.metadata_host +
+                  "/computeMetadata/v1/instance/service-accounts/default/token";
+    request.headers = {{"Metadata-Flavor", "Google"}};
+    request.no_proxy = true;
+    // it is on the machine's own host, or not there at all
+    request.timeouts.connect_ms = 1'000;
+  }
+
+  KVBACKUP_DETAIL_COLD static Status no_metadata_server(Status failure) {
+    if (failure.code() == StatusCode::cancelled) return failure;
+    std::string message =
+        "no Google credentials: no key file was given (credentials_blob, credentials-file, "
+        "GOOGLE_APPLICATION_CREDENTIALS), and the metadata server of this machine does not answer "
+        "(";
+    message += failure.message();
+    message += ')';
+    return Status::error(StatusCode::permission_denied, std::move(message))
+        .with_native(failure.native_code());
+  }
+
+  /// A new assertion every time: a server may take each only once.
+  Result<std::string> make_form(const GoogleCredentials& credentials) const {
+    if (credentials.kind == GoogleCredentialKind::authorized_user) {
+      return encode_query({{"grant_type", "refresh_token"},
+                           {"client_id", credentials.client_id},
+                           {"client_secret", credentials.client_secret},
+                           {"refresh_token", credentials.refresh_token}});
+    }
+    const std::uint64_t now_s = seams_.clock->unix_ms() / 1'000;
+    const JwtClaims claims{.issuer = credentials.client_email,
+                           .scope = scope,
+                           .audience = credentials.token_uri,
+                           .issued_s = now_s,
+                           .expires_s = now_s + assertion_life_s};
+    auto assertion = make_jwt(claims, credentials.private_key, credentials.private_key_id);
+    if (!assertion.ok()) return std::move(assertion).status();
+    return encode_query({{"grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"},
+                         {"assertion", std::move(assertion).value()}});
+  }
+
+  static Result<Grant> read(const HttpResponse& response, GoogleCredentialKind kind) {
+    Grant grant;
+    std::string life = "0";
+    std::string error;
+    const Status status =
+        scan_json(response.body, [&](std::string_view path, std::string_view value) {
+          if (path == "access_token") grant.token = value;
+          if (path == "expires_in") life = value;
+          if (path == "error") error = value;
+          return Status();
+        });
+    if (response.status != 200) return refused_grant(response.status, status.ok() ? error : "");
+    if (kind == GoogleCredentialKind::metadata_server &&
+        response.header("Metadata-Flavor") != "Google") {
+      return Status::error(StatusCode::permission_denied,
+                           "what answers at the address of the metadata server is none");
+    }
+    std::from_chars(life.data(), life.data() + life.size(), grant.life_s);
+    grant.life_s = std::min(grant.life_s, longest_life_s);
+    // it becomes a header
+    const bool usable = status.ok() && !grant.token.empty() && grant.token.size() < (16u << 10) &&
+                        detail::is_visible_ascii(grant.token);
+    if (usable) return grant;
+    return Status::error(StatusCode::corruption,
+                         "the token endpoint answered without an access token");
+  }
+
+  /// `error` is a word of RFC 6749, 5.2. The description beside it may repeat what was sent.
+  KVBACKUP_DETAIL_COLD static Status refused_grant(int http_status, std::string_view error) {
+    const bool passing = is_retryable_http_status(http_status);
+    std::string message = "cannot get an access token: the token endpoint answered ";
+    message += std::to_string(http_status);
+    if (!error.empty() && error.size() <= 64 && detail::is_visible_ascii(error)) {
+      message += ' ';
+      message += error;
+    }
+    message += passing ? "; try again later"
+                       : "; check that the key is not revoked, its account is enabled, and the "
+                         "clock of this machine is right";
+    return Status::error(passing ? StatusCode::unavailable : StatusCode::permission_denied,
+                         std::move(message))
+        .with_native(http_status)
+        .as_retryable(passing);
+  }
+
+  Transport& transport_;
+  const std::string blob_;
+  Environment& environment_;
+  const RetryOptions retry_;
+  const RetrySeams seams_;
+  const HttpTimeouts timeouts_;
+  mutable Mutex mutex_;
+  std::optional<GoogleCredentials> credentials_;  // under mutex_, as the rest
+  std::string token_;
+  std::uint64_t renew_at_ns_ = 0;
+};
+
+}  // namespace kvbackup::inline v1
+#endif
+
+// ---- kvbackup/backend/detail/gcs_client.hpp ----
+// Requests to Cloud Storage: addressed, authorized, sent, judged, and sent again where that helps.
+
+#if KVBACKUP_WITH_OPENSSL && KVBACKUP_WITH_POSIX
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace kvbackup::inline v1::detail {
+
+/// A CRC-32C as Cloud Storage spells it.
+[[nodiscard]] inline std::string gcs_crc32c(std::uint32_t crc) {
+  char bytes[4];
+  store(bytes, crc, std::endian::big);
+  return base64_encode({bytes, sizeof bytes});
+}
+
+/// One request and how to speak of it.
+struct GcsCall {
+  std::string_view method;
+  std::string url;
+  std::vector<HttpHeader> headers;
+  ByteView body;
+  std::uint64_t response_limit = 16u << 20;
+  std::string_view doing;  // completes "cannot ..."
+  std::string_view right;  // the permission that a refusal lacks
+  std::string place;       // what it is about, for messages
+  const CancelToken* cancel = nullptr;
+  const RetryOptions* retry = nullptr;  // null: the backend's
+};
+
+struct GcsAnswer {
+  Status status;  // ok: the response has a 2xx
+  HttpResponse response;
+  bool maybe_done = false;  // an attempt may have been carried out, though no answer says so
+};
+
+/// Thread-safe. `options` are checked before the first call.
+template <HttpTransport Transport>
+class GcsClient {
+ public:
+  GcsClient(GcsOptions options, Transport transport)
+      : options_(with_seams(std::move(options))),
+        endpoint_(parse_endpoint(options_.endpoint)),
+        transport_(std::move(transport)),
+        tokens_(transport_, options_.credentials_blob, options_.anonymous, *options_.environment,
+                options_.retry,
+                {options_.clock, options_.random, options_.cancel, options_.observer},
+                options_.timeouts) {}
+  GcsClient(const GcsClient&) = delete;
+  GcsClient& operator=(const GcsClient&) = delete;
+
+  [[nodiscard]] const GcsOptions& options() const noexcept { return options_; }
+
+  /// What can never work of the options.
+  [[nodiscard]] Status check() const {
+    constexpr std::uint64_t quantum = 256 * 1024;
+    const auto refuse = [](const char* why) {
+      return Status::error(StatusCode::invalid_argument, why);
+    };
+    const auto known = [](const std::string& value, const auto& values) {
+      return value.empty() ||
+             std::find(std::begin(values), std::end(values), value) != std::end(values);
+    };
+    if (options_.bucket.empty()) return refuse("the option bucket of the GCS storage is empty");
+    for (const char c : options_.bucket) {
+      if (!is_unreserved(c) || c == '~') {
+        return refuse("the option bucket holds what is neither a letter, a digit, - . nor _");
+      }
+    }
+    if (!is_utf8(options_.prefix)) return refuse("the option prefix is not UTF-8");
+    if (!endpoint_.ok()) return endpoint_.status();
+    if (!endpoint_.value().query.empty()) return refuse("the option endpoint has a query");
+    if (!known(options_.storage_class, gcs_storage_classes)) {
+      return refuse(
+          "the option storage_class of the GCS storage is none of STANDARD, NEARLINE, "
+          "COLDLINE, ARCHIVE, DURABLE_REDUCED_AVAILABILITY, REGIONAL, MULTI_REGIONAL");
+    }
+    if (!known(options_.predefined_acl, gcs_predefined_acls)) {
+      return refuse(
+          "the option predefined_acl of the GCS storage is none of authenticatedRead, "
+          "bucketOwnerFullControl, bucketOwnerRead, private, projectPrivate, publicRead");
+    }
+    if (options_.chunk_size == 0 || options_.chunk_size % quantum != 0 ||
+        options_.chunk_size > (1u << 30)) {
+      return refuse(
+          "the option chunk_size of the GCS storage is no multiple of 256 KiB from one "
+          "to 1 GiB");
+    }
+    return {};
+  }
+
+  /// A call about the object `key`, or about the bucket where it is empty.
+  [[nodiscard]] GcsCall object_call(std::string_view method, std::string_view key,
+                                    const QueryParameters& query, std::string_view doing,
+                                    std::string_view right) const {
+    std::string path = "/storage/v1/b/" + options_.bucket + "/o";
+    if (!key.empty()) path += '/' + percent_encode(key);
+    return make_call(method, std::move(path), query, key, doing, right);
+  }
+  /// A call that begins an upload of `key`.
+  [[nodiscard]] GcsCall upload_call(std::string_view key, const QueryParameters& query,
+                                    std::string_view doing) const {
+    return make_call("POST", "/upload/storage/v1/b/" + options_.bucket + "/o", query, key, doing,
+                     "storage.objects.create, and storage.objects.delete where it replaces one");
+  }
+
+  /// Sends it once, but again with a new token if the one it had is refused. Any status is an
+  /// answer.
+  Result<HttpResponse> once(const GcsCall& call) {
+    HttpRequest request;
+    request.method = call.method;
+    request.url = call.url;
+    request.body = call.body;
+    request.response_limit = call.response_limit;
+    request.timeouts = options_.timeouts;
+    request.cancel = call.cancel;
+    if (!is_at_endpoint(call.url)) {  // a session's URL stands for itself
+      request.headers = call.headers;
+      return transport_.perform(request);
+    }
+    // several, since threads renew it side by side: the next may be as old as the one refused
+    for (int left = most_tokens; true; --left) {
+      auto token = tokens_.token();
+      if (!token.ok()) return std::move(token).status();
+      request.headers = call.headers;
+      if (!token.value().empty()) {
+        request.headers.push_back({"Authorization", "Bearer " + token.value()});
+      }
+      auto response = transport_.perform(request);
+      const bool refused = response.ok() && response.value().status == 401;
+      if (!refused || left == 1 || token.value().empty()) return response;
+      tokens_.refused(token.value());
+    }
+  }
+
+  [[nodiscard]] GcsAnswer call(const GcsCall& call) {
+    GcsAnswer answer;
+    for (Retry retry(call.retry != nullptr ? *call.retry : options_.retry, seams(call.cancel));;) {
+      std::optional<std::uint64_t> after;
+      auto response = once(call);
+      if (response.ok()) {
+        answer.response = std::move(response).value();
+        answer.status = Status();
+        if (answer.response.status / 100 == 2) return answer;
+        answer.status = failure_of(call, answer.response);
+        after = retry_after(answer.response);
+        answer.maybe_done = answer.maybe_done || answer.response.status >= 500;
+      } else {
+        answer.response = {};
+        answer.status = std::move(response).status();
+        answer.maybe_done = true;
+      }
+      if (!retry.again(answer.status, after)) {
+        answer.status = std::move(answer.status).with_object(call.place);
+        return answer;
+      }
+    }
+  }
+
+  /// What the server says of an object; also after a cancel if `always`.
+  Result<GcsObject> stat(std::string_view key, bool always = false) {
+    GcsCall stat = object_call("GET", key, {}, "look for the object", "storage.objects.get");
+    if (always) {
+      stat.cancel = nullptr;
+      stat.retry = &ending_retry;
+    }
+    GcsAnswer answer = call(stat);
+    if (!answer.status.ok()) return std::move(answer.status);
+    auto object = read_gcs_object(answer.response.body);
+    if (object.ok()) return object;
+    return std::move(object).status().with_object(stat.place);
+  }
+
+  [[nodiscard]] Status failure_of(const GcsCall& call, const HttpResponse& response) {
+    return gcs_failure(response, call.doing, call.right, tokens_.last());
+  }
+  [[nodiscard]] RetrySeams seams(const CancelToken* cancel) const noexcept {
+    return {options_.clock, options_.random, cancel, options_.observer};
+  }
+  [[nodiscard]] std::optional<std::uint64_t> retry_after(const HttpResponse& response) const {
+    return retry_after_ms(response, options_.clock->unix_ms());
+  }
+
+  /// "gcs://bucket/key", for messages.
+  [[nodiscard]] std::string place(std::string_view key) const {
+    std::string out = "gcs://" + options_.bucket;
+    if (!key.empty()) {
+      out += '/';
+      out += key;
+    }
+    return out;
+  }
+
+  /// Whether a URL that the server gave may be used: one without encryption not in place of one
+  /// with it.
+  [[nodiscard]] bool may_go_to(std::string_view text) const {
+    const auto url = parse_url(text);
+    return url.ok() && (url.value().tls || !endpoint_.value().tls);
+  }
+
+  /// With little patience: what is left is no object, and ends by itself.
+  static constexpr RetryOptions ending_retry{
+      .attempts = 5, .first_wait_ms = 200, .longest_wait_ms = 2'000, .budget_ms = 30'000};
+
+ private:
+  static constexpr int most_tokens = 3;
+
+  static GcsOptions with_seams(GcsOptions options) {
+    if (options.clock == nullptr) options.clock = &system_clock();
+    if (options.environment == nullptr) options.environment = &process_environment();
+    if (options.random == nullptr) options.random = &process_random();
+    return options;
+  }
+
+  static Result<Url> parse_endpoint(std::string_view text) {
+    if (text.empty()) text = "https://storage.googleapis.com";
+    while (text.ends_with('/')) text.remove_suffix(1);
+    for (const std::string_view tail : {"/upload/storage/v1", "/storage/v1"}) {
+      if (text.ends_with(tail)) {
+        text.remove_suffix(tail.size());
+        break;
+      }
+    }
+    auto url = parse_url(text);
+    if (url.ok()) return url;
+    std::string message = "the option endpoint of the GCS storage cannot be used: ";
+    message += url.status().message();
+    return Status::error(StatusCode::invalid_argument, std::move(message));
+  }
+
+  [[nodiscard]] GcsCall make_call(std::string_view method, std::string path,
+                                  const QueryParameters& query, std::string_view key,
+                                  std::string_view doing, std::string_view right) const {
+    Url url = endpoint_.value();
+    while (url.path.ends_with('/')) url.path.pop_back();
+    url.path += path;
+    url.query = encode_query(query);
+    GcsCall call;
+    call.method = method;
+    call.url = url.to_string();
+    call.doing = doing;
+    call.right = right;
+    call.place = place(key);
+    call.cancel = options_.cancel;
+    return call;
+  }
+
+  /// Whether the token may be shown there.
+  [[nodiscard]] bool is_at_endpoint(std::string_view text) const {
+    const auto url = parse_url(text);
+    const Url& endpoint = endpoint_.value();
+    return url.ok() && url.value().tls == endpoint.tls && url.value().host == endpoint.host &&
+           url.value().port == endpoint.port;
+  }
+
+  const GcsOptions options_;
+  const Result<Url> endpoint_;
+  Transport transport_;
+  GoogleTokenSource<Transport> tokens_;
+};
+
+}  // namespace kvbackup::inline v1::detail
+#endif
+
+// ---- kvbackup/hash/detail/crc_math.hpp ----
+// What reflected CRCs are computed with, derived from the polynomial at compile time.
+//
+// A polynomial over GF(2) stands here in a 64-bit register with the coefficient of x^0 in the top
+// bit ("reflected"); a CRC narrower than 64 bits uses the upper bits of the register.
+
+namespace kvbackup::inline v1::detail {
+
+/// x^exponent mod P, reflected; P has degree `width` and `polynomial` is its reflected low part.
+[[nodiscard]] constexpr std::uint64_t reflected_power(std::uint64_t polynomial, unsigned width,
+                                                      unsigned exponent) noexcept {
+  const unsigned last = 64 - width;  // the register's bit of x^(width-1)
+  std::uint64_t power = std::uint64_t{1} << 63;
+  for (unsigned i = 0; i < exponent; ++i) {
+    const bool carry = (power >> last & 1) != 0;
+    power = power >> 1 >> last << last;
+    if (carry) power ^= polynomial;
+  }
+  return power;
+}
+
+/// Eight tables that take a CRC eight bytes forward in one step ("slicing by 8"): entry [j][b] is
+/// the CRC register after byte b and j zero bytes.
+template <class U>
+struct CrcTables {
+  U entry[8][256];
+
+  /// `polynomial` is reflected, in the width of U.
+  constexpr explicit CrcTables(U polynomial) noexcept : entry() {
+    for (unsigned byte = 0; byte < 256; ++byte) {
+      U value = byte;
+      for (int bit = 0; bit < 8; ++bit) {
+        value = static_cast<U>(value >> 1 ^ ((value & 1) != 0 ? polynomial : 0));
+      }
+      entry[0][byte] = value;
+    }
+    for (int j = 1; j < 8; ++j) {
+      for (unsigned byte = 0; byte < 256; ++byte) {
+        const U before = entry[j - 1][byte];
+        entry[j][byte] = static_cast<U>(before >> 8 ^ entry[0][before & 0xff]);
+      }
+    }
+  }
+
+  /// The register `state` after `size` bytes at `p`.
+  [[nodiscard]] U update(U state, const char* p, std::size_t size) const noexcept {
+    for (; size >= 8; p += 8, size -= 8) {
+      const std::uint64_t word = load_le64(p) ^ state;
+      state = entry[7][word & 0xff] ^ entry[6][word >> 8 & 0xff] ^ entry[5][word >> 16 & 0xff] ^
+              entry[4][word >> 24 & 0xff] ^ entry[3][word >> 32 & 0xff] ^
+              entry[2][word >> 40 & 0xff] ^ entry[1][word >> 48 & 0xff] ^ entry[0][word >> 56];
+    }
+    for (; size > 0; ++p, --size) {
+      const auto byte = static_cast<unsigned char>(*p);
+      state = static_cast<U>(state >> 8 ^ entry[0][(state ^ byte) & 0xff]);
+    }
+    return state;
+  }
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/hash/detail/clmul.hpp ----
+// Folding of reflected 64-bit CRCs by carry-less multiplication (PCLMULQDQ), after Gopal et al.,
+// "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ Instruction" (Intel, 2009).
+//
+// A 128-bit register holds 16 message bytes as they lie in memory. Moving it D bits forward in the
+// message multiplies its polynomial by x^D: the half that comes first by x^(D+64), the other by
+// x^D. A carry-less product of two reflected words is shifted by one, so the constants are
+// x^(D+63) and x^(D-1), mod P.
+
+#if KVBACKUP_DETAIL_X86_64
+#include <immintrin.h>
+
+namespace kvbackup::inline v1::detail {
+
+/// Whether this machine can run the functions marked with KVBACKUP_DETAIL_TARGET("pclmul,sse4.2").
+/// Reads as false, which only costs speed, in static initialisers that run before this one.
+inline const bool cpu_has_clmul = [] {
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("pclmul") != 0 && __builtin_cpu_supports("sse4.2") != 0;
+}();
+
+/// The two constants that move a register `bits` forward.
+struct FoldConstants {
+  std::uint64_t first;
+  std::uint64_t second;
+
+  constexpr FoldConstants(std::uint64_t polynomial, unsigned bits) noexcept
+      : first(reflected_power(polynomial, 64, bits + 63)),
+        second(reflected_power(polynomial, 64, bits - 1)) {}
+};
+
+KVBACKUP_DETAIL_TARGET("pclmul,sse4.2")
+inline __m128i register_of(std::uint64_t low, std::uint64_t high) noexcept {
+  return _mm_set_epi64x(static_cast<long long>(high), static_cast<long long>(low));
+}
+KVBACKUP_DETAIL_TARGET("pclmul,sse4.2")
+inline __m128i load_register(const char* p) noexcept {
+  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+}
+/// `value` moved forward by `constants`, added to `next`.
+KVBACKUP_DETAIL_TARGET("pclmul,sse4.2")
+inline __m128i fold(__m128i value, __m128i constants, __m128i next) noexcept {
+  const __m128i first = _mm_clmulepi64_si128(value, constants, 0x00);
+  const __m128i second = _mm_clmulepi64_si128(value, constants, 0x11);
+  return _mm_xor_si128(_mm_xor_si128(first, second), next);
+}
+
+/// Folds the register `first` and the `size` >= 112 bytes at `p` that follow it in four lanes, and
+/// moves `p` and `size` past what it took: 0..63 bytes are left. What it gives stands for all of
+/// them: 16 bytes of the same remainder.
+KVBACKUP_DETAIL_TARGET("pclmul,sse4.2")
+inline __m128i fold_lanes(__m128i first, const char*& p, std::size_t& size, __m128i by_512,
+                          __m128i by_128) noexcept {
+  __m128i a = first;
+  __m128i b = load_register(p);
+  __m128i c = load_register(p + 16);
+  __m128i d = load_register(p + 32);
+  p += 48;
+  size -= 48;
+  for (; size >= 64; p += 64, size -= 64) {
+    a = fold(a, by_512, load_register(p));
+    b = fold(b, by_512, load_register(p + 16));
+    c = fold(c, by_512, load_register(p + 32));
+    d = fold(d, by_512, load_register(p + 48));
+  }
+  b = fold(a, by_128, b);
+  c = fold(b, by_128, c);
+  return fold(c, by_128, d);
+}
+
+}  // namespace kvbackup::inline v1::detail
+#endif
+
+// ---- kvbackup/hash/crc32c.hpp ----
+// CRC-32C (Castagnoli), the block checksum of LevelDB and of RocksDB's `crc32c`, as in RFC 3720.
+
+#if KVBACKUP_DETAIL_ARM_CRC32
+#include <arm_acle.h>
+#endif
+
+namespace kvbackup::inline v1 {
+
+namespace detail {
+
+/// x^32 + x^28 + x^27 + x^26 + x^25 + x^23 + x^22 + x^20 + x^19 + x^18 + x^14 + x^13 + x^11 + x^10
+/// + x^9 + x^8 + x^6 + 1, reflected (RFC 3720, 12.1).
+inline constexpr std::uint32_t crc32c_polynomial = 0x82f63b78;
+
+inline constexpr CrcTables<std::uint32_t> crc32c_tables{crc32c_polynomial};
+
+// Each form takes and gives the inverted register, and gives the same value as every other.
+
+inline std::uint32_t crc32c_portable(std::uint32_t state, const char* p,
+                                     std::size_t size) noexcept {
+  return crc32c_tables.update(state, p, size);
+}
+
+#if KVBACKUP_DETAIL_X86_64
+/// Eight bytes an instruction, for CPUs without PCLMULQDQ and for short inputs.
+KVBACKUP_DETAIL_TARGET("sse4.2")
+inline std::uint32_t crc32c_sse42(std::uint32_t state, const char* p, std::size_t size) noexcept {
+  std::uint64_t wide = state;
+  for (; size >= 8; p += 8, size -= 8) wide = _mm_crc32_u64(wide, load_le64(p));
+  state = static_cast<std::uint32_t>(wide);
+  if (size >= 4) {
+    state = _mm_crc32_u32(state, load_le32(p));
+    p += 4;
+    size -= 4;
+  }
+  for (; size > 0; ++p, --size) state = _mm_crc32_u8(state, static_cast<unsigned char>(*p));
+  return state;
+}
+
+/// What crc32c_moved multiplies a register by to move it `bytes` forward in the message: 33 is
+/// what the carry-less product of two reflected words and the CRC instruction add by themselves.
+[[nodiscard]] constexpr std::uint64_t crc32c_distance(unsigned bytes) noexcept {
+  return reflected_power(std::uint64_t{crc32c_polynomial} << 32, 32, 8 * bytes - 33) >> 32;
+}
+KVBACKUP_DETAIL_TARGET("pclmul,sse4.2")
+inline std::uint64_t crc32c_moved(std::uint64_t state, std::uint64_t distance) noexcept {
+  const __m128i product =
+      _mm_clmulepi64_si128(register_of(state, 0), register_of(distance, 0), 0x00);
+  return _mm_crc32_u64(0, static_cast<std::uint64_t>(_mm_cvtsi128_si64(product)));
+}
+
+/// Takes 3 * `length` bytes a step for as long as they last, as three independent streams: the CRC
+/// instruction can start every cycle, but its result takes three.
+template <unsigned length>
+KVBACKUP_DETAIL_TARGET("pclmul,sse4.2")
+inline std::uint64_t
+    crc32c_three_streams(std::uint64_t state, const char*& p, std::size_t& size) noexcept {
+  constexpr std::uint64_t by_one = crc32c_distance(length);
+  constexpr std::uint64_t by_two = crc32c_distance(2 * length);
+  for (; size >= 3 * length; p += 3 * length, size -= 3 * length) {
+    std::uint64_t second = 0;
+    std::uint64_t third = 0;
+    for (unsigned i = 0; i < length; i += 8) {
+      state = _mm_crc32_u64(state, load_le64(p + i));
+      second = _mm_crc32_u64(second, load_le64(p + length + i));
+      third = _mm_crc32_u64(third, load_le64(p + 2 * length + i));
+    }
+    state = crc32c_moved(state, by_two) ^ crc32c_moved(second, by_one) ^ third;
+  }
+  return state;
+}
+
+/// Three streams in long, then in short steps, then one.
+KVBACKUP_DETAIL_TARGET("pclmul,sse4.2")
+inline std::uint32_t crc32c_clmul(std::uint32_t state, const char* p, std::size_t size) noexcept {
+  if (size >= 3 * 64) {
+    std::uint64_t wide = crc32c_three_streams<1024>(state, p, size);
+    wide = crc32c_three_streams<64>(wide, p, size);
+    state = static_cast<std::uint32_t>(wide);
+  }
+  return crc32c_sse42(state, p, size);
+}
+
+/// Whether this machine can run crc32c_sse42; like cpu_has_clmul.
+inline const bool cpu_has_sse42 = [] {
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("sse4.2") != 0;
+}();
+#endif
+
+#if KVBACKUP_DETAIL_ARM_CRC32
+inline std::uint32_t crc32c_arm(std::uint32_t state, const char* p, std::size_t size) noexcept {
+  for (; size >= 8; p += 8, size -= 8) state = __crc32cd(state, load_le64(p));
+  for (; size > 0; ++p, --size) state = __crc32cb(state, static_cast<unsigned char>(*p));
+  return state;
+}
+#endif
+
+inline std::uint32_t crc32c_update(std::uint32_t state, const char* p, std::size_t size) noexcept {
+#if KVBACKUP_DETAIL_X86_64
+  if (cpu_has_clmul) return crc32c_clmul(state, p, size);
+  if (cpu_has_sse42) return crc32c_sse42(state, p, size);
+  return crc32c_portable(state, p, size);
+#elif KVBACKUP_DETAIL_ARM_CRC32
+  return crc32c_arm(state, p, size);
+#else
+  return crc32c_portable(state, p, size);
+#endif
+}
+
+}  // namespace detail
+
+/// CRC-32C of `bytes`, or of whatever `init` is the CRC-32C of followed by `bytes`:
+/// crc32c(b, crc32c(a)) == crc32c(a + b).
+[[nodiscard]] inline std::uint32_t crc32c(ByteView bytes, std::uint32_t init = 0) noexcept {
+  return ~detail::crc32c_update(~init, bytes.data(), bytes.size());
+}
+
+/// What RocksDB adds to a rotated CRC before it stores it, so that a CRC over bytes that hold CRCs
+/// stays sound (RocksDB util/crc32c.h).
+inline constexpr std::uint32_t crc32c_mask_delta = 0xa282ead8;
+
+/// The stored form of a CRC.
+[[nodiscard]] constexpr std::uint32_t crc32c_mask(std::uint32_t crc) noexcept {
+  return std::rotr(crc, 15) + crc32c_mask_delta;
+}
+/// The CRC that crc32c_mask made `masked` of.
+[[nodiscard]] constexpr std::uint32_t crc32c_unmask(std::uint32_t masked) noexcept {
+  return std::rotl(masked - crc32c_mask_delta, 15);
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/backend/detail/gcs_upload.hpp ----
+// One object of the GCS backend on its way: a multipart request, or a resumable upload.
+
+#if KVBACKUP_WITH_OPENSSL && KVBACKUP_WITH_POSIX
+#include <algorithm>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace kvbackup::inline v1::detail {
+
+/// Owns the bytes that have not arrived and the session they belong to. Whatever ends it but a
+/// successful commit() ends the session.
+template <HttpTransport Transport>
+class GcsUpload {
+ public:
+  /// Chunks of a resumable upload, but for the last, are multiples of this (JSON API,
+  /// "Resumable uploads").
+  static constexpr std::size_t quantum = 256 * 1024;
+
+  GcsUpload(std::shared_ptr<GcsClient<Transport>> client, std::string_view name, std::string key,
+            bool if_absent)
+      : client_(std::move(client)), name_(name), key_(std::move(key)), if_absent_(if_absent) {
+    append_le64(id_, client_->options().random->next());
+    append_le64(id_, client_->options().random->next());
+    id_ = to_hex(id_);
+  }
+  GcsUpload(const GcsUpload&) = delete;
+  GcsUpload& operator=(const GcsUpload&) = delete;
+  ~GcsUpload() { discard(); }
+
+  Status append(ByteView bytes) {
+    if (ended_) return why_ended();
+    const auto chunk = static_cast<std::size_t>(client_->options().chunk_size);
+    size_ += bytes.size();
+    crc_ = crc32c(bytes, crc_);
+    while (!bytes.empty()) {
+      // never the last: what ends the upload is not known before commit()
+      if (buffer_.size() == chunk) {
+        if (Status status = send_chunk(); !status.ok()) return failed(std::move(status));
+      }
+      const ByteView taken = bytes.substr(0, chunk - buffer_.size());
+      const std::size_t needed = buffer_.size() + taken.size();
+      if (needed > buffer_.capacity()) {
+        buffer_.reserve(std::min(std::bit_ceil(needed), chunk) + room_for_parts);
+      }
+      buffer_ += taken;
+      bytes.remove_prefix(taken.size());
+    }
+    return {};
+  }
+
+  Result<ObjectInfo> commit() {
+    if (ended_) return why_ended();
+    Status status = session_.empty() ? send_whole() : send_until(0);
+    // libcurl, too, may make a request again whose answer was lost, without our knowing
+    const bool unknown = maybe_done_ || status.code() == StatusCode::already_exists;
+    if (!status.ok() && unknown) status = settle(std::move(status));
+    if (status.ok()) status = check_stored();
+    if (!status.ok()) return failed(std::move(status));
+    ended_ = true;
+    release();
+    return ObjectInfo{.name = name_, .size = size_};
+  }
+
+  /// Ends the session. No effect after a commit.
+  void discard() {
+    if (ended_) return;
+    ended_ = true;
+    if (!session_.empty()) end_session();
+    release();
+  }
+
+ private:
+  // What stands around the content of a multipart request: less than the longest name, coded, and
+  // the rest.
+  static constexpr std::size_t room_for_parts = 8 * 1024;
+
+  void release() {
+    session_.clear();
+    buffer_ = std::string();
+  }
+
+  [[nodiscard]] std::string metadata(bool with_hash) const {
+    std::string json = "{";
+    append_json_member(json, "name", key_);
+    append_json_member(json, "contentType", "application/octet-stream");
+    const std::string& storage_class = client_->options().storage_class;
+    if (!storage_class.empty()) append_json_member(json, "storageClass", storage_class);
+    if (with_hash) append_json_member(json, "crc32c", gcs_crc32c(crc_));
+    json += ",\"metadata\":{";
+    append_json_member(json, gcs_id_name, id_);
+    json += "}}";
+    return json;
+  }
+  [[nodiscard]] QueryParameters parameters(const char* type) const {
+    QueryParameters query = {{"uploadType", type}};
+    if (if_absent_) query.emplace_back("ifGenerationMatch", "0");
+    const std::string& acl = client_->options().predefined_acl;
+    if (!acl.empty()) query.emplace_back("predefinedAcl", acl);
+    return query;
+  }
+
+  /// A boundary that the content does not hold.
+  [[nodiscard]] std::string boundary() const {
+    std::string mark;
+    do {
+      std::string number;
+      append_le64(number, client_->options().random->next());
+      mark = "kvbackup-" + to_hex(number) + "-" + std::to_string(mark.size());
+    } while (buffer_.find(mark) != std::string::npos);
+    return mark;
+  }
+
+  Status send_whole() {
+    const std::string mark = boundary();
+    const std::string head = "--" + mark + "\r\nContent-Type: application/json; charset=UTF-8\r\n" +
+                             "\r\n" + metadata(true) + "\r\n--" + mark +
+                             "\r\nContent-Type: application/octet-stream\r\n\r\n";
+    // in place, so that the content is not twice in memory
+    buffer_.insert(0, head);
+    buffer_ += "\r\n--" + mark + "--\r\n";
+    GcsCall call = client_->upload_call(key_, parameters("multipart"), "write the object");
+    call.headers = {{"Content-Type", "multipart/related; boundary=" + mark}};
+    call.body = buffer_;
+    GcsAnswer answer = client_->call(call);
+    maybe_done_ = answer.maybe_done;
+    return answer.status.ok() ? take_object(answer.response) : std::move(answer.status);
+  }
+
+  Status begin() {
+    const std::string json = metadata(false);
+    GcsCall call = client_->upload_call(key_, parameters("resumable"), "begin an upload");
+    call.headers = {{"Content-Type", "application/json; charset=UTF-8"},
+                    {"X-Upload-Content-Type", "application/octet-stream"}};
+    call.body = json;
+    const GcsAnswer answer = client_->call(call);
+    if (!answer.status.ok()) return answer.status;
+    const auto location = answer.response.header("Location");
+    if (!location || !client_->may_go_to(*location)) {
+      return Status::error(StatusCode::corruption,
+                           "the server began an upload without a URL that can be used for it")
+          .with_object(call.place);
+    }
+    session_ = *location;
+    return {};
+  }
+
+  Status send_chunk() {
+    if (session_.empty()) {
+      if (Status status = begin(); !status.ok()) return status;
+    }
+    // all of it, unless the server keeps part of a quantum, which the next chunk then begins with
+    return send_until(quantum - 1);
+  }
+
+  /// Sends until no more than `rest` bytes have not arrived; with 0, to the end of the object.
+  Status send_until(std::size_t rest) {
+    const bool last = rest == 0;
+    bool ask = false;  // how much has arrived, before more is sent
+    for (Retry retry(client_->options().retry, client_->seams(client_->options().cancel));;) {
+      const std::size_t before = buffer_.size();
+      const std::size_t sent = ask ? 0 : last ? before : before / quantum * quantum;
+      const GcsCall call = chunk_call(last, sent);
+      auto response = client_->once(call);
+      Status failure = response.status();
+      std::optional<std::uint64_t> after;
+      if (response.ok()) {
+        if (response.value().status == 308) {
+          if (Status status = drop_arrived(response.value()); !status.ok()) return status;
+          if (!last && buffer_.size() <= rest) return {};
+          const bool asked = std::exchange(ask, false);
+          if (asked || buffer_.size() < before) continue;
+          failure = Status::error(StatusCode::unavailable,
+                                  "the server takes nothing of an upload, without saying why")
+                        .as_retryable();
+        } else if (response.value().status / 100 == 2) {
+          if (last) return take_object(response.value());
+          return lost("the server ended an upload before its end");
+        } else {
+          failure = client_->failure_of(call, response.value());
+          after = client_->retry_after(response.value());
+        }
+      }
+      const bool gone =
+          response.ok() && (response.value().status == 404 || response.value().status == 410);
+      if (gone) failure = lost("the server has ended an upload or knows it no more");
+      // every byte is still here, so it can begin anew
+      const bool anew = gone && arrived_ == 0 && !maybe_done_;
+      if (anew) failure = std::move(failure).as_retryable();
+      maybe_done_ = maybe_done_ || (last && !gone && (!response.ok() || failure.retryable()));
+      if (!retry.again(failure, after)) return std::move(failure).with_object(call.place);
+      ask = !anew;
+      if (!anew) continue;
+      if (Status status = begin(); !status.ok()) return status;
+    }
+  }
+
+  [[nodiscard]] GcsCall chunk_call(bool last, std::size_t sent) const {
+    GcsCall call = client_->upload_call(key_, {}, "send a part of the object");
+    call.method = "PUT";
+    call.url = session_;
+    call.body = ByteView(buffer_).substr(0, sent);
+    std::string range = "bytes ";
+    if (sent == 0) {
+      range += '*';
+    } else {
+      range += std::to_string(arrived_) + '-' + std::to_string(arrived_ + sent - 1);
+    }
+    range += '/';
+    range += last ? std::to_string(size_) : "*";
+    call.headers = {{"Content-Range", std::move(range)}};
+    return call;
+  }
+
+  /// Drops from the buffer what a 308 says has arrived.
+  Status drop_arrived(const HttpResponse& response) {
+    const auto kept = kept_bytes(response);
+    if (!kept || *kept < arrived_ || *kept - arrived_ > buffer_.size()) {
+      return lost("the server has lost what it had taken of an upload");
+    }
+    buffer_.erase(0, static_cast<std::size_t>(*kept - arrived_));
+    arrived_ = *kept;
+    return {};
+  }
+  KVBACKUP_DETAIL_COLD [[nodiscard]] Status lost(const char* what) const {
+    std::string message = what;
+    message += "; write the object anew";
+    return Status::error(StatusCode::io_error, std::move(message))
+        .with_object(client_->place(key_));
+  }
+
+  Status take_object(const HttpResponse& response) {
+    auto object = read_gcs_object(response.body);
+    if (!object.ok()) {
+      maybe_done_ = true;
+      return std::move(object).status().with_object(client_->place(key_));
+    }
+    stored_ = std::move(object).value();
+    return {};
+  }
+
+  /// The object may be there though `failure` came of it: then it has our id.
+  Status settle(Status failure) {
+    auto found = client_->stat(key_, true);
+    if (!found.ok() || found.value().id != id_) return failure;
+    stored_ = std::move(found).value();
+    return {};
+  }
+
+  /// What the server stored must be what was appended; else it is removed again.
+  Status check_stored() {
+    const bool same =
+        stored_.size == size_ && (stored_.crc32c.empty() || stored_.crc32c == gcs_crc32c(crc_));
+    if (same) return {};
+    std::string message = "the server stored other bytes than were sent (size or CRC-32C differ)";
+    if (Status removed = remove_stored(); removed.ok()) {
+      message += "; the object was removed, write it anew";
+    } else {
+      message += "; REMOVE THE OBJECT: doing so failed (";
+      message += removed.message();
+      message += ')';
+    }
+    return Status::error(StatusCode::corruption, std::move(message))
+        .with_object(client_->place(key_));
+  }
+  /// That generation and no other: somebody may have replaced it.
+  Status remove_stored() {
+    QueryParameters query;
+    if (!stored_.generation.empty()) query.emplace_back("generation", stored_.generation);
+    GcsCall call = client_->object_call("DELETE", key_, query, "remove the damaged object",
+                                        "storage.objects.delete");
+    call.cancel = nullptr;
+    call.retry = &GcsClient<Transport>::ending_retry;
+    GcsAnswer answer = client_->call(call);
+    return answer.response.status == 404 ? Status() : std::move(answer.status);
+  }
+
+  /// Also after a cancel. Cloud Storage says 499 when it has ended a session.
+  void end_session() {
+    GcsCall call = client_->upload_call(key_, {}, "end an upload");
+    call.method = "DELETE";
+    call.url = session_;
+    call.headers = {{"Content-Length", "0"}};
+    call.cancel = nullptr;
+    call.retry = &GcsClient<Transport>::ending_retry;
+    const GcsAnswer answer = client_->call(call);
+    const int http = answer.response.status;
+    if (answer.status.ok() || http == 499 || http == 404 || http == 410) return;
+    NetObserver* observer = client_->options().observer;
+    if (observer == nullptr) return;
+    observer->on_warning("an unfinished upload stays behind, and ends by itself in a week: " +
+                         answer.status.to_string());
+  }
+
+  KVBACKUP_DETAIL_COLD Status failed(Status status) {
+    discard();
+    failure_ = std::move(status).with_object(client_->place(key_));
+    return failure_;
+  }
+  KVBACKUP_DETAIL_COLD Status why_ended() const {
+    if (!failure_.ok()) return failure_;
+    return Status::error(StatusCode::invalid_argument,
+                         "the object was already committed or abandoned; create it anew")
+        .with_object(name_);
+  }
+
+  std::shared_ptr<GcsClient<Transport>> client_;
+  const std::string name_;
+  const std::string key_;
+  const bool if_absent_;
+  std::string id_;
+  std::string buffer_;         // what has not arrived
+  std::uint64_t arrived_ = 0;  // bytes before the buffer
+  std::uint64_t size_ = 0;     // of all that was appended
+  std::uint32_t crc_ = 0;
+  std::string session_;      // empty until the second chunk; a secret
+  bool maybe_done_ = false;  // the object may be there
+  GcsObject stored_;
+  bool ended_ = false;
+  Status failure_;
+};
+
+}  // namespace kvbackup::inline v1::detail
+#endif
+
+// ---- kvbackup/net/detail/curl_exchange.hpp ----
+// One request by one easy handle of libcurl, and the handles that wait for the next.
+
+#if KVBACKUP_WITH_CURL && KVBACKUP_WITH_POSIX
+#include <algorithm>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <curl/curl.h>
+
+namespace kvbackup::inline v1::detail {
+
+struct FreeCurlHandle {
+  void operator()(CURL* handle) const noexcept { curl_easy_cleanup(handle); }
+};
+using CurlHandle = std::unique_ptr<CURL, FreeCurlHandle>;
+
+struct FreeCurlList {
+  void operator()(curl_slist* list) const noexcept { curl_slist_free_all(list); }
+};
+
+/// Handles not in use, each with its kept connections. Thread-safe.
+class CurlPool {
+ public:
+  /// Null if libcurl has no memory or cannot be initialised.
+  CurlHandle take() {
+    // once a process, whichever thread comes first; libcurl counts, so a host may do it too
+    static const CURLcode initialised = curl_global_init(CURL_GLOBAL_DEFAULT);
+    if (initialised != CURLE_OK) return nullptr;
+    {
+      const MutexLock lock(mutex_);
+      if (!idle_.empty()) {
+        // the one used last: its connection is the least likely to have been closed
+        CurlHandle handle = std::move(idle_.back());
+        idle_.pop_back();
+        return handle;
+      }
+    }
+    return CurlHandle(curl_easy_init());
+  }
+  void give_back(CurlHandle handle) {
+    const MutexLock lock(mutex_);
+    idle_.push_back(std::move(handle));
+  }
+
+ private:
+  Mutex mutex_;
+  std::vector<CurlHandle> idle_;  // under mutex_
+};
+
+class CurlExchange {
+ public:
+  CurlExchange(const HttpRequest& request, CURL* handle) : request_(request), handle_(handle) {}
+  CurlExchange(const CurlExchange&) = delete;
+  CurlExchange& operator=(const CurlExchange&) = delete;
+
+  Status set_up(const std::string& ca_file, const std::string& user_agent) {
+    if (Status status = make_headers(); !status.ok()) return status;
+    bool ok = set(CURLOPT_URL, request_.url.c_str()) && set(CURLOPT_PATH_AS_IS, 1L) &&
+              set(CURLOPT_PROTOCOLS_STR, "http,https") && set(CURLOPT_NOSIGNAL, 1L) &&
+              set(CURLOPT_FOLLOWLOCATION, 0L) && set(CURLOPT_NETRC, long{CURL_NETRC_IGNORED}) &&
+              set(CURLOPT_HTTP_VERSION, long{CURL_HTTP_VERSION_2TLS}) &&
+              set(CURLOPT_HTTP09_ALLOWED, 0L) && set(CURLOPT_SSL_VERIFYPEER, 1L) &&
+              set(CURLOPT_SSL_VERIFYHOST, 2L) &&
+              set(CURLOPT_SSLVERSION, long{CURL_SSLVERSION_TLSv1_2}) &&
+              set(CURLOPT_USERAGENT, user_agent.c_str()) &&
+              set(CURLOPT_HTTPHEADER, headers_.get()) && set(CURLOPT_TCP_KEEPALIVE, 1L);
+    // 0 would be libcurl's own default of 300 s; its largest is some 24 days
+    const long connect =
+        request_.timeouts.connect_ms == 0 ? 2'000'000'000L : long{request_.timeouts.connect_ms};
+    ok = ok && set(CURLOPT_CONNECTTIMEOUT_MS, connect) && set(CURLOPT_NOPROGRESS, 0L) &&
+         set(CURLOPT_XFERINFOFUNCTION, &on_progress) && set(CURLOPT_XFERINFODATA, this) &&
+         set(CURLOPT_HEADERFUNCTION, &on_header) && set(CURLOPT_HEADERDATA, this) &&
+         set(CURLOPT_WRITEFUNCTION, &on_body) && set(CURLOPT_WRITEDATA, this) &&
+         set(CURLOPT_BUFFERSIZE, buffer_size) && set(CURLOPT_UPLOAD_BUFFERSIZE, buffer_size);
+    if (!ca_file.empty()) ok = ok && set(CURLOPT_CAINFO, ca_file.c_str());
+    if (request_.no_proxy) ok = ok && set(CURLOPT_NOPROXY, "*");
+    ok = ok && set_method();
+    if (ok) return {};
+    return Status::error(StatusCode::unsupported,
+                         "this libcurl lacks an option that is needed; 7.85 or later is")
+        .with_object(host());
+  }
+
+  Status run() {
+    active_at_ = clock_.steady_ns();
+    const CURLcode code = curl_easy_perform(handle_);
+    if (!stopped_.ok()) return std::move(stopped_);
+    // libcurl takes a header block that is cut off for a whole one
+    if (code != CURLE_OK || !header_ended_)
+      return failed(code == CURLE_OK ? CURLE_GOT_NOTHING : code);
+    long status = 0;
+    curl_easy_getinfo(handle_, CURLINFO_RESPONSE_CODE, &status);
+    response_.status = static_cast<int>(status);
+    return {};
+  }
+
+  /// Some servers (OpenStack Swift) send the end mark of a chunked body after an answer that has
+  /// none. On a kept connection it would be taken for the beginning of the next answer, so that
+  /// connection goes.
+  [[nodiscard]] bool leaves_clean_connection() const noexcept {
+    const bool bodiless =
+        request_.method == "HEAD" || response_.status == 204 || response_.status == 304;
+    return !bodiless || !response_.header("Transfer-Encoding");
+  }
+
+  [[nodiscard]] HttpResponse response() && { return std::move(response_); }
+
+ private:
+  static constexpr long buffer_size = 256 * 1024;
+  // beyond this a header block is an attack; servers send some 2 KiB
+  static constexpr std::size_t longest_header_block = 256 * 1024;
+  // what is reserved on the word of a Content-Length alone
+  static constexpr std::uint64_t most_trusted_length = 64u << 20;
+
+  template <class Value>
+  bool set(CURLoption option, Value value) {
+    return curl_easy_setopt(handle_, option, value) == CURLE_OK;
+  }
+
+  bool set_method() {
+    if (request_.method == "HEAD") return set(CURLOPT_NOBODY, 1L);
+    if (request_.method == "GET" && request_.body.empty()) return set(CURLOPT_HTTPGET, 1L);
+    if (!set(CURLOPT_CUSTOMREQUEST, request_.method.c_str())) return false;
+    if (request_.method == "DELETE" && request_.body.empty()) return true;
+    // POSTFIELDS for PUT too: a body in memory, which libcurl can send again by itself. No null
+    // pointer, which would have it read a file.
+    return set(CURLOPT_POST, 1L) &&
+           set(CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request_.body.size())) &&
+           set(CURLOPT_POSTFIELDS, request_.body.empty() ? "" : request_.body.data());
+  }
+
+  Status make_headers() {
+    bool has_type = false;
+    for (const HttpHeader& header : request_.headers) {
+      const bool broken =
+          header.name.empty() ||
+          header.name.find_first_of(std::string_view("\r\n:\0 ", 5)) != std::string::npos ||
+          header.value.find_first_of(std::string_view("\r\n\0", 3)) != std::string::npos;
+      if (broken) {
+        return Status::error(StatusCode::invalid_argument,
+                             "a line break or a zero byte stands in a header of a request; check "
+                             "the options it is made of")
+            .with_object(host());
+      }
+      has_type = has_type || same_header_name(header.name, "Content-Type");
+      // with a semicolon libcurl sends a header without a value
+      if (!add_header(header.name + (header.value.empty() ? ";" : ": " + header.value))) {
+        return no_memory();
+      }
+    }
+    // what libcurl would add by itself: a wait for "100 Continue", a type for what is no form
+    if (!add_header("Expect:") || (!has_type && !add_header("Content-Type:"))) return no_memory();
+    return {};
+  }
+  bool add_header(const std::string& line) {
+    curl_slist* longer = curl_slist_append(headers_.get(), line.c_str());
+    if (longer == nullptr) return false;
+    (void)headers_.release();
+    headers_.reset(longer);
+    return true;
+  }
+  KVBACKUP_DETAIL_COLD static Status no_memory() {
+    return Status::error(StatusCode::resource_exhausted, "libcurl has no memory");
+  }
+
+  /// Scheme and host: what an error may show of the URL.
+  [[nodiscard]] std::string host() const {
+    const auto url = parse_url(request_.url);
+    if (!url.ok()) return "a URL";
+    return (url.value().tls ? "https://" : "http://") + url.value().authority();
+  }
+
+  // Called at least once a second.
+  static int on_progress(void* self, curl_off_t, curl_off_t down, curl_off_t, curl_off_t up) {
+    return static_cast<CurlExchange*>(self)->may_go_on(down, up) ? 0 : 1;
+  }
+  bool may_go_on(curl_off_t down, curl_off_t up) {
+    if (stopped_.ok()) stopped_ = check_cancel(request_.cancel);
+    if (!stopped_.ok()) return false;
+    const std::uint64_t now = clock_.steady_ns();
+    if (down != down_ || up != up_) {
+      down_ = down;
+      up_ = up;
+      active_at_ = now;
+    }
+    const std::uint64_t idle_ns = std::uint64_t{request_.timeouts.idle_ms} * 1'000'000;
+    if (idle_ns == 0 || now - active_at_ < idle_ns) return true;
+    stopped_ = Status::error(StatusCode::unavailable,
+                             "the connection stalled: no byte came or went for " +
+                                 std::to_string(request_.timeouts.idle_ms) + " ms")
+                   .with_object(host())
+                   .as_retryable();
+    return false;
+  }
+
+  static std::size_t on_header(char* data, std::size_t, std::size_t size, void* self) {
+    return static_cast<CurlExchange*>(self)->take_header({data, size}) ? size : 0;
+  }
+  bool take_header(std::string_view line) {
+    active_at_ = clock_.steady_ns();
+    header_bytes_ += line.size();
+    if (header_bytes_ > longest_header_block) {
+      stopped_ = too_long("the header of the server's answer is longer than 256 KiB");
+      return false;
+    }
+    while (line.ends_with('\n') || line.ends_with('\r')) line.remove_suffix(1);
+    header_ended_ = header_ended_ || line.empty();
+    if (line.starts_with("HTTP/")) {  // an interim answer, or a proxy's, came before
+      header_ended_ = false;
+      response_.headers.clear();
+      response_.body.clear();
+      return true;
+    }
+    const std::size_t colon = line.find(':');
+    if (colon == std::string_view::npos) return true;
+    std::string_view value = line.substr(colon + 1);
+    while (value.starts_with(' ') || value.starts_with('\t')) value.remove_prefix(1);
+    while (value.ends_with(' ') || value.ends_with('\t')) value.remove_suffix(1);
+    response_.headers.push_back({std::string(line.substr(0, colon)), std::string(value)});
+    return true;
+  }
+
+  static std::size_t on_body(char* data, std::size_t, std::size_t size, void* self) {
+    return static_cast<CurlExchange*>(self)->take_body({data, size}) ? size : 0;
+  }
+  bool take_body(std::string_view bytes) {
+    std::string& body = response_.body;
+    if (bytes.size() >
+        request_.response_limit - std::min<std::uint64_t>(request_.response_limit, body.size())) {
+      stopped_ = too_long("the server's answer is longer than the " +
+                          std::to_string(request_.response_limit) + " bytes expected");
+      return false;
+    }
+    if (body.empty()) reserve_body();
+    body += bytes;
+    return true;
+  }
+  void reserve_body() {
+    const auto text = response_.header("Content-Length");
+    if (!text) return;
+    std::uint64_t length = 0;
+    std::from_chars(text->data(), text->data() + text->size(), length);
+    length = std::min({length, request_.response_limit, most_trusted_length});
+    response_.body.reserve(static_cast<std::size_t>(length));
+  }
+  KVBACKUP_DETAIL_COLD Status too_long(std::string message) const {
+    return Status::error(StatusCode::resource_exhausted, std::move(message)).with_object(host());
+  }
+
+  KVBACKUP_DETAIL_COLD Status failed(CURLcode code) const {
+    StatusCode kind = StatusCode::unavailable;
+    const char* advice = "check the network and the server";
+    bool retryable = true;
+    switch (code) {
+      case CURLE_PEER_FAILED_VERIFICATION:
+      case CURLE_SSL_ISSUER_ERROR:
+        kind = StatusCode::permission_denied;
+        advice = "its certificate must be valid for this host and signed by a trusted authority";
+        retryable = false;
+        break;
+      case CURLE_SSL_CACERT_BADFILE:
+      case CURLE_SSL_CERTPROBLEM:
+      case CURLE_SSL_CIPHER:
+      case CURLE_SSL_ENGINE_INITFAILED:
+        kind = StatusCode::invalid_argument;
+        advice = "check the file of trusted authorities and the TLS settings of this machine";
+        retryable = false;
+        break;
+      case CURLE_URL_MALFORMAT:
+        kind = StatusCode::invalid_argument;
+        advice = "check the endpoint";
+        retryable = false;
+        break;
+      case CURLE_OUT_OF_MEMORY:
+        kind = StatusCode::resource_exhausted;
+        advice = "free memory";
+        retryable = false;
+        break;
+      default: break;
+    }
+    std::string message = "the HTTP request failed: ";
+    message += curl_easy_strerror(code);
+    message += " (libcurl error ";
+    message += std::to_string(static_cast<int>(code));
+    message += "); ";
+    message += advice;
+    return Status::error(kind, std::move(message))
+        .with_object(host())
+        .with_native(static_cast<int>(code))
+        .as_retryable(retryable);
+  }
+
+  const HttpRequest& request_;
+  CURL* handle_;
+  SystemClock clock_;  // of idle times, which are the connection's own
+  std::unique_ptr<curl_slist, FreeCurlList> headers_;
+  HttpResponse response_;
+  std::size_t header_bytes_ = 0;
+  bool header_ended_ = false;
+  curl_off_t down_ = 0;
+  curl_off_t up_ = 0;
+  std::uint64_t active_at_ = 0;
+  Status stopped_;  // why a callback ended the transfer
+};
+
+}  // namespace kvbackup::inline v1::detail
+#endif
+
+// ---- kvbackup/net/curl_transport.hpp ----
+// HTTP by libcurl.
+
+#if KVBACKUP_WITH_CURL && KVBACKUP_WITH_POSIX
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <curl/curl.h>
+
+namespace kvbackup::inline v1 {
+
+struct CurlOptions {
+  /// A PEM file of the authorities to trust, in place of the system's; empty: the system's.
+  std::string ca_file;
+  std::string user_agent = "kvbackup";
+};
+
+/// HttpTransport by libcurl 7.85 or later: HTTP/2 where TLS negotiates it, else HTTP/1.1.
+///
+/// Certificates and host names are always verified. Proxies are those of the environment
+/// (http_proxy, HTTPS_PROXY, NO_PROXY). No cookies, no .netrc, no signal, no redirect, no file://.
+/// libcurl is initialised once a process, at the first request, and never torn down, since the host
+/// may use it too. Connections are kept: each thread that sends at the same time gets its own.
+///
+/// libcurl itself sends a request again in one case: where a kept connection turns out to be closed
+/// before the first byte of an answer.
+class CurlTransport {
+ public:
+  explicit CurlTransport(CurlOptions options = {})
+      : pool_(std::make_unique<detail::CurlPool>()), options_(std::move(options)) {}
+
+  /// Errors: unavailable (retryable) for whatever the network does; cancelled; resource_exhausted
+  /// for a body over request.response_limit; permission_denied for a certificate that does not
+  /// verify; invalid_argument for a URL or header that cannot be sent. They name scheme and host.
+  Result<HttpResponse> perform(const HttpRequest& request) {
+    if (Status status = check_cancel(request.cancel); !status.ok()) return status;
+    detail::CurlHandle handle = pool_->take();
+    if (handle == nullptr) {
+      return Status::error(StatusCode::resource_exhausted, "libcurl cannot be initialised");
+    }
+    detail::CurlExchange exchange(request, handle.get());
+    Status status = exchange.set_up(options_.ca_file, options_.user_agent);
+    if (status.ok()) status = exchange.run();
+    curl_easy_reset(handle.get());  // keeps connections, drops what points into the exchange
+    if (status.ok() && exchange.leaves_clean_connection()) pool_->give_back(std::move(handle));
+    if (!status.ok()) return status;
+    return std::move(exchange).response();
+  }
+
+ private:
+  std::unique_ptr<detail::CurlPool> pool_;
+  CurlOptions options_;
+};
+static_assert(HttpTransport<CurlTransport>);
+
+}  // namespace kvbackup::inline v1
+#endif
+
+// ---- kvbackup/backend/gcs.hpp ----
+// Objects in a bucket of Google Cloud Storage.
+
+#if KVBACKUP_WITH_OPENSSL && KVBACKUP_WITH_POSIX
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace kvbackup::inline v1 {
+
+/// Objects in a bucket of Google Cloud Storage, by its JSON API over any HttpTransport.
+///
+/// An object of up to chunk_size bytes is one request, checked by the server against its CRC-32C. A
+/// larger one is a resumable upload: after a failure the server is asked how much has arrived, and
+/// the rest is sent again. What the server stored is compared by size and CRC-32C at commit. A
+/// writer keeps one chunk in memory. A failed, abandoned or destroyed writer ends its upload; one
+/// of a process that was killed ends by itself after a week. An object whose commit got no answer
+/// is known again by the metadata kvbackup-id.
+///
+/// Reading also finds what old versions of BR put in places of their own: files under "PREFIX//",
+/// the manifest at "PREFIXbackupmeta" (pingcap/br#675). remove() removes them, list() lists the
+/// files.
+template <HttpTransport Transport>
+class BasicGcsBackend {
+  using Client = detail::GcsClient<Transport>;
+  using Upload = detail::GcsUpload<Transport>;
+
+ public:
+  class Writer {
+   public:
+    explicit Writer(std::unique_ptr<Upload> upload) noexcept : upload_(std::move(upload)) {}
+
+    Status append(ByteView bytes) { return upload_ ? upload_->append(bytes) : moved_from(); }
+    Result<ObjectInfo> commit() {
+      if (upload_ == nullptr) return moved_from();
+      return upload_->commit();
+    }
+    void abandon() {
+      if (upload_ != nullptr) upload_->discard();
+    }
+
+   private:
+    KVBACKUP_DETAIL_COLD static Status moved_from() {
+      return Status::error(StatusCode::invalid_argument, "this writer was moved from");
+    }
+    std::unique_ptr<Upload> upload_;
+  };
+
+  /// The longest object that read() gives, and the longest range; 4 GiB.
+  static constexpr std::uint64_t longest_read = 1ull << 32;
+  /// The most objects that list() gives.
+  static constexpr std::size_t longest_list = 10'000'000;
+
+  /// Options that cannot work are reported by the first call.
+  explicit BasicGcsBackend(GcsOptions options, Transport transport = Transport())
+      : client_(std::make_shared<Client>(std::move(options), std::move(transport))) {}
+
+  /// As BR spells it: "gcs://bucket/prefix?endpoint=...", without credentials.
+  [[nodiscard]] std::string url() const {
+    const GcsOptions& options = client_->options();
+    std::string out = "gcs://" + percent_encode(options.bucket);
+    if (!options.prefix.empty()) {
+      out += '/';
+      out += percent_encode(options.prefix, "/");
+    }
+    const auto endpoint = parse_url(options.endpoint);
+    if (endpoint.ok() && endpoint.value().query.empty()) {
+      out += "?endpoint=" + percent_encode(options.endpoint, ":/");
+    }
+    return out;
+  }
+
+  /// Sends nothing: what the server has against the object shows at append() or commit().
+  Result<Writer> create(std::string_view name, CreateOptions options = {}) const {
+    if (Status status = check(name); !status.ok()) return status;
+    return Writer(
+        std::make_unique<Upload>(client_, name, keys_of(name).front(), options.if_absent));
+  }
+
+  /// Compares the CRC-32C that the server tells: a damaged download is asked for again.
+  Result<std::string> read(std::string_view name) const {
+    return first_found(name, [this](const std::string& key) { return download(key); });
+  }
+
+  /// invalid_argument if the range does not lie in the object.
+  Result<std::string> read_range(std::string_view name, std::uint64_t offset,
+                                 std::uint64_t length) const {
+    return first_found(name, [&](const std::string& key) -> Result<std::string> {
+      if (offset > largest_object || length > largest_object) return outside(key);
+      if (length > longest_read) {
+        return Status::error(StatusCode::resource_exhausted,
+                             "more than 4 GiB would have to be read at once; read it in ranges")
+            .with_object(client_->place(key));
+      }
+      return length == 0 ? read_nothing(key, offset) : download_range(key, offset, length);
+    });
+  }
+
+  /// Names that are no object's name, such as those of folders made by other tools, are left out.
+  Result<std::vector<ObjectInfo>> list(std::string_view prefix) const {
+    if (Status status = client_->check(); !status.ok()) return status;
+    std::vector<ObjectInfo> objects;
+    for (const std::string& base : bases()) {
+      if (Status status = list_below(base, prefix, objects); !status.ok()) return status;
+    }
+    // the first of a name is where a new object would be
+    std::stable_sort(objects.begin(), objects.end(),
+                     [](const ObjectInfo& a, const ObjectInfo& b) { return a.name < b.name; });
+    const auto same = [](const ObjectInfo& a, const ObjectInfo& b) { return a.name == b.name; };
+    objects.erase(std::unique(objects.begin(), objects.end(), same), objects.end());
+    return objects;
+  }
+
+  Result<bool> exists(std::string_view name) const {
+    const auto found =
+        first_found(name, [this](const std::string& key) { return client_->stat(key); });
+    if (found.ok()) return true;
+    if (found.status().code() == StatusCode::not_found) return false;
+    return found.status();
+  }
+
+  /// It is looked for first: a request whose answer was lost may be made again, by libcurl too, and
+  /// would not find what it removed. A bucket that keeps versions keeps the older ones.
+  Status remove(std::string_view name) const {
+    const auto removed = first_found(name, [this](const std::string& key) -> Result<bool> {
+      if (const auto found = client_->stat(key); !found.ok()) return found.status();
+      detail::GcsAnswer answer = client_->call(
+          client_->object_call("DELETE", key, {}, "remove the object", "storage.objects.delete"));
+      if (answer.status.ok() || answer.response.status == 404) return true;
+      return std::move(answer.status);
+    });
+    return removed.status();
+  }
+
+ private:
+  // 2^62 keeps the sum of an offset and a length in range; no object comes near it
+  static constexpr std::uint64_t largest_object = 1ull << 62;
+  // Cloud Storage's limit of an object's name, in bytes
+  static constexpr std::size_t longest_key = 1024;
+
+  /// What stands before an object's name: where it is written, then where old BR wrote it.
+  [[nodiscard]] std::vector<std::string> bases() const {
+    const std::string& prefix = client_->options().prefix;
+    if (prefix.empty()) return {prefix};
+    const std::string trimmed = prefix.substr(0, prefix.find_last_not_of('/') + 1);
+    std::vector<std::string> all = {prefix + '/'};
+    for (const char* tail : {"/", "//"}) {
+      const std::string base = trimmed + tail;
+      if (!trimmed.empty() && base != all.front()) all.push_back(base);
+    }
+    return all;
+  }
+  [[nodiscard]] std::vector<std::string> keys_of(std::string_view name) const {
+    std::vector<std::string> keys = bases();
+    for (std::string& key : keys) key += name;
+    if (name == "backupmeta" && keys.size() > 1) {
+      const std::string& prefix = client_->options().prefix;
+      keys.push_back(prefix.substr(0, prefix.find_last_not_of('/') + 1) + "backupmeta");
+    }
+    return keys;
+  }
+
+  [[nodiscard]] Status check(std::string_view name) const {
+    if (Status status = check_object_name(name); !status.ok()) return status;
+    if (Status status = client_->check(); !status.ok()) return status;
+    const auto refuse = [name](const char* why) {
+      return Status::error(StatusCode::invalid_argument, why).with_object(name);
+    };
+    const std::string key = keys_of(name).front();
+    if (key.size() > longest_key) {
+      return refuse("prefix and name together are longer than Cloud Storage's 1024 bytes");
+    }
+    if (!is_utf8(name)) return refuse("the object name is not UTF-8, as Cloud Storage asks for");
+    return {};
+  }
+
+  /// `use(key)` of the first key of the name that is there.
+  template <class Use>
+  auto first_found(std::string_view name, Use use) const
+      -> decltype(use(std::declval<const std::string&>())) {
+    if (Status status = check(name); !status.ok()) return status;
+    const std::vector<std::string> keys = keys_of(name);
+    auto result = use(keys.front());
+    for (std::size_t i = 1; i < keys.size(); ++i) {
+      if (result.ok() || result.status().code() != StatusCode::not_found) return result;
+      auto older = use(keys[i]);
+      // if it is nowhere, what is told is the place where it should be
+      if (older.ok() || older.status().code() != StatusCode::not_found) return older;
+    }
+    return result;
+  }
+
+  [[nodiscard]] detail::GcsCall media_call(const std::string& key, const char* doing) const {
+    return client_->object_call("GET", key, {{"alt", "media"}}, doing, "storage.objects.get");
+  }
+
+  Result<std::string> download(const std::string& key) const {
+    detail::GcsCall call = media_call(key, "read the object");
+    call.response_limit = longest_read;
+    const GcsOptions& options = client_->options();
+    for (Retry retry(options.retry, client_->seams(options.cancel));;) {
+      detail::GcsAnswer answer = client_->call(call);
+      if (!answer.status.ok()) return std::move(answer.status);
+      const std::string_view expected = detail::crc32c_header(answer.response);
+      if (expected.empty() || expected == detail::gcs_crc32c(crc32c(answer.response.body))) {
+        return std::move(answer.response.body);
+      }
+      Status failure = Status::error(StatusCode::corruption,
+                                     "the object was damaged on its way here, again and again: "
+                                     "its CRC-32C is not the one the server tells")
+                           .with_object(call.place)
+                           .as_retryable();
+      if (!retry.again(failure)) return failure;
+    }
+  }
+
+  Result<std::string> download_range(const std::string& key, std::uint64_t offset,
+                                     std::uint64_t length) const {
+    detail::GcsCall call = media_call(key, "read a range of the object");
+    const std::string last = std::to_string(offset + length - 1);
+    call.headers = {{"Range", "bytes=" + std::to_string(offset) + "-" + last}};
+    call.response_limit = length + longest_error;
+    detail::GcsAnswer answer = client_->call(call);
+    if (!answer.status.ok()) {
+      return answer.response.status == 416 ? outside(key) : std::move(answer.status);
+    }
+    if (answer.response.status != 206 && offset != 0) {
+      return Status::error(StatusCode::unsupported,
+                           "the server gave the whole object in place of a range of it")
+          .with_object(call.place);
+    }
+    if (answer.response.body.size() < length) return outside(key);
+    answer.response.body.resize(static_cast<std::size_t>(length));
+    return std::move(answer.response.body);
+  }
+  // a description of an error may be longer than the range
+  static constexpr std::uint64_t longest_error = 64u << 10;
+
+  Result<std::string> read_nothing(const std::string& key, std::uint64_t offset) const {
+    const auto object = client_->stat(key);
+    if (!object.ok()) return object.status();
+    if (offset > object.value().size) return outside(key);
+    return std::string();
+  }
+  KVBACKUP_DETAIL_COLD [[nodiscard]] Status outside(const std::string& key) const {
+    return Status::error(StatusCode::invalid_argument,
+                         "the range asked for ends behind the end of the object")
+        .with_object(client_->place(key));
+  }
+
+  Status list_below(const std::string& base, std::string_view prefix,
+                    std::vector<ObjectInfo>& objects) const {
+    std::string token;
+    do {
+      QueryParameters query = {{"prefix", base + std::string(prefix)}};
+      if (!token.empty()) query.emplace_back("pageToken", token);
+      const detail::GcsCall call =
+          client_->object_call("GET", {}, query, "list the objects", "storage.objects.list");
+      detail::GcsAnswer answer = client_->call(call);
+      if (!answer.status.ok()) return std::move(answer.status);
+      auto page = detail::read_gcs_page(answer.response.body);
+      if (!page.ok()) return std::move(page).status().with_object(call.place);
+      if (!token.empty() && page.value().next == token) {
+        return bad_list("the server gives the same page of the list again and again");
+      }
+      token = std::move(page.value().next);
+      for (ObjectInfo& object : page.value().objects) {
+        if (!object.name.starts_with(base)) return bad_list("the server lists what was not asked");
+        object.name.erase(0, base.size());
+        if (!object.name.starts_with(prefix) || !check_object_name(object.name).ok()) continue;
+        objects.push_back(std::move(object));
+      }
+      if (objects.size() > longest_list) {
+        return Status::error(StatusCode::resource_exhausted,
+                             "there are more than 10,000,000 objects to list")
+            .with_object(client_->place(base));
+      }
+    } while (!token.empty());
+    return {};
+  }
+  KVBACKUP_DETAIL_COLD [[nodiscard]] Status bad_list(const char* why) const {
+    return Status::error(StatusCode::corruption, why).with_object(client_->place({}));
+  }
+
+  std::shared_ptr<Client> client_;
+};
+
+#if KVBACKUP_WITH_CURL
+/// The GCS backend over libcurl.
+using GcsBackend = BasicGcsBackend<CurlTransport>;
+static_assert(ReadableBackend<GcsBackend>);
+#endif
+
+}  // namespace kvbackup::inline v1
 #endif
 
 // ---- kvbackup/backend/detail/local_folder.hpp ----
@@ -1399,54 +6188,6 @@ class LocalObject {
 
 #endif
 
-// ---- kvbackup/base/percent.hpp ----
-// The one percent-coder: column family names in object names, parts of URLs.
-
-namespace kvbackup::inline v1 {
-
-/// RFC 3986 unreserved characters: the ones that never need coding.
-[[nodiscard]] constexpr bool is_unreserved(char c) noexcept {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-         c == '.' || c == '_' || c == '~';
-}
-
-/// `text` with every byte that is neither unreserved nor in `keep` as %XX (upper-case digits).
-[[nodiscard]] inline std::string percent_encode(ByteView text, ByteView keep = {}) {
-  static constexpr char digits[] = "0123456789ABCDEF";
-  std::string out;
-  for (const char c : text) {
-    if (is_unreserved(c) || keep.find(c) != ByteView::npos) {
-      out.push_back(c);
-      continue;
-    }
-    const auto byte = static_cast<unsigned char>(c);
-    out.push_back('%');
-    out.push_back(digits[byte >> 4]);
-    out.push_back(digits[byte & 15]);
-  }
-  return out;
-}
-
-/// The bytes that `text` stands for; nothing if a % is not followed by two hex digits.
-[[nodiscard]] inline std::optional<std::string> percent_decode(ByteView text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out.push_back(text[i]);
-      continue;
-    }
-    if (text.size() - i < 3) return std::nullopt;
-    const int high = hex_digit(text[i + 1]);
-    const int low = hex_digit(text[i + 2]);
-    if (high < 0 || low < 0) return std::nullopt;
-    out.push_back(static_cast<char>(high << 4 | low));
-    i += 2;
-  }
-  return out;
-}
-
-}  // namespace kvbackup::inline v1
-
 // ---- kvbackup/backend/local.hpp ----
 // Objects as files below a folder.
 
@@ -1713,54 +6454,6 @@ static_assert(ReadableBackend<LocalBackend>);
 
 #endif
 
-// ---- kvbackup/base/sync.hpp ----
-// A mutex made of one atomic, so that a body that locks is the same tokens in builds with and
-// without threads, and pulls in no <mutex>.
-
-namespace kvbackup::inline v1 {
-
-/// Mutual exclusion. Not recursive, not fair. Waits in std::atomic::wait (a futex on Linux).
-class Mutex {
- public:
-  Mutex() noexcept = default;
-  Mutex(const Mutex&) = delete;
-  Mutex& operator=(const Mutex&) = delete;
-
-  void lock() noexcept {
-    int seen = free_state;
-    if (state_.compare_exchange_strong(seen, locked_state, std::memory_order_acquire)) return;
-    // contended_state tells unlock() that somebody may be asleep
-    while (state_.exchange(contended_state, std::memory_order_acquire) != free_state) {
-      state_.wait(contended_state, std::memory_order_relaxed);
-    }
-  }
-  void unlock() noexcept {
-    if (state_.exchange(free_state, std::memory_order_release) == contended_state) {
-      state_.notify_one();
-    }
-  }
-
- private:
-  static constexpr int free_state = 0;
-  static constexpr int locked_state = 1;
-  static constexpr int contended_state = 2;
-  std::atomic<int> state_{free_state};
-};
-
-/// Holds a Mutex for a scope.
-class MutexLock {
- public:
-  explicit MutexLock(Mutex& mutex) noexcept : mutex_(mutex) { mutex_.lock(); }
-  ~MutexLock() { mutex_.unlock(); }
-  MutexLock(const MutexLock&) = delete;
-  MutexLock& operator=(const MutexLock&) = delete;
-
- private:
-  Mutex& mutex_;
-};
-
-}  // namespace kvbackup::inline v1
-
 // ---- kvbackup/backend/memory.hpp ----
 namespace kvbackup::inline v1 {
 
@@ -1952,6 +6645,2263 @@ static_assert(ReadableBackend<NoopBackend>);
 
 }  // namespace kvbackup::inline v1
 
+// ---- kvbackup/backend/detail/s3_profile.hpp ----
+// The files ~/.aws/credentials and ~/.aws/config, as the AWS tools read them.
+
+namespace kvbackup::inline v1::detail {
+
+/// The settings of one profile, by name.
+using AwsProfile = std::map<std::string, std::string, std::less<>>;
+
+[[nodiscard]] inline std::string_view trimmed(std::string_view text) noexcept {
+  const std::size_t begin = text.find_first_not_of(" \t\r\n");
+  if (begin == std::string_view::npos) return {};
+  return text.substr(begin, text.find_last_not_of(" \t\r\n") - begin + 1);
+}
+
+/// Adds the settings of the section `wanted` to `profile`; the ones that are there stay. Gives
+/// whether there is such a section. Indented lines are nested settings, which nobody here needs.
+inline bool read_profile(std::string_view text, std::string_view wanted, AwsProfile& profile) {
+  bool inside = false;
+  bool found = false;
+  while (!text.empty()) {
+    const std::size_t end = text.find('\n');
+    std::string_view line = text.substr(0, end);
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    if (line.starts_with(' ') || line.starts_with('\t')) continue;
+    line = trimmed(line);
+    if (line.empty() || line.front() == '#' || line.front() == ';') continue;
+    if (line.front() == '[') {
+      std::string_view name = trimmed(line.substr(1, line.find(']') - 1));
+      if (name.starts_with("profile ")) name = trimmed(name.substr(8));
+      inside = name == wanted;
+      found = found || inside;
+      continue;
+    }
+    const std::size_t equals = line.find('=');
+    if (!inside || equals == std::string_view::npos) continue;
+    profile.emplace(trimmed(line.substr(0, equals)), trimmed(line.substr(equals + 1)));
+  }
+  return found;
+}
+
+/// Where the AWS tools look for a file: `variable`, or `name` below ~/.aws; nothing without a home.
+[[nodiscard]] inline std::optional<std::string> aws_file(Environment& environment,
+                                                         const char* variable, const char* name) {
+  if (auto path = environment.variable(variable)) return path;
+  const auto home = environment.variable("HOME");
+  if (!home) return std::nullopt;
+  return *home + "/.aws/" + name;
+}
+
+/// The profile `asked` (empty: AWS_PROFILE, else "default") of both files; empty if it is in none.
+/// Errors: not_found if it was asked for by name and is in none; what reading a file gives.
+[[nodiscard]] inline Result<AwsProfile> find_profile(Environment& environment, std::string asked) {
+  if (asked.empty()) asked = environment.variable("AWS_PROFILE").value_or("");
+  const std::string name = asked.empty() ? "default" : asked;
+  AwsProfile profile;
+  bool found = false;
+  const std::pair<const char*, const char*> files[] = {
+      {"AWS_SHARED_CREDENTIALS_FILE", "credentials"}, {"AWS_CONFIG_FILE", "config"}};
+  for (const auto& [variable, file] : files) {
+    const auto path = aws_file(environment, variable, file);
+    if (!path) continue;
+    const auto text = environment.file(*path);
+    if (!text.ok()) {
+      if (text.status().code() == StatusCode::not_found) continue;
+      return text.status();
+    }
+    found = read_profile(text.value(), name, profile) || found;
+  }
+  if (!found && !asked.empty()) {
+    return Status::error(StatusCode::not_found,
+                         "the AWS files have no profile of the name asked for; check the option "
+                         "profile and AWS_PROFILE")
+        .with_object(asked);
+  }
+  return profile;
+}
+
+[[nodiscard]] inline std::string setting(const AwsProfile& profile, std::string_view name) {
+  const auto at = profile.find(name);
+  return at == profile.end() ? std::string() : at->second;
+}
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/backend/s3_options.hpp ----
+// Where and how S3Backend stores objects.
+
+namespace kvbackup::inline v1 {
+
+/// How CreateOptions::if_absent is kept.
+enum class S3IfAbsent : std::uint8_t {
+  /// By the server, in one step: `If-None-Match: *`. A server that refuses the header makes the
+  /// commit fail as unsupported. Some ignore it when a multipart upload is completed (Ceph before
+  /// 19); there the look before it, as below, is what is left.
+  conditional,
+  /// By a look whether the object is there just before it is made. Two writers of one name that
+  /// commit at the same moment may both succeed. For servers without conditional writes, such as
+  /// OpenStack Swift.
+  checked,
+};
+
+struct S3Options {
+  /// "https://host:port"; empty: Amazon S3 in `region`.
+  std::string endpoint;
+  /// Empty: AWS_REGION, AWS_DEFAULT_REGION, the profile's, us-east-1. One that is wrong is
+  /// corrected by what the server answers.
+  std::string region;
+  std::string bucket;
+  /// An object's key is the prefix, a slash and the object's name; its name alone if empty. The
+  /// prefix is taken as it is.
+  std::string prefix;
+  std::string storage_class;   ///< x-amz-storage-class; empty: the bucket's
+  std::string sse;             ///< x-amz-server-side-encryption: "AES256", "aws:kms"
+  std::string sse_kms_key_id;  ///< the key of "aws:kms"; empty: the account's
+  std::string acl;             ///< x-amz-acl: "private", "bucket-owner-full-control" ...
+  /// Both or none. None: AWS_ACCESS_KEY_ID and so on, the files ~/.aws/credentials and
+  /// ~/.aws/config, a web identity token, the container's endpoint, the machine's (IMDSv2).
+  std::string access_key;
+  std::string secret_access_key;
+  std::string session_token;  ///< of temporary keys
+  std::string profile;        ///< of those files; empty: AWS_PROFILE, "default"
+  /// The bucket in the path, not in the host name. IP addresses and, over TLS, buckets with a dot
+  /// get it in any case.
+  bool force_path_style = false;
+
+  /// Objects of up to this many bytes are one request; larger ones are cut into parts of it, larger
+  /// parts where the object would need more than 10,000. At least 5 MiB, at most 5 GiB.
+  std::uint64_t part_size = 8u << 20;
+  /// Parts of one object that are in memory, hence on their way, at the same time. With 1 no thread
+  /// is made and append() itself sends.
+  std::uint32_t parts_in_flight = 4;
+  S3IfAbsent if_absent = S3IfAbsent::conditional;
+  /// Sends x-amz-checksum-sha256, which AWS checks and keeps.
+  bool checksums = false;
+  /// Sends Content-MD5, which buckets with object lock ask for where there is no checksum.
+  bool content_md5 = false;
+  /// User metadata of every object, names without "x-amz-meta-".
+  std::vector<HttpHeader> metadata;
+
+  RetryOptions retry;
+  HttpTimeouts timeouts;
+  const CancelToken* cancel = nullptr;  ///< ends requests and waits; not the abort of an upload
+  NetObserver* observer = nullptr;
+  /// Seams; null: those of this process.
+  Clock* clock = nullptr;
+  Environment* environment = nullptr;
+  RandomSource* random = nullptr;
+
+  /// What a message of BR asks for.
+  [[nodiscard]] static S3Options from(const S3& message) {
+    S3Options options;
+    options.endpoint = message.endpoint;
+    options.region = message.region;
+    options.bucket = message.bucket;
+    options.prefix = message.prefix;
+    options.storage_class = message.storage_class;
+    options.sse = message.sse;
+    options.sse_kms_key_id = message.sse_kms_key_id;
+    options.acl = message.acl;
+    options.access_key = message.access_key;
+    options.secret_access_key = message.secret_access_key;
+    options.force_path_style = message.force_path_style;
+    return options;
+  }
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/hash/concept.hpp ----
+// The Hasher contract: what a backup proves a file by.
+//
+// | expression            | result     | meaning
+// |-----------------------|------------|------------------------------------------------------------
+// | H(h)                  | H          | the pipeline copies its prototype once per file
+// | h.add_bytes(bytes)    | void       | the next stored bytes of the file, in order
+// | h.add_pair(k, v)      | void       | one logical pair that this file counts
+// | h.finish()            | FileDigest | the digests; the hasher is spent after it
+//
+// Laws no compiler checks: the split of the stored bytes into calls does not change sha256; the
+// order of pairs does not change crc64xor; a copy of a fresh prototype is fresh.
+
+namespace kvbackup::inline v1 {
+
+/// The 32 raw bytes of a SHA-256.
+using Sha256Digest = std::array<char, 32>;
+
+/// What a Hasher says of one file. Meanings as in BR's `File` message.
+struct FileDigest {
+  Sha256Digest sha256{};          ///< of the stored bytes
+  std::uint32_t crc32c = 0;       ///< plain CRC-32C (Castagnoli, unmasked) of the stored bytes
+  std::uint64_t crc64xor = 0;     ///< XOR over the pairs of CRC-64/XZ(key || value)
+  std::uint64_t total_kvs = 0;    ///< pairs
+  std::uint64_t total_bytes = 0;  ///< sum of key and value lengths
+};
+
+template <class H>
+concept Hasher = std::copyable<H> && requires(H h, ByteView bytes) {
+  h.add_bytes(bytes);
+  h.add_pair(bytes, bytes);
+  { h.finish() } -> std::same_as<FileDigest>;
+};
+
+/// The contract of a SHA-256 implementation (PortableSha256, OpensslSha256), a value:
+/// update(bytes) any number of times, then finish() once. `of(bytes)` in one call.
+template <class S>
+concept Sha256Function = std::copyable<S> && std::default_initializable<S> &&
+    requires(S s, ByteView bytes) {
+  s.update(bytes);
+  { s.finish() } -> std::same_as<Sha256Digest>;
+  { S::of(bytes) } -> std::same_as<Sha256Digest>;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/hash/detail/sha256_block.hpp ----
+// The compression function of SHA-256 (FIPS 180-4, 6.2.2), as plain C++.
+
+namespace kvbackup::inline v1::detail {
+
+inline constexpr std::size_t sha256_block_size = 64;
+
+using Sha256State = std::array<std::uint32_t, 8>;
+
+/// FIPS 180-4, 5.3.3: fractions of the square roots of the first 8 primes.
+inline constexpr Sha256State sha256_start = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
+                                             0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
+
+/// FIPS 180-4, 4.2.2: fractions of the cube roots of the first 64 primes.
+inline constexpr std::array<std::uint32_t, 64> sha256_rounds = {
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
+
+/// `state` after one block of 64 bytes at `p`.
+inline void sha256_block(Sha256State& state, const char* p) noexcept {
+  std::uint32_t schedule[16];  // the last 16 words of the message schedule, as a ring
+  auto [a, b, c, d, e, f, g, h] = state;
+  for (std::size_t round = 0; round < sha256_rounds.size(); ++round) {
+    std::uint32_t& word = schedule[round % 16];
+    if (round < 16) {
+      word = load<std::uint32_t>(p + 4 * round, std::endian::big);
+    } else {
+      const std::uint32_t w2 = schedule[(round + 14) % 16];
+      const std::uint32_t w15 = schedule[(round + 1) % 16];
+      word += (std::rotr(w2, 17) ^ std::rotr(w2, 19) ^ w2 >> 10) + schedule[(round + 9) % 16] +
+              (std::rotr(w15, 7) ^ std::rotr(w15, 18) ^ w15 >> 3);
+    }
+    const std::uint32_t choice = (e & f) ^ (~e & g);
+    const std::uint32_t majority = (a & b) ^ (a & c) ^ (b & c);
+    const std::uint32_t sum1 = h + (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) +
+                               choice + sha256_rounds[round] + word;
+    const std::uint32_t sum2 = (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) + majority;
+    h = g;
+    g = f;
+    f = e;
+    e = d + sum1;
+    d = c;
+    c = b;
+    b = a;
+    a = sum1 + sum2;
+  }
+  const Sha256State added = {a, b, c, d, e, f, g, h};
+  for (std::size_t i = 0; i < state.size(); ++i) state[i] += added[i];
+}
+
+/// `state` after `count` blocks of 64 bytes at `p`.
+inline void sha256_blocks_portable(Sha256State& state, const char* p, std::size_t count) noexcept {
+  for (; count > 0; --count, p += sha256_block_size) sha256_block(state, p);
+}
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/hash/detail/sha256_shani.hpp ----
+// The compression function of SHA-256 by the SHA extensions of x86 CPUs.
+
+#if KVBACKUP_DETAIL_X86_64
+#include <cpuid.h>
+#include <immintrin.h>
+
+namespace kvbackup::inline v1::detail {
+
+/// Whether this machine can run sha256_blocks_shani. Reads as false, which only costs speed, in
+/// static initialisers that run before this one.
+inline const bool cpu_has_shani = [] {
+  constexpr unsigned sha_bit = 1u << 29;  // CPUID leaf 7, EBX
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("sse4.1") != 0 && __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 &&
+         (b & sha_bit) != 0;
+}();
+
+/// The eight state words in the order in which the instructions want them, highest lane first.
+struct ShaniState {
+  __m128i abef;
+  __m128i cdgh;
+};
+
+/// Four rounds, with four words of the message schedule.
+KVBACKUP_DETAIL_TARGET("sha,sse4.1")
+inline void shani_rounds(ShaniState& state, __m128i words, std::size_t first_round) noexcept {
+  const __m128i constants =
+      _mm_loadu_si128(reinterpret_cast<const __m128i*>(sha256_rounds.data() + first_round));
+  const __m128i sums = _mm_add_epi32(words, constants);
+  // each instruction does two rounds, after which the old abef is the new cdgh
+  state.cdgh = _mm_sha256rnds2_epu32(state.cdgh, state.abef, sums);
+  state.abef = _mm_sha256rnds2_epu32(state.abef, state.cdgh, _mm_shuffle_epi32(sums, 0x0e));
+}
+
+/// The four words of the message schedule that follow the sixteen given.
+KVBACKUP_DETAIL_TARGET("sha,sse4.1")
+inline __m128i shani_next(__m128i w0, __m128i w4, __m128i w8, __m128i w12) noexcept {
+  const __m128i sums = _mm_add_epi32(_mm_sha256msg1_epu32(w0, w4), _mm_alignr_epi8(w12, w8, 4));
+  return _mm_sha256msg2_epu32(sums, w12);
+}
+
+/// `state` after `count` blocks of 64 bytes at `p`.
+KVBACKUP_DETAIL_TARGET("sha,sse4.1")
+inline void sha256_blocks_shani(Sha256State& words, const char* p, std::size_t count) noexcept {
+  auto* lanes = reinterpret_cast<__m128i*>(words.data());
+  const __m128i cdab = _mm_shuffle_epi32(_mm_loadu_si128(lanes), 0xb1);
+  const __m128i efgh = _mm_shuffle_epi32(_mm_loadu_si128(lanes + 1), 0x1b);
+  ShaniState state{_mm_alignr_epi8(cdab, efgh, 8), _mm_blend_epi16(efgh, cdab, 0xf0)};
+  const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
+  for (; count > 0; --count, p += sha256_block_size) {
+    const ShaniState before = state;
+    const auto* block = reinterpret_cast<const __m128i*>(p);
+    __m128i w0 = _mm_shuffle_epi8(_mm_loadu_si128(block), big_endian);
+    __m128i w4 = _mm_shuffle_epi8(_mm_loadu_si128(block + 1), big_endian);
+    __m128i w8 = _mm_shuffle_epi8(_mm_loadu_si128(block + 2), big_endian);
+    __m128i w12 = _mm_shuffle_epi8(_mm_loadu_si128(block + 3), big_endian);
+    for (std::size_t round = 0;; round += 16) {
+      shani_rounds(state, w0, round);
+      shani_rounds(state, w4, round + 4);
+      shani_rounds(state, w8, round + 8);
+      shani_rounds(state, w12, round + 12);
+      if (round == 48) break;
+      w0 = shani_next(w0, w4, w8, w12);
+      w4 = shani_next(w4, w8, w12, w0);
+      w8 = shani_next(w8, w12, w0, w4);
+      w12 = shani_next(w12, w0, w4, w8);
+    }
+    state.abef = _mm_add_epi32(state.abef, before.abef);
+    state.cdgh = _mm_add_epi32(state.cdgh, before.cdgh);
+  }
+  const __m128i feba = _mm_shuffle_epi32(state.abef, 0x1b);
+  const __m128i dchg = _mm_shuffle_epi32(state.cdgh, 0xb1);
+  _mm_storeu_si128(lanes, _mm_blend_epi16(feba, dchg, 0xf0));
+  _mm_storeu_si128(lanes + 1, _mm_alignr_epi8(dchg, feba, 8));
+}
+
+}  // namespace kvbackup::inline v1::detail
+#endif
+
+// ---- kvbackup/hash/sha256_portable.hpp ----
+namespace kvbackup::inline v1 {
+
+/// SHA-256 (FIPS 180-4) that needs no library, by the SHA instructions of x86 CPUs that have them.
+/// Never allocates.
+class PortableSha256 {
+ public:
+  /// Takes the next bytes of the message.
+  void update(ByteView bytes) noexcept {
+    if (bytes.empty()) return;
+    const std::size_t held = static_cast<std::size_t>(size_ % block_size);
+    size_ += bytes.size();
+    if (held + bytes.size() < block_size) {
+      std::memcpy(pending_ + held, bytes.data(), bytes.size());
+      return;
+    }
+    if (held > 0) {
+      const std::size_t missing = block_size - held;
+      std::memcpy(pending_ + held, bytes.data(), missing);
+      take_blocks(pending_, 1);
+      bytes.remove_prefix(missing);
+    }
+    take_blocks(bytes.data(), bytes.size() / block_size);
+    const ByteView rest = bytes.substr(bytes.size() - bytes.size() % block_size);
+    if (!rest.empty()) std::memcpy(pending_, rest.data(), rest.size());
+  }
+
+  /// The digest of all that was taken; the object is spent after it.
+  [[nodiscard]] Sha256Digest finish() noexcept {
+    const std::uint64_t bits = size_ * 8;
+    const std::size_t held = static_cast<std::size_t>(size_ % block_size);
+    // one bit, zeros, and the length in the last eight bytes of a block
+    char padding[2 * block_size] = {};
+    if (held > 0) std::memcpy(padding, pending_, held);
+    padding[held] = static_cast<char>(0x80);
+    const std::size_t blocks = held < block_size - 8 ? 1 : 2;
+    for (std::size_t i = 0; i < 8; ++i) {
+      padding[blocks * block_size - 1 - i] = static_cast<char>(bits >> (8 * i) & 0xff);
+    }
+    take_blocks(padding, blocks);
+    Sha256Digest digest;
+    for (std::size_t i = 0; i < digest.size(); ++i) {
+      digest[i] = static_cast<char>(state_[i / 4] >> (24 - 8 * (i % 4)) & 0xff);
+    }
+    return digest;
+  }
+
+  /// The digest of `bytes`.
+  [[nodiscard]] static Sha256Digest of(ByteView bytes) noexcept {
+    PortableSha256 sha;
+    sha.update(bytes);
+    return sha.finish();
+  }
+
+ private:
+  static constexpr std::size_t block_size = detail::sha256_block_size;
+
+  void take_blocks(const char* p, std::size_t count) noexcept {
+#if KVBACKUP_DETAIL_X86_64
+    if (detail::cpu_has_shani) return detail::sha256_blocks_shani(state_, p, count);
+#endif
+    detail::sha256_blocks_portable(state_, p, count);
+  }
+
+  detail::Sha256State state_ = detail::sha256_start;
+  std::uint64_t size_ = 0;
+  char pending_[block_size] = {};
+};
+
+static_assert(Sha256Function<PortableSha256>);
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/hash/sha256_openssl.hpp ----
+#if KVBACKUP_WITH_OPENSSL
+#include <memory>
+#include <utility>
+
+#include <openssl/evp.h>
+
+namespace kvbackup::inline v1 {
+
+/// SHA-256 by OpenSSL's EVP, which uses whatever the CPU offers.
+///
+/// EVP fails only where a context cannot be allocated or no provider offers SHA-256. If that shows
+/// before the first byte, PortableSha256 does the work. If it shows later (a copy made between two
+/// updates), the digest is 32 zero bytes, which no message has: what is checked against it fails.
+class OpensslSha256 {
+ public:
+  OpensslSha256() noexcept = default;
+  OpensslSha256(const OpensslSha256& other) noexcept { copy(other); }
+  OpensslSha256& operator=(const OpensslSha256& other) noexcept {
+    if (this != &other) copy(other);
+    return *this;
+  }
+  /// The object moved from is fresh.
+  OpensslSha256(OpensslSha256&& other) noexcept { swap(other); }
+  OpensslSha256& operator=(OpensslSha256&& other) noexcept {
+    OpensslSha256 taken(std::move(other));
+    swap(taken);
+    return *this;
+  }
+  ~OpensslSha256() = default;
+
+  /// Takes the next bytes of the message.
+  void update(ByteView bytes) noexcept {
+    if (mode_ == Mode::fresh) start();
+    if (mode_ == Mode::portable) {
+      portable_.update(bytes);
+    } else if (mode_ == Mode::openssl &&
+               EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) != 1) {
+      mode_ = Mode::failed;
+    }
+  }
+
+  /// The digest of all that was taken; the object is spent after it.
+  [[nodiscard]] Sha256Digest finish() noexcept {
+    if (mode_ == Mode::fresh) start();
+    if (mode_ == Mode::portable) return portable_.finish();
+    Sha256Digest digest{};
+    if (mode_ == Mode::openssl &&
+        EVP_DigestFinal_ex(context_.get(), reinterpret_cast<unsigned char*>(digest.data()),
+                           nullptr) != 1) {
+      digest = {};
+    }
+    return digest;
+  }
+
+  /// The digest of `bytes`.
+  [[nodiscard]] static Sha256Digest of(ByteView bytes) noexcept {
+    Sha256Digest digest;
+    if (EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(digest.data()),
+                   nullptr, EVP_sha256(), nullptr) == 1) {
+      return digest;
+    }
+    return PortableSha256::of(bytes);
+  }
+
+ private:
+  enum class Mode : unsigned char {
+    fresh,     // nothing taken yet, no context: copying a prototype costs nothing
+    openssl,   // context_ holds the state
+    portable,  // EVP was not to be had, portable_ holds the state
+    failed,
+  };
+  struct Free {
+    void operator()(EVP_MD_CTX* context) const noexcept { EVP_MD_CTX_free(context); }
+  };
+
+  void start() noexcept {
+    if (!context_) context_.reset(EVP_MD_CTX_new());
+    const bool started = context_ && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1;
+    mode_ = started ? Mode::openssl : Mode::portable;
+  }
+  void copy(const OpensslSha256& other) noexcept {
+    mode_ = other.mode_;
+    portable_ = other.portable_;
+    if (mode_ != Mode::openssl) return;
+    if (!context_) context_.reset(EVP_MD_CTX_new());
+    if (!context_ || EVP_MD_CTX_copy_ex(context_.get(), other.context_.get()) != 1) {
+      mode_ = Mode::failed;
+    }
+  }
+  void swap(OpensslSha256& other) noexcept {
+    std::swap(mode_, other.mode_);
+    std::swap(portable_, other.portable_);
+    std::swap(context_, other.context_);
+  }
+
+  Mode mode_ = Mode::fresh;
+  PortableSha256 portable_;
+  std::unique_ptr<EVP_MD_CTX, Free> context_;
+};
+
+static_assert(Sha256Function<OpensslSha256>);
+
+}  // namespace kvbackup::inline v1
+#endif
+
+// ---- kvbackup/net/hmac.hpp ----
+#if KVBACKUP_WITH_OPENSSL
+#include <limits>
+#include <optional>
+
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+
+namespace kvbackup::inline v1 {
+
+/// HMAC-SHA-256 (RFC 2104) by OpenSSL. Nothing if OpenSSL cannot (no provider offers it, no
+/// memory) or the key is longer than an int counts.
+[[nodiscard]] inline std::optional<Sha256Digest> hmac_sha256(ByteView key, ByteView message) {
+  Sha256Digest digest;
+  unsigned size = 0;
+  if (key.size() > static_cast<std::size_t>(std::numeric_limits<int>::max())) return std::nullopt;
+  const unsigned char* made =
+      HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+           reinterpret_cast<const unsigned char*>(message.data()), message.size(),
+           reinterpret_cast<unsigned char*>(digest.data()), &size);
+  if (made == nullptr || size != digest.size()) return std::nullopt;
+  return digest;
+}
+
+}  // namespace kvbackup::inline v1
+#endif
+
+// ---- kvbackup/net/sigv4.hpp ----
+// AWS Signature Version 4 in the form that S3 asks for: the path is signed as it is sent.
+
+#if KVBACKUP_WITH_OPENSSL
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace kvbackup::inline v1 {
+
+/// Who signs. session_token is empty but for temporary credentials.
+struct SigV4Keys {
+  std::string access_key;
+  std::string secret_key;
+  std::string session_token;
+};
+
+/// What a signature is good for.
+struct SigV4Scope {
+  std::string region;
+  std::string service;        ///< "s3"
+  std::uint64_t unix_ms = 0;  ///< when; servers allow some 15 minutes of difference
+};
+
+/// The parts of a request that are signed.
+struct SigV4Request {
+  std::string_view method;
+  std::string_view path;  ///< as it is sent: percent-coded, begins with a slash
+  QueryParameters query;  ///< not coded
+  /// Every one is signed: "host", each x-amz-* header, and whatever else shall not be changed on
+  /// its way.
+  std::vector<HttpHeader> headers;
+  /// The SHA-256 of the body in hex, or "UNSIGNED-PAYLOAD".
+  std::string_view payload;
+};
+
+namespace detail {
+
+[[nodiscard]] inline std::string canonical_query(const QueryParameters& query) {
+  QueryParameters coded;
+  coded.reserve(query.size());
+  for (const auto& [name, value] : query) {
+    coded.emplace_back(percent_encode(name), percent_encode(value));
+  }
+  std::sort(coded.begin(), coded.end());
+  std::string out;
+  for (const auto& [name, value] : coded) {
+    if (!out.empty()) out += '&';
+    out += name;
+    out += '=';
+    out += value;
+  }
+  return out;
+}
+
+/// Without blanks around it, and with one blank where there are several.
+[[nodiscard]] inline std::string canonical_value(std::string_view value) {
+  std::string out;
+  for (const char c : value) {
+    if (c == ' ' && (out.empty() || out.back() == ' ')) continue;
+    out += c;
+  }
+  if (!out.empty() && out.back() == ' ') out.pop_back();
+  return out;
+}
+
+/// Lower-case names, sorted; the values of one name joined by commas.
+[[nodiscard]] inline std::vector<HttpHeader> canonical_headers(
+    const std::vector<HttpHeader>& headers) {
+  std::vector<HttpHeader> sorted;
+  sorted.reserve(headers.size());
+  for (const HttpHeader& header : headers) {
+    std::string name = header.name;
+    for (char& c : name) {
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+    }
+    sorted.push_back({std::move(name), canonical_value(header.value)});
+  }
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const HttpHeader& a, const HttpHeader& b) { return a.name < b.name; });
+  std::vector<HttpHeader> joined;
+  for (HttpHeader& header : sorted) {
+    if (!joined.empty() && joined.back().name == header.name) {
+      joined.back().value += ',';
+      joined.back().value += header.value;
+    } else {
+      joined.push_back(std::move(header));
+    }
+  }
+  return joined;
+}
+
+[[nodiscard]] inline std::string signed_header_names(const std::vector<HttpHeader>& canonical) {
+  std::string out;
+  for (const HttpHeader& header : canonical) {
+    if (!out.empty()) out += ';';
+    out += header.name;
+  }
+  return out;
+}
+
+[[nodiscard]] inline std::string canonical_request(const SigV4Request& request,
+                                                   const std::vector<HttpHeader>& canonical) {
+  std::string out(request.method);
+  out += '\n';
+  out += request.path;
+  out += '\n';
+  out += canonical_query(request.query);
+  out += '\n';
+  for (const HttpHeader& header : canonical) {
+    out += header.name;
+    out += ':';
+    out += header.value;
+    out += '\n';
+  }
+  out += '\n';
+  out += signed_header_names(canonical);
+  out += '\n';
+  out += request.payload;
+  return out;
+}
+
+[[nodiscard]] inline std::string scope_text(const SigV4Scope& scope) {
+  std::string out = amz_date(scope.unix_ms).substr(0, 8);
+  out += '/';
+  out += scope.region;
+  out += '/';
+  out += scope.service;
+  out += "/aws4_request";
+  return out;
+}
+
+[[nodiscard]] inline Result<std::string> sigv4_signature(const SigV4Keys& keys,
+                                                         const SigV4Scope& scope,
+                                                         const std::string& canonical_request) {
+  const std::string date = amz_date(scope.unix_ms);
+  std::string to_sign = "AWS4-HMAC-SHA256\n";
+  to_sign += date;
+  to_sign += '\n';
+  to_sign += scope_text(scope);
+  to_sign += '\n';
+  append_hex(to_sign, as_bytes(OpensslSha256::of(canonical_request)));
+  std::string key = "AWS4" + keys.secret_key;
+  const std::array<std::string_view, 5> steps{std::string_view(date).substr(0, 8), scope.region,
+                                              scope.service, "aws4_request", to_sign};
+  for (const std::string_view step : steps) {
+    const auto digest = hmac_sha256(key, step);
+    if (!digest) {
+      return Status::error(StatusCode::unsupported,
+                           "OpenSSL cannot compute HMAC-SHA-256; check its providers");
+    }
+    key.assign(digest->data(), digest->size());
+  }
+  return to_hex(key);
+}
+
+}  // namespace detail
+
+/// The value of the Authorization header. `request.headers` must hold host and x-amz-date (of
+/// scope.unix_ms), and x-amz-security-token where there is a session token. Errors: unsupported if
+/// OpenSSL has no HMAC-SHA-256.
+[[nodiscard]] inline Result<std::string> sigv4_authorization(const SigV4Keys& keys,
+                                                             const SigV4Scope& scope,
+                                                             const SigV4Request& request) {
+  const auto canonical = detail::canonical_headers(request.headers);
+  auto signature =
+      detail::sigv4_signature(keys, scope, detail::canonical_request(request, canonical));
+  if (!signature.ok()) return signature;
+  std::string out = "AWS4-HMAC-SHA256 Credential=";
+  out += keys.access_key;
+  out += '/';
+  out += detail::scope_text(scope);
+  out += ", SignedHeaders=";
+  out += detail::signed_header_names(canonical);
+  out += ", Signature=";
+  out += signature.value();
+  return out;
+}
+
+/// The whole query of a presigned URL that is good for `expires_seconds` (at most a week): that of
+/// the request and the signature. Whoever has it can make the request, so it is a secret.
+[[nodiscard]] inline Result<QueryParameters> sigv4_presign(const SigV4Keys& keys,
+                                                           const SigV4Scope& scope,
+                                                           SigV4Request request,
+                                                           std::uint32_t expires_seconds) {
+  constexpr std::uint32_t week = 7 * 24 * 3'600;
+  if (expires_seconds == 0 || expires_seconds > week) {
+    return Status::error(StatusCode::invalid_argument,
+                         "a presigned URL is good for 1 second to 7 days");
+  }
+  const auto canonical = detail::canonical_headers(request.headers);
+  QueryParameters& query = request.query;
+  query.emplace_back("X-Amz-Algorithm", "AWS4-HMAC-SHA256");
+  query.emplace_back("X-Amz-Credential", keys.access_key + '/' + detail::scope_text(scope));
+  query.emplace_back("X-Amz-Date", amz_date(scope.unix_ms));
+  query.emplace_back("X-Amz-Expires", std::to_string(expires_seconds));
+  if (!keys.session_token.empty()) {
+    query.emplace_back("X-Amz-Security-Token", keys.session_token);
+  }
+  query.emplace_back("X-Amz-SignedHeaders", detail::signed_header_names(canonical));
+  auto signature =
+      detail::sigv4_signature(keys, scope, detail::canonical_request(request, canonical));
+  if (!signature.ok()) return std::move(signature).status();
+  query.emplace_back("X-Amz-Signature", std::move(signature).value());
+  return query;
+}
+
+}  // namespace kvbackup::inline v1
+#endif
+
+// ---- kvbackup/backend/s3_credentials.hpp ----
+// Where the keys that sign S3 requests come from.
+
+#if KVBACKUP_WITH_OPENSSL
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace kvbackup::inline v1 {
+
+/// Keys and when they end.
+struct S3Credentials {
+  SigV4Keys keys;
+  /// Unix milliseconds; keys that do not end have the largest number.
+  std::uint64_t expires_unix_ms = std::numeric_limits<std::uint64_t>::max();
+};
+
+/// The chain in which the AWS tools look for credentials: those given; AWS_ACCESS_KEY_ID,
+/// AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN; the profile of ~/.aws/credentials and ~/.aws/config
+/// (keys, or a role with a web identity token file); AWS_WEB_IDENTITY_TOKEN_FILE with AWS_ROLE_ARN;
+/// the container's endpoint (ECS, EKS); the instance's (IMDSv2). The first that has any is taken.
+///
+/// Thread-safe. Credentials are fetched when they are first asked for, and anew five minutes before
+/// they end. Profiles that name credential_process, SSO or source_profile are not supported.
+template <HttpTransport Transport>
+class S3CredentialChain {
+ public:
+  /// The seams of `options` must be set, and outlive this, as must `transport`.
+  S3CredentialChain(const S3Options& options, Transport& transport)
+      : options_(options), transport_(transport) {}
+
+  /// Keys that are good for now. `refresh` leaves no old ones: a server said that they have
+  /// expired. Errors: permission_denied if there are none; what a source answers.
+  Result<SigV4Keys> get(bool refresh = false) {
+    const MutexLock lock(mutex_);
+    const std::uint64_t now = options_.clock->unix_ms();
+    const bool known = current_.has_value();
+    if (known && !refresh && now + refresh_before_ms < current_->expires_unix_ms) {
+      return current_->keys;
+    }
+    auto fetched = find();
+    if (fetched.ok()) {
+      current_ = std::move(fetched).value();
+      return current_->keys;
+    }
+    // the old ones are good for some minutes yet, and the next request asks again
+    if (known && !refresh && now < current_->expires_unix_ms) return current_->keys;
+    return std::move(fetched).status();
+  }
+
+  static constexpr std::uint64_t refresh_before_ms = 5 * 60 * 1'000;
+
+ private:
+  using Found = Result<std::optional<S3Credentials>>;
+
+  Result<S3Credentials> find() {
+    if (!options_.access_key.empty()) {
+      return S3Credentials{
+          {options_.access_key, options_.secret_access_key, options_.session_token}};
+    }
+    const auto next = {&S3CredentialChain::from_variables, &S3CredentialChain::from_profile,
+                       &S3CredentialChain::from_token_variables, &S3CredentialChain::from_container,
+                       &S3CredentialChain::from_instance};
+    for (const auto source : next) {
+      auto found = (this->*source)();
+      if (!found.ok()) return std::move(found).status();
+      if (found.value()) return std::move(*found.value());
+    }
+    return Status::error(
+        StatusCode::permission_denied,
+        "there are no S3 credentials: give access_key and secret_access_key, or set "
+        "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a profile in ~/.aws/credentials");
+  }
+
+  Found from_variables() {
+    const auto access = variable("AWS_ACCESS_KEY_ID");
+    const auto secret = variable("AWS_SECRET_ACCESS_KEY");
+    if (!access || !secret) return std::optional<S3Credentials>();
+    return std::optional(
+        S3Credentials{{*access, *secret, variable("AWS_SESSION_TOKEN").value_or(std::string())}});
+  }
+
+  Found from_profile() {
+    const auto found = detail::find_profile(*options_.environment, options_.profile);
+    if (!found.ok()) return found.status();
+    const detail::AwsProfile& profile = found.value();
+    SigV4Keys keys{detail::setting(profile, "aws_access_key_id"),
+                   detail::setting(profile, "aws_secret_access_key"),
+                   detail::setting(profile, "aws_session_token")};
+    if (!keys.access_key.empty() && !keys.secret_key.empty()) {
+      return std::optional(S3Credentials{std::move(keys)});
+    }
+    const std::string file = detail::setting(profile, "web_identity_token_file");
+    const std::string role = detail::setting(profile, "role_arn");
+    if (!file.empty() && !role.empty()) {
+      return assume_role(file, role, detail::setting(profile, "role_session_name"));
+    }
+    const bool named = !options_.profile.empty() || variable("AWS_PROFILE").has_value();
+    if (!named) return std::optional<S3Credentials>();
+    return Status::error(StatusCode::unsupported,
+                         "the profile holds no keys and no role with web_identity_token_file; "
+                         "credential_process, sso and source_profile are not supported");
+  }
+
+  Found from_token_variables() {
+    const auto file = variable("AWS_WEB_IDENTITY_TOKEN_FILE");
+    const auto role = variable("AWS_ROLE_ARN");
+    if (!file || !role) return std::optional<S3Credentials>();
+    return assume_role(*file, *role, variable("AWS_ROLE_SESSION_NAME").value_or(std::string()));
+  }
+
+  /// STS AssumeRoleWithWebIdentity; the token is what proves it, so the request is not signed.
+  Found assume_role(const std::string& file, const std::string& role, std::string session) {
+    const auto token = options_.environment->file(file);
+    if (!token.ok()) return token.status();
+    if (session.empty()) session = "kvbackup";
+    const std::string form =
+        encode_query({{"Action", "AssumeRoleWithWebIdentity"},
+                      {"Version", "2011-06-15"},
+                      {"RoleArn", role},
+                      {"RoleSessionName", session},
+                      {"WebIdentityToken", std::string(detail::trimmed(token.value()))}});
+    HttpRequest request = request_of("POST", sts_url());
+    request.headers = {{"Content-Type", "application/x-www-form-urlencoded"}};
+    request.body = form;
+    const auto answer = fetch(request, "assume the role of the web identity token");
+    if (!answer.ok()) return answer.status();
+    S3Credentials credentials;
+    std::string expires;
+    Status status = scan_xml(answer.value(), [&](std::string_view path, std::string_view text) {
+      if (path.ends_with("/Credentials/AccessKeyId")) credentials.keys.access_key = text;
+      if (path.ends_with("/Credentials/SecretAccessKey")) credentials.keys.secret_key = text;
+      if (path.ends_with("/Credentials/SessionToken")) credentials.keys.session_token = text;
+      if (path.ends_with("/Credentials/Expiration")) expires = text;
+      return Status();
+    });
+    if (!status.ok()) return status;
+    return checked(std::move(credentials), expires);
+  }
+  [[nodiscard]] std::string sts_url() {
+    if (const auto url = variable("AWS_ENDPOINT_URL_STS")) return *url;
+    const std::string region =
+        options_.region.empty() ? variable("AWS_REGION").value_or("us-east-1") : options_.region;
+    return "https://sts." + percent_encode(region) + ".amazonaws.com" +
+           (region.starts_with("cn-") ? ".cn/" : "/");
+  }
+
+  Found from_container() {
+    HttpRequest request;
+    if (const auto path = variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")) {
+      if (!path->starts_with('/')) return bad_container_uri();
+      request = request_of("GET", "http://169.254.170.2" + *path);
+    } else if (const auto uri = variable("AWS_CONTAINER_CREDENTIALS_FULL_URI")) {
+      const auto url = parse_url(*uri);
+      if (!url.ok() || !may_ask(url.value())) return bad_container_uri();
+      request = request_of("GET", *uri);
+    } else {
+      return std::optional<S3Credentials>();
+    }
+    request.no_proxy = true;
+    std::string token = variable("AWS_CONTAINER_AUTHORIZATION_TOKEN").value_or(std::string());
+    if (const auto file = variable("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")) {
+      auto text = options_.environment->file(*file);
+      if (!text.ok()) return std::move(text).status();
+      token = detail::trimmed(text.value());
+    }
+    if (!token.empty()) request.headers = {{"Authorization", token}};
+    const auto answer = fetch(request, "get the container's credentials");
+    if (!answer.ok()) return answer.status();
+    return read_json(answer.value());
+  }
+  /// Credentials go over TLS, or do not leave the machine and its host.
+  [[nodiscard]] static bool may_ask(const Url& url) {
+    constexpr std::string_view near[] = {"localhost",     "127.0.0.1",      "[::1]",
+                                         "169.254.170.2", "169.254.170.23", "[fd00:ec2::23]"};
+    return url.tls || std::find(std::begin(near), std::end(near), url.host) != std::end(near);
+  }
+  KVBACKUP_DETAIL_COLD static Status bad_container_uri() {
+    return Status::error(StatusCode::invalid_argument,
+                         "the address of the container's credentials in the environment is neither "
+                         "https nor one of this machine; check AWS_CONTAINER_CREDENTIALS_FULL_URI");
+  }
+
+  /// Not being on such an instance is no error: then there are no credentials.
+  Found from_instance() {
+    if (variable("AWS_EC2_METADATA_DISABLED") == "true") return std::optional<S3Credentials>();
+    std::string base =
+        variable("AWS_EC2_METADATA_SERVICE_ENDPOINT").value_or("http://169.254.169.254");
+    while (base.ends_with('/')) base.pop_back();
+    HttpRequest request = request_of("PUT", base + "/latest/api/token");
+    request.headers = {{"X-aws-ec2-metadata-token-ttl-seconds", "21600"}};
+    request.no_proxy = true;
+    request.timeouts = {.connect_ms = 1'000, .idle_ms = 2'000};
+    const auto token = transport_.perform(request);
+    if (token.status().code() == StatusCode::cancelled) return token.status();
+    if (!token.ok() || token.value().status != 200) return std::optional<S3Credentials>();
+    request.method = "GET";
+    request.headers = {{"X-aws-ec2-metadata-token", token.value().body}};
+    base += "/latest/meta-data/iam/security-credentials/";
+    request.url = base;
+    const auto role = fetch(request, "get the name of the instance's role");
+    if (!role.ok()) {
+      if (role.status().code() == StatusCode::not_found) return std::optional<S3Credentials>();
+      return role.status();
+    }
+    const std::string_view name = std::string_view(role.value()).substr(0, role.value().find('\n'));
+    request.url = base + percent_encode(detail::trimmed(name));
+    const auto answer = fetch(request, "get the instance's credentials");
+    if (!answer.ok()) return answer.status();
+    return read_json(answer.value());
+  }
+
+  Found read_json(std::string_view json) {
+    S3Credentials credentials;
+    std::string expires;
+    Status status = scan_json(json, [&](std::string_view path, std::string_view value) {
+      if (path == "AccessKeyId") credentials.keys.access_key = value;
+      if (path == "SecretAccessKey") credentials.keys.secret_key = value;
+      if (path == "Token") credentials.keys.session_token = value;
+      if (path == "Expiration") expires = value;
+      return Status();
+    });
+    if (!status.ok()) return status;
+    return checked(std::move(credentials), expires);
+  }
+  static Found checked(S3Credentials credentials, const std::string& expires) {
+    const auto end = parse_iso_time(expires);
+    if (credentials.keys.access_key.empty() || credentials.keys.secret_key.empty() ||
+        (!end && !expires.empty())) {
+      return Status::error(
+          StatusCode::corruption,
+          "the answer with credentials lacks a key or has no proper time of expiry");
+    }
+    if (end) credentials.expires_unix_ms = *end;
+    return std::optional(std::move(credentials));
+  }
+
+  [[nodiscard]] HttpRequest request_of(const char* method, std::string url) const {
+    HttpRequest request;
+    request.method = method;
+    request.url = std::move(url);
+    request.response_limit = 1u << 20;
+    request.cancel = options_.cancel;
+    return request;
+  }
+
+  /// The body of a 200.
+  Result<std::string> fetch(const HttpRequest& request, std::string_view doing) {
+    const RetryOptions policy{
+        .attempts = 4, .first_wait_ms = 100, .longest_wait_ms = 2'000, .budget_ms = 30'000};
+    // no observer: the chain's lock is held
+    Retry retry(policy, {options_.clock, options_.random, options_.cancel, nullptr});
+    while (true) {
+      auto answer = transport_.perform(request);
+      if (answer.ok() && answer.value().status == 200) return std::move(answer.value().body);
+      Status status =
+          answer.ok() ? refused(answer.value().status, doing) : std::move(answer).status();
+      if (!retry.again(status)) return status;
+    }
+  }
+  // Nothing of the body is shown: it is where tokens would be.
+  KVBACKUP_DETAIL_COLD static Status refused(int http_status, std::string_view doing) {
+    std::string message = "cannot ";
+    message += doing;
+    message += ": the endpoint answered ";
+    message += std::to_string(http_status);
+    return Status::error(http_status == 404 ? StatusCode::not_found : StatusCode::permission_denied,
+                         std::move(message))
+        .with_native(http_status)
+        .as_retryable(is_retryable_http_status(http_status));
+  }
+
+  [[nodiscard]] std::optional<std::string> variable(const char* name) {
+    return options_.environment->variable(name);
+  }
+
+  const S3Options& options_;
+  Transport& transport_;
+  Mutex mutex_;
+  std::optional<S3Credentials> current_;  // under mutex_
+};
+
+}  // namespace kvbackup::inline v1
+#endif
+
+// ---- kvbackup/backend/detail/s3_client.hpp ----
+// One S3 request: addressed, signed, sent, judged, and sent again where that helps.
+
+#if KVBACKUP_WITH_OPENSSL && KVBACKUP_WITH_POSIX
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace kvbackup::inline v1::detail {
+
+/// One request and how to speak of it.
+struct S3Call {
+  std::string_view method;
+  std::string_view key;  // whole, not coded; empty: the bucket
+  QueryParameters query;
+  std::vector<HttpHeader> headers;
+  ByteView body;
+  std::string payload_sha256;  // of the body, in hex; empty: computed
+  std::uint64_t response_limit = 16u << 20;
+  bool xml_answer = false;  // a 2xx may turn out to be an <Error>
+  std::string_view doing;   // completes "cannot ..."
+  std::string_view right;   // the permission that a refusal lacks
+  const CancelToken* cancel = nullptr;
+  const RetryOptions* retry = nullptr;  // null: the backend's
+};
+
+struct S3Answer {
+  Status status;  // ok: the response has a 2xx
+  HttpResponse response;
+  std::string code;         // of the server's error
+  bool maybe_done = false;  // an attempt may have been carried out, though no answer says so
+};
+
+/// Thread-safe. `options` are checked before the first call.
+template <HttpTransport Transport>
+class S3Client {
+ public:
+  S3Client(S3Options options, Transport transport)
+      : options_(with_seams(std::move(options))),
+        transport_(std::move(transport)),
+        credentials_(options_, transport_) {}
+  S3Client(const S3Client&) = delete;
+  S3Client& operator=(const S3Client&) = delete;
+
+  [[nodiscard]] const S3Options& options() const noexcept { return options_; }
+
+  /// What can never work of the options.
+  [[nodiscard]] Status check() const {
+    const auto refuse = [](const char* why) {
+      return Status::error(StatusCode::invalid_argument, why);
+    };
+    constexpr std::uint64_t mib = 1u << 20;
+    if (options_.bucket.empty()) return refuse("the option bucket of the S3 storage is empty");
+    for (const char c : options_.bucket) {
+      if (!is_unreserved(c) || c == '~') {
+        return refuse("the option bucket holds what is neither a letter, a digit, - . nor _");
+      }
+    }
+    if (!options_.endpoint.empty()) {
+      const auto url = parse_url(options_.endpoint);
+      if (!url.ok()) return url.status();
+      if (!url.value().query.empty()) return refuse("the option endpoint has a query");
+    }
+    if (options_.access_key.empty() && !options_.secret_access_key.empty()) {
+      return refuse("access_key not found: secret_access_key is given without it");
+    }
+    if (!options_.access_key.empty() && options_.secret_access_key.empty()) {
+      return refuse("secret_access_key not found: access_key is given without it");
+    }
+    if (options_.part_size < 5 * mib || options_.part_size > 5 * 1024 * mib) {
+      return refuse("the option part_size of the S3 storage is not between 5 MiB and 5 GiB");
+    }
+    if (options_.parts_in_flight == 0 || options_.parts_in_flight > 1'000) {
+      return refuse("the option parts_in_flight of the S3 storage is not between 1 and 1000");
+    }
+    return {};
+  }
+
+  [[nodiscard]] S3Answer call(const S3Call& call) {
+    const std::string hash = call.payload_sha256.empty()
+                                 ? to_hex(as_bytes(OpensslSha256::of(call.body)))
+                                 : call.payload_sha256;
+    Corrections corrections;
+    S3Answer answer;
+    Retry retry(call.retry != nullptr ? *call.retry : options_.retry,
+                {options_.clock, options_.random, call.cancel, options_.observer});
+    while (true) {
+      std::optional<std::uint64_t> after;
+      answer.code.clear();
+      auto response = attempt(call, hash, corrections.refresh);
+      corrections.refresh = false;
+      if (response.ok()) {
+        answer.response = std::move(response).value();
+        const bool success = answer.response.status / 100 == 2;
+        const S3Error error =
+            success && !call.xml_answer ? S3Error() : read_s3_error(answer.response);
+        if (success && error.code.empty()) {
+          answer.status = Status();
+          return answer;
+        }
+        if (correct(answer.response, error, corrections)) continue;
+        answer.code = error.code;
+        answer.status = failure_of(call, answer.response, error);
+        after = retry_after_ms(answer.response, options_.clock->unix_ms());
+        // a server that says SlowDown has not begun
+        answer.maybe_done = answer.maybe_done || answer.response.status == 200 ||
+                            (answer.response.status >= 500 && error.code != "SlowDown");
+      } else {
+        answer.response = {};
+        answer.status = std::move(response).status();
+        answer.maybe_done = answer.maybe_done || answer.status.retryable() ||
+                            answer.status.code() == StatusCode::cancelled;
+      }
+      if (!retry.again(answer.status, after)) {
+        answer.status = std::move(answer.status).with_object(place(call.key));
+        return answer;
+      }
+    }
+  }
+
+  /// "s3://bucket/key", for messages.
+  [[nodiscard]] std::string place(std::string_view key) const {
+    std::string out = "s3://" + options_.bucket;
+    if (!key.empty()) {
+      out += '/';
+      out += key;
+    }
+    return out;
+  }
+
+ private:
+  // what a server put right for this call, each once
+  struct Corrections {
+    bool region = false;
+    bool clock = false;
+    bool token = false;
+    bool refresh = false;
+  };
+
+  static S3Options with_seams(S3Options options) {
+    if (options.clock == nullptr) options.clock = &system_clock();
+    if (options.environment == nullptr) options.environment = &process_environment();
+    if (options.random == nullptr) options.random = &process_random();
+    return options;
+  }
+
+  Result<HttpResponse> attempt(const S3Call& call, const std::string& hash, bool refresh) {
+    const auto keys = credentials_.get(refresh);
+    if (!keys.ok()) return keys.status();
+    const auto region = this->region();
+    if (!region.ok()) return region.status();
+    const Url url = address(call, region.value());
+    const std::int64_t now =
+        static_cast<std::int64_t>(options_.clock->unix_ms()) + clock_offset_ms_.load();
+    const SigV4Scope scope{region.value(), "s3", now < 0 ? 0 : static_cast<std::uint64_t>(now)};
+    std::vector<HttpHeader> headers = call.headers;
+    headers.push_back({"x-amz-date", amz_date(scope.unix_ms)});
+    headers.push_back({"x-amz-content-sha256", hash});
+    if (!keys.value().session_token.empty()) {
+      headers.push_back({"x-amz-security-token", keys.value().session_token});
+    }
+    headers.push_back({"Host", url.authority()});
+    auto authorization = sigv4_authorization(keys.value(), scope,
+                                             {call.method, url.path, call.query, headers, hash});
+    if (!authorization.ok()) return std::move(authorization).status();
+    headers.pop_back();  // the transport makes it of the URL
+    headers.push_back({"Authorization", std::move(authorization).value()});
+    HttpRequest request;
+    request.method = call.method;
+    request.url = url.to_string();
+    request.headers = std::move(headers);
+    request.body = call.body;
+    request.response_limit = call.response_limit;
+    request.timeouts = options_.timeouts;
+    request.cancel = call.cancel;
+    return transport_.perform(request);
+  }
+
+  [[nodiscard]] Url address(const S3Call& call, const std::string& region) const {
+    Url url;
+    if (options_.endpoint.empty()) {
+      url.tls = true;
+      url.host = "s3." + region + ".amazonaws.com" + (region.starts_with("cn-") ? ".cn" : "");
+      url.port = Url::default_port(true);
+    } else {
+      url = parse_url(options_.endpoint).value();
+      while (url.path.ends_with('/')) url.path.pop_back();
+    }
+    // *.s3.amazonaws.com is a certificate for one label
+    const bool dotted = url.tls && options_.bucket.find('.') != std::string::npos;
+    const bool address =
+        url.host.front() == '[' || url.host.find_first_not_of("0123456789.") == std::string::npos;
+    if (options_.force_path_style || dotted || address) {
+      url.path += '/';
+      url.path += options_.bucket;
+    } else {
+      url.host = options_.bucket + '.' + url.host;
+    }
+    if (!call.key.empty() || url.path.empty()) url.path += '/';
+    url.path += percent_encode(call.key, "/");
+    url.query = encode_query(call.query);
+    return url;
+  }
+
+  /// The region to sign for: the one found out, given, or set around us.
+  Result<std::string> region() {
+    const MutexLock lock(mutex_);
+    if (!region_.empty()) return region_;
+    std::string found = options_.region;
+    for (const char* name : {"AWS_REGION", "AWS_DEFAULT_REGION"}) {
+      if (found.empty()) found = options_.environment->variable(name).value_or(std::string());
+    }
+    if (found.empty() && options_.access_key.empty()) {
+      auto profile = find_profile(*options_.environment, options_.profile);
+      if (!profile.ok()) return std::move(profile).status();
+      found = setting(profile.value(), "region");
+    }
+    region_ = found.empty() ? "us-east-1" : found;
+    if (!is_host(region_)) {
+      region_.clear();
+      return Status::error(StatusCode::invalid_argument,
+                           "the region is no word of letters, digits and -; check the option "
+                           "region and AWS_REGION");
+    }
+    return region_;
+  }
+
+  /// Whether the answer says what to do better; then the call is made again at once.
+  [[nodiscard]] bool correct(const HttpResponse& response, const S3Error& error,
+                             Corrections& done) {
+    if (!done.token && (error.code == "ExpiredToken" || error.code == "TokenRefreshRequired")) {
+      done.token = done.refresh = true;
+      return true;
+    }
+    if (!done.region && !error.region.empty() && is_host(error.region)) {
+      const MutexLock lock(mutex_);
+      if (error.region != region_ && (response.status == 301 || response.status == 400 ||
+                                      response.status == 403 || response.status == 307)) {
+        region_ = error.region;
+        done.region = true;
+        return true;
+      }
+    }
+    return !done.clock && correct_clock(response, error) && (done.clock = true);
+  }
+
+  /// Dates requests by the server's clock, if ours is what it refuses.
+  [[nodiscard]] bool correct_clock(const HttpResponse& response, const S3Error& error) {
+    // the answer to a HEAD tells no code; servers take 15 minutes
+    constexpr std::int64_t large = 5 * 60 * 1'000;
+    const auto text = response.header("Date");
+    const auto date = text ? parse_http_date(*text) : std::nullopt;
+    if (!date) return false;
+    const std::int64_t offset =
+        static_cast<std::int64_t>(*date) - static_cast<std::int64_t>(options_.clock->unix_ms());
+    const std::int64_t change = offset - clock_offset_ms_.load();
+    const bool silent =
+        error.code.empty() && response.status == 403 && (change > large || change < -large);
+    if (error.code != "RequestTimeTooSkewed" && !silent) return false;
+    clock_offset_ms_ = offset;
+    if (options_.observer != nullptr && !warned_.exchange(true)) {
+      const std::int64_t seconds = (offset < 0 ? -offset : offset) / 1'000;
+      options_.observer->on_warning(
+          "the clock of this machine is " + std::to_string(seconds) + " s " +
+          (offset < 0 ? "ahead of" : "behind") +
+          " the S3 server's; requests are dated by the server's, but set the clock");
+    }
+    return true;
+  }
+
+  KVBACKUP_DETAIL_COLD Status failure_of(const S3Call& call, const HttpResponse& response,
+                                         const S3Error& error) {
+    const auto keys = credentials_.get();
+    std::vector<std::string_view> secrets;
+    if (keys.ok()) {
+      secrets = {keys.value().secret_key, keys.value().session_token, keys.value().access_key};
+    }
+    return s3_failure(response, error, call.doing, call.right, secrets);
+  }
+
+  const S3Options options_;
+  Transport transport_;
+  S3CredentialChain<Transport> credentials_;
+  std::atomic<std::int64_t> clock_offset_ms_{0};  // the server's clock less ours
+  std::atomic<bool> warned_{false};
+  Mutex mutex_;
+  std::string region_;  // under mutex_; empty until it is needed
+};
+
+}  // namespace kvbackup::inline v1::detail
+#endif
+
+// ---- kvbackup/backend/detail/s3_parts.hpp ----
+// The parts of a multipart upload on their way: a bounded number of them, sent side by side.
+
+#if KVBACKUP_WITH_OPENSSL && KVBACKUP_WITH_THREADS && KVBACKUP_WITH_POSIX
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <pthread.h>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <openssl/evp.h>
+
+namespace kvbackup::inline v1::detail {
+
+/// The headers that go with bytes of an object, and the hash they are signed by: each byte is
+/// hashed once.
+struct S3Payload {
+  std::string sha256_hex;
+  std::string sha256_base64;  // empty without checksums
+  std::vector<HttpHeader> headers;
+
+  S3Payload(ByteView bytes, const S3Options& options) {
+    const Sha256Digest digest = OpensslSha256::of(bytes);
+    sha256_hex = to_hex(as_bytes(digest));
+    if (options.checksums) {
+      sha256_base64 = base64_encode(as_bytes(digest));
+      headers.push_back({"x-amz-checksum-sha256", sha256_base64});
+    }
+    unsigned char md5[EVP_MAX_MD_SIZE];
+    unsigned size = 0;
+    // Where OpenSSL has no MD5 (FIPS) the header is missing, and a server that needs it says so.
+    if (options.content_md5 &&
+        EVP_Digest(bytes.data(), bytes.size(), md5, &size, EVP_md5(), nullptr) == 1) {
+      headers.push_back({"Content-MD5", base64_encode({reinterpret_cast<const char*>(md5), size})});
+    }
+  }
+};
+
+/// Sends parts by threads of its own, made when they are first needed, at most `slots` of them;
+/// with one slot by the caller's. Besides the parts that are queued or on their way there is one
+/// buffer that the caller fills, so at most `slots` in all. Belongs to one thread.
+template <HttpTransport Transport>
+class S3Parts {
+ public:
+  struct Sent {
+    std::string etag;
+    std::string checksum;  // base64, where checksums are on
+  };
+
+  S3Parts(S3Client<Transport>& client, std::string key, std::string upload_id)
+      : client_(client),
+        key_(std::move(key)),
+        upload_id_(std::move(upload_id)),
+        slots_(client.options().parts_in_flight),
+        stop_(client.options().cancel) {}
+  S3Parts(const S3Parts&) = delete;
+  S3Parts& operator=(const S3Parts&) = delete;
+  ~S3Parts() { stop(); }
+
+  [[nodiscard]] const std::string& upload_id() const noexcept { return upload_id_; }
+  [[nodiscard]] std::size_t count() const noexcept { return count_; }
+
+  /// Takes the next part, and returns when there is room for another. Errors: of any part so far.
+  Status push(std::string bytes) {
+    const std::size_t index = count_++;
+    {
+      const MutexLock lock(mutex_);
+      if (!failure_.ok()) return failure_;
+      sent_.resize(count_);
+      queue_.push_back({index, std::move(bytes)});
+      ++waiting_;
+    }
+    changed();
+    if (slots_ == 1 || !has_worker()) run_one();
+    wait_until([this] { return waiting_ < slots_ || !failure_.ok(); });
+    const MutexLock lock(mutex_);
+    return failure_;
+  }
+
+  /// A buffer of a part that was sent, or an empty one.
+  [[nodiscard]] std::string take_buffer() {
+    const MutexLock lock(mutex_);
+    return std::exchange(spare_, std::string());
+  }
+
+  /// Waits for every part, and ends the threads. The parts in order, or the first error.
+  Result<std::vector<Sent>> finish() {
+    wait_until([this] { return waiting_ == 0 || !failure_.ok(); });
+    stop();
+    if (!failure_.ok()) return failure_;
+    return std::move(sent_);
+  }
+
+  /// Ends what is on its way, and the threads.
+  void stop() {
+    {
+      const MutexLock lock(mutex_);
+      closing_ = true;
+      queue_.clear();
+    }
+    stop_.cancel();
+    changed();
+    for (const pthread_t thread : threads_) ::pthread_join(thread, nullptr);
+    threads_.clear();
+  }
+
+ private:
+  struct Part {
+    std::size_t index = 0;
+    std::string bytes;
+  };
+
+  void changed() {
+    changes_.fetch_add(1, std::memory_order_release);
+    changes_.notify_all();
+  }
+  /// Returns once `done()`, which is called under the mutex, says so.
+  template <class Done>
+  void wait_until(Done done) {
+    while (true) {
+      const std::uint32_t seen = changes_.load(std::memory_order_acquire);
+      {
+        const MutexLock lock(mutex_);
+        if (done()) return;
+      }
+      changes_.wait(seen, std::memory_order_acquire);
+    }
+  }
+
+  /// Whether a thread will come for the part just queued; makes one where none is free.
+  bool has_worker() {
+    {
+      const MutexLock lock(mutex_);
+      if (queue_.size() <= idle_ || threads_.size() == slots_) return true;
+    }
+    pthread_t thread;
+    if (::pthread_create(&thread, nullptr, &work, this) == 0) threads_.push_back(thread);
+    return !threads_.empty();
+  }
+  static void* work(void* self) {
+    static_cast<S3Parts*>(self)->run();
+    return nullptr;
+  }
+  void run() {
+    while (run_one()) {
+    }
+  }
+
+  /// Sends one part, waiting for it if there is none. False when there will be no more.
+  bool run_one() {
+    Part part;
+    bool taken = false;
+    const auto take = [&] {
+      if (!queue_.empty()) {
+        part = std::move(queue_.front());
+        queue_.pop_front();
+        taken = true;
+      }
+      if (!taken && !closing_) return false;
+      --idle_;
+      return true;
+    };
+    {
+      const MutexLock lock(mutex_);
+      ++idle_;
+    }
+    wait_until(take);
+    if (!taken) return false;
+    Result<Sent> sent = send(part);
+    {
+      const MutexLock lock(mutex_);
+      --waiting_;
+      if (sent.ok()) {
+        sent_[part.index] = std::move(sent).value();
+        part.bytes.clear();
+        if (spare_.capacity() < part.bytes.capacity()) spare_.swap(part.bytes);
+      } else if (failure_.ok()) {
+        failure_ = std::move(sent).status();
+        queue_.clear();
+      }
+    }
+    changed();
+    return true;
+  }
+
+  Result<Sent> send(const Part& part) {
+    const S3Payload payload(part.bytes, client_.options());
+    S3Call call;
+    call.method = "PUT";
+    call.key = key_;
+    call.query = {{"partNumber", std::to_string(part.index + 1)}, {"uploadId", upload_id_}};
+    call.headers = payload.headers;
+    call.body = part.bytes;
+    call.payload_sha256 = payload.sha256_hex;
+    call.doing = "send a part of the object";
+    call.right = "s3:PutObject";
+    call.cancel = &stop_;
+    S3Answer answer = client_.call(call);
+    if (!answer.status.ok()) return std::move(answer.status);
+    const auto etag = answer.response.header("ETag");
+    if (!etag || etag->empty()) {
+      return Status::error(StatusCode::corruption,
+                           "the server answered a part of the object without an ETag")
+          .with_object(client_.place(key_));
+    }
+    return Sent{std::string(*etag), payload.sha256_base64};
+  }
+
+  S3Client<Transport>& client_;
+  const std::string key_;
+  const std::string upload_id_;
+  const std::size_t slots_;
+  CancelToken stop_;
+  std::size_t count_ = 0;
+  std::vector<pthread_t> threads_;
+  std::atomic<std::uint32_t> changes_{0};
+  Mutex mutex_;
+  // under mutex_:
+  std::deque<Part> queue_;
+  std::size_t waiting_ = 0;  // parts queued or on their way
+  std::size_t idle_ = 0;     // threads that wait for a part
+  bool closing_ = false;
+  std::vector<Sent> sent_;
+  std::string spare_;
+  Status failure_;
+};
+
+}  // namespace kvbackup::inline v1::detail
+#endif
+
+// ---- kvbackup/backend/detail/s3_uploads.hpp ----
+// Ending uploads in parts that will never be completed.
+
+#if KVBACKUP_WITH_OPENSSL && KVBACKUP_WITH_POSIX
+#include <algorithm>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace kvbackup::inline v1::detail {
+
+/// For requests that clean up, also after a cancel: little patience, since a lifecycle rule of the
+/// bucket does the rest.
+inline constexpr RetryOptions ending_retry{
+    .attempts = 5, .first_wait_ms = 200, .longest_wait_ms = 2'000, .budget_ms = 30'000};
+
+template <HttpTransport Transport>
+void warn_of_upload(S3Client<Transport>& client, const Status& why) {
+  NetObserver* observer = client.options().observer;
+  if (observer == nullptr) return;
+  observer->on_warning("an unfinished upload may stay behind: " + why.to_string());
+}
+
+template <HttpTransport Transport>
+void abort_upload(S3Client<Transport>& client, const std::string& key,
+                  const std::string& upload_id) {
+  S3Call abort;
+  abort.method = "DELETE";
+  abort.key = key;
+  abort.query = {{"uploadId", upload_id}};
+  abort.doing = "end the upload in parts";
+  abort.right = "s3:AbortMultipartUpload";
+  abort.retry = &ending_retry;
+  const S3Answer answer = client.call(abort);
+  if (answer.status.ok() || answer.response.status == 404) return;
+  warn_of_upload(client, answer.status);
+}
+
+struct S3Upload {
+  std::string key;
+  std::string id;
+  std::optional<std::uint64_t> began_ms;  // by the server's clock
+};
+
+[[nodiscard]] inline Result<std::vector<S3Upload>> read_s3_uploads(std::string_view xml) {
+  std::vector<S3Upload> uploads;
+  S3Upload upload;
+  Status status = scan_xml(xml, [&](std::string_view path, std::string_view text) {
+    if (path == "ListMultipartUploadsResult/Upload/Key") upload.key = text;
+    if (path == "ListMultipartUploadsResult/Upload/UploadId") upload.id = text;
+    if (path == "ListMultipartUploadsResult/Upload/Initiated") {
+      upload.began_ms = parse_iso_time(text);
+    }
+    if (path == "ListMultipartUploadsResult/Upload") {
+      uploads.push_back(std::exchange(upload, {}));
+    }
+    return Status();
+  });
+  if (!status.ok()) return status;
+  return uploads;
+}
+
+/// Ends the uploads of `key` that the server began for requests whose answers were lost: those of
+/// the last `elapsed_ms`, by the server's own clock, but for `kept`. One that another writer began
+/// for the same key in that time is taken for ours.
+template <HttpTransport Transport>
+void end_lost_uploads(S3Client<Transport>& client, const std::string& key, const std::string& kept,
+                      std::uint64_t elapsed_ms) {
+  constexpr std::uint64_t slack_ms = 2'000;  // times are in whole seconds
+  S3Call list;
+  list.method = "GET";
+  list.query = {{"uploads", ""}, {"prefix", key}};
+  list.xml_answer = true;
+  list.doing = "list the unfinished uploads";
+  list.right = "s3:ListBucketMultipartUploads";
+  list.retry = &ending_retry;
+  S3Answer answer = client.call(list);
+  if (!answer.status.ok()) return warn_of_upload(client, answer.status);
+  const auto uploads = read_s3_uploads(answer.response.body);
+  if (!uploads.ok()) return warn_of_upload(client, uploads.status());
+  const auto date = answer.response.header("Date");
+  const std::uint64_t now =
+      (date ? parse_http_date(*date) : std::nullopt).value_or(client.options().clock->unix_ms());
+  const std::uint64_t since = now - std::min(now, elapsed_ms + slack_ms);
+  for (const S3Upload& each : uploads.value()) {
+    if (each.key != key || each.id == kept || each.began_ms.value_or(0) < since) continue;
+    abort_upload(client, key, each.id);
+  }
+}
+
+}  // namespace kvbackup::inline v1::detail
+#endif
+
+// ---- kvbackup/backend/detail/s3_object.hpp ----
+// One object of the S3 backend on its way: a single request, or an upload in parts.
+
+#if KVBACKUP_WITH_OPENSSL && KVBACKUP_WITH_THREADS && KVBACKUP_WITH_POSIX
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace kvbackup::inline v1::detail {
+
+/// Owns the bytes that were not sent and the upload they belong to. Whatever ends it but a
+/// successful commit() ends the upload.
+template <HttpTransport Transport>
+class S3Object {
+ public:
+  /// S3 numbers parts from 1 to this.
+  static constexpr std::uint64_t most_parts = 10'000;
+  static constexpr std::uint64_t largest_part = 5ull << 30;
+  /// After so many parts of one size the next are twice as long: 10,000 parts of 8 MiB at first
+  /// come to 8 TiB, more than an object may have, and the first 8 GiB are of equal parts, which
+  /// some servers insist on.
+  static constexpr std::uint64_t parts_of_a_size = 1'000;
+
+  S3Object(std::shared_ptr<S3Client<Transport>> client, std::string_view name, std::string key,
+           const CreateOptions& options)
+      : client_(std::move(client)),
+        name_(name),
+        key_(std::move(key)),
+        if_absent_(options.if_absent),
+        hint_(options.size_hint.value_or(0)),
+        first_part_size_(part_size_for(client_->options().part_size, hint_)),
+        part_size_(first_part_size_) {
+    char id[16];
+    store_le64(id, client_->options().random->next());
+    store_le64(id + 8, client_->options().random->next());
+    id_ = to_hex({id, sizeof id});
+  }
+  S3Object(const S3Object&) = delete;
+  S3Object& operator=(const S3Object&) = delete;
+  ~S3Object() { discard(); }
+
+  Status append(ByteView bytes) {
+    if (ended_) return why_ended();
+    while (!bytes.empty()) {
+      if (buffer_.size() == part_size_) {
+        if (Status status = send_part(); !status.ok()) return failed(std::move(status));
+      }
+      const ByteView taken = bytes.substr(0, part_size_ - buffer_.size());
+      grow_buffer(buffer_.size() + taken.size());
+      buffer_ += taken;
+      size_ += taken.size();
+      bytes.remove_prefix(taken.size());
+    }
+    return {};
+  }
+
+  Result<ObjectInfo> commit() {
+    if (ended_) return why_ended();
+    Status status = parts_ == nullptr ? put() : complete();
+    if (!status.ok()) return failed(std::move(status));
+    ended_ = true;
+    release();
+    return ObjectInfo{.name = name_, .size = size_};
+  }
+
+  /// Ends the upload. No effect after a commit.
+  void discard() {
+    if (ended_) return;
+    ended_ = true;
+    if (parts_ != nullptr) {
+      parts_->stop();
+      abort_upload(*client_, key_, parts_->upload_id());
+    }
+    release();
+  }
+
+ private:
+  [[nodiscard]] static std::uint64_t part_size_for(std::uint64_t asked, std::uint64_t hint) {
+    return std::min(std::max(asked, hint / most_parts + 1), largest_part);
+  }
+
+  void release() {
+    parts_.reset();
+    buffer_ = std::string();
+  }
+
+  /// Doubles a small buffer; beyond a few MiB takes all of a part at once, so that copying does not
+  /// need two large ones.
+  void grow_buffer(std::size_t needed) {
+    constexpr std::size_t small = 4u << 20;
+    if (needed <= buffer_.capacity()) return;
+    const std::size_t expected =
+        hint_ > size_
+            ? buffer_.size() + static_cast<std::size_t>(std::min(hint_ - size_, part_size_))
+            : 0;
+    std::size_t capacity = std::max({needed, expected, 2 * buffer_.capacity()});
+    if (capacity > small) capacity = std::max<std::size_t>(needed, part_size_);
+    buffer_.reserve(std::min<std::size_t>(capacity, part_size_));
+  }
+
+  Status send_part() {
+    if (parts_ == nullptr) {
+      if (Status status = begin(); !status.ok()) return status;
+    }
+    if (parts_->count() == most_parts) {
+      return Status::error(StatusCode::resource_exhausted,
+                           "the object would need more than 10,000 parts; raise part_size or make "
+                           "smaller objects");
+    }
+    Status status = parts_->push(std::exchange(buffer_, std::string()));
+    buffer_ = parts_->take_buffer();
+    const std::uint64_t uniform =
+        std::max(parts_of_a_size, std::min(hint_ / first_part_size_ + 1, most_parts));
+    if (parts_->count() >= uniform && (parts_->count() - uniform) % parts_of_a_size == 0) {
+      part_size_ = std::min(2 * part_size_, largest_part);
+    }
+    return status;
+  }
+
+  // What an object gets when it is begun, in whichever way.
+  [[nodiscard]] std::vector<HttpHeader> object_headers() const {
+    const S3Options& options = client_->options();
+    std::vector<HttpHeader> headers;
+    const auto add = [&headers](const char* name, const std::string& value) {
+      if (!value.empty()) headers.push_back({name, value});
+    };
+    add("x-amz-storage-class", options.storage_class);
+    add("x-amz-acl", options.acl);
+    add("x-amz-server-side-encryption", options.sse);
+    add("x-amz-server-side-encryption-aws-kms-key-id", options.sse_kms_key_id);
+    for (const HttpHeader& each : options.metadata) {
+      headers.push_back({"x-amz-meta-" + each.name, each.value});
+    }
+    headers.push_back({std::string(id_header), id_});
+    return headers;
+  }
+  void add_condition(std::vector<HttpHeader>& headers) const {
+    if (if_absent_ && client_->options().if_absent == S3IfAbsent::conditional) {
+      headers.push_back({"If-None-Match", "*"});
+    }
+  }
+
+  [[nodiscard]] S3Call call(std::string_view method, std::string_view doing,
+                            std::string_view right) const {
+    S3Call call;
+    call.method = method;
+    call.key = key_;
+    call.doing = doing;
+    call.right = right;
+    call.cancel = client_->options().cancel;
+    return call;
+  }
+
+  Status put() {
+    if (if_absent_ && client_->options().if_absent == S3IfAbsent::checked) {
+      if (Status status = check_absent(); !status.ok()) return status;
+    }
+    const S3Payload payload(buffer_, client_->options());
+    S3Call put = call("PUT", "write the object", "s3:PutObject");
+    put.headers = object_headers();
+    put.headers.insert(put.headers.end(), payload.headers.begin(), payload.headers.end());
+    add_condition(put.headers);
+    put.body = buffer_;
+    put.payload_sha256 = payload.sha256_hex;
+    return judge(client_->call(put));
+  }
+
+  Status begin() {
+    S3Call create = call("POST", "begin an upload in parts", "s3:PutObject");
+    create.query = {{"uploads", ""}};
+    create.headers = object_headers();
+    if (client_->options().checksums) {
+      create.headers.push_back({"x-amz-checksum-algorithm", "SHA256"});
+    }
+    create.xml_answer = true;
+    const std::uint64_t began = client_->options().clock->steady_ns();
+    S3Answer answer = client_->call(create);
+    Status status = std::move(answer.status);
+    std::string id;
+    if (status.ok()) status = read_id(answer.response.body, id);
+    if (answer.maybe_done) {
+      const std::uint64_t elapsed = client_->options().clock->steady_ns() - began;
+      end_lost_uploads(*client_, key_, id, elapsed / 1'000'000);
+    }
+    if (!status.ok()) return status;
+    parts_ = std::make_unique<S3Parts<Transport>>(*client_, key_, std::move(id));
+    return {};
+  }
+  static Status read_id(std::string_view xml, std::string& id) {
+    auto found = read_s3_element(xml, "InitiateMultipartUploadResult/UploadId");
+    if (!found.ok()) return std::move(found).status();
+    if (found.value().empty()) {
+      return Status::error(StatusCode::corruption, "the server began an upload without an id");
+    }
+    id = std::move(found).value();
+    return {};
+  }
+
+  Status complete() {
+    if (Status status = parts_->push(std::exchange(buffer_, std::string())); !status.ok()) {
+      return status;
+    }
+    const auto sent = parts_->finish();
+    if (!sent.ok()) return sent.status();
+    if (if_absent_) {
+      if (Status status = check_absent(); !status.ok()) return status;
+    }
+    std::string body = "<CompleteMultipartUpload>";
+    std::size_t number = 0;
+    for (const auto& part : sent.value()) {
+      body += "<Part><PartNumber>" + std::to_string(++number) + "</PartNumber><ETag>" +
+              xml_escape(part.etag) + "</ETag>";
+      if (!part.checksum.empty()) body += "<ChecksumSHA256>" + part.checksum + "</ChecksumSHA256>";
+      body += "</Part>";
+    }
+    body += "</CompleteMultipartUpload>";
+    S3Call complete = call("POST", "complete the upload in parts", "s3:PutObject");
+    complete.query = {{"uploadId", parts_->upload_id()}};
+    add_condition(complete.headers);
+    complete.body = body;
+    complete.xml_answer = true;
+    return judge(client_->call(complete));
+  }
+
+  /// The answer to the request that makes the object visible. Where it may have been carried out
+  /// though the answer says otherwise, the object itself decides.
+  Status judge(S3Answer answer) {
+    if (answer.status.ok()) return {};
+    const bool refused = answer.code == "PreconditionFailed" || answer.response.status == 412;
+    if (if_absent_ && answer.code == "NotImplemented") {
+      return Status::error(StatusCode::unsupported,
+                           "the server has no conditional writes (If-None-Match); set the option "
+                           "if_absent to checked, or replace objects")
+          .with_object(client_->place(key_))
+          .with_native(answer.response.status);
+    }
+    const bool unknown = answer.maybe_done && (refused || answer.code == "NoSuchUpload" ||
+                                               answer.status.code() == StatusCode::unavailable ||
+                                               answer.status.code() == StatusCode::cancelled);
+    if (unknown && is_ours()) return {};
+    return std::move(answer.status);
+  }
+
+  /// HEAD of the object; a failure if it could not be asked.
+  S3Answer head() {
+    S3Call head = call("HEAD", "look for the object", "s3:GetObject");
+    head.cancel = nullptr;  // also when cancelled it is to be known what is there
+    head.retry = &ending_retry;
+    return client_->call(head);
+  }
+  /// Whether the object that is there was made by this writer, to its last byte.
+  bool is_ours() {
+    const S3Answer answer = head();
+    return answer.status.ok() && answer.response.header(id_header) == id_ &&
+           answer.response.header("Content-Length") == std::to_string(size_);
+  }
+  Status check_absent() {
+    S3Answer answer = head();
+    if (answer.status.ok()) {
+      return s3_failure({412, {}, {}}, {"PreconditionFailed", {}, {}}, "write the object", {}, {})
+          .with_object(client_->place(key_));
+    }
+    return answer.response.status == 404 ? Status() : std::move(answer.status);
+  }
+
+  KVBACKUP_DETAIL_COLD Status failed(Status status) {
+    discard();
+    failure_ = std::move(status).with_object(client_->place(key_));
+    return failure_;
+  }
+  KVBACKUP_DETAIL_COLD Status why_ended() const {
+    if (!failure_.ok()) return failure_;
+    return Status::error(StatusCode::invalid_argument,
+                         "the object was already committed or abandoned; create it anew")
+        .with_object(name_);
+  }
+
+  /// By it an object is known again whose commit got no answer.
+  static constexpr std::string_view id_header = "x-amz-meta-kvbackup-id";
+  std::shared_ptr<S3Client<Transport>> client_;
+  const std::string name_;
+  const std::string key_;
+  const bool if_absent_;
+  const std::uint64_t hint_;
+  const std::uint64_t first_part_size_;
+  std::uint64_t part_size_;
+  std::string id_;
+  std::string buffer_;
+  std::uint64_t size_ = 0;
+  std::unique_ptr<S3Parts<Transport>> parts_;  // from the second part on
+  bool ended_ = false;
+  Status failure_;
+};
+
+}  // namespace kvbackup::inline v1::detail
+#endif
+
+// ---- kvbackup/backend/s3.hpp ----
+// Objects in an S3 bucket.
+
+#if KVBACKUP_WITH_OPENSSL && KVBACKUP_WITH_THREADS && KVBACKUP_WITH_POSIX
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace kvbackup::inline v1 {
+
+/// Objects in a bucket of Amazon S3 or of what speaks its protocol, over any HttpTransport.
+///
+/// An object of up to part_size bytes is one PUT. A larger one is a multipart upload, whose parts
+/// are sent by up to parts_in_flight threads of the writer's own while append() goes on; a writer
+/// keeps that many parts in memory. Threads of its own, since an Executor runs tasks to their end
+/// and the caller with them, and so could not send while the caller produces.
+///
+/// A failed, abandoned or destroyed writer ends its upload. A process that is killed cannot: give
+/// the bucket a lifecycle rule with AbortIncompleteMultipartUpload. An object whose commit got no
+/// answer is known again by the metadata kvbackup-id, which each object gets. ETags are passed on,
+/// never compared: they are no digests of what was sent.
+template <HttpTransport Transport>
+class BasicS3Backend {
+  using Client = detail::S3Client<Transport>;
+  using Object = detail::S3Object<Transport>;
+
+ public:
+  class Writer {
+   public:
+    explicit Writer(std::unique_ptr<Object> object) noexcept : object_(std::move(object)) {}
+
+    Status append(ByteView bytes) { return object_ ? object_->append(bytes) : moved_from(); }
+    Result<ObjectInfo> commit() {
+      if (object_ == nullptr) return moved_from();
+      return object_->commit();
+    }
+    void abandon() {
+      if (object_ != nullptr) object_->discard();
+    }
+
+   private:
+    KVBACKUP_DETAIL_COLD static Status moved_from() {
+      return Status::error(StatusCode::invalid_argument, "this writer was moved from");
+    }
+    std::unique_ptr<Object> object_;
+  };
+
+  /// The longest object that read() gives, and the longest range; 4 GiB.
+  static constexpr std::uint64_t longest_read = 1ull << 32;
+  /// The most objects that list() gives.
+  static constexpr std::size_t longest_list = 10'000'000;
+
+  /// Options that cannot work are reported by the first call.
+  explicit BasicS3Backend(S3Options options, Transport transport = Transport())
+      : client_(std::make_shared<Client>(std::move(options), std::move(transport))) {}
+
+  /// As BR spells it: "s3://bucket/prefix?endpoint=...", without credentials.
+  [[nodiscard]] std::string url() const {
+    const S3Options& options = client_->options();
+    std::string out = "s3://" + percent_encode(options.bucket);
+    if (!options.prefix.empty()) {
+      out += '/';
+      out += percent_encode(options.prefix, "/");
+    }
+    const auto endpoint = parse_url(options.endpoint);
+    if (endpoint.ok() && endpoint.value().query.empty()) {
+      out += "?endpoint=" + percent_encode(options.endpoint, ":/");
+    }
+    return out;
+  }
+
+  /// Sends nothing: what the server has against the object shows at append() or commit().
+  Result<Writer> create(std::string_view name, CreateOptions options = {}) const {
+    auto key = key_of(name);
+    if (!key.ok()) return std::move(key).status();
+    return Writer(std::make_unique<Object>(client_, name, std::move(key).value(), options));
+  }
+
+  Result<std::string> read(std::string_view name) const {
+    const auto key = key_of(name);
+    if (!key.ok()) return key.status();
+    auto call = call_of("GET", key.value(), "read the object", "s3:GetObject");
+    call.response_limit = longest_read;
+    detail::S3Answer answer = client_->call(call);
+    if (!answer.status.ok()) return std::move(answer.status);
+    return std::move(answer.response.body);
+  }
+
+  /// invalid_argument if the range does not lie in the object.
+  Result<std::string> read_range(std::string_view name, std::uint64_t offset,
+                                 std::uint64_t length) const {
+    const auto key = key_of(name);
+    if (!key.ok()) return key.status();
+    if (offset > largest_object || length > largest_object) return outside(key.value());
+    if (length > longest_read) {
+      return Status::error(StatusCode::resource_exhausted,
+                           "more than 4 GiB would have to be read at once; read it in ranges")
+          .with_object(client_->place(key.value()));
+    }
+    if (length == 0) return read_nothing(key.value(), offset);
+    auto call = call_of("GET", key.value(), "read a range of the object", "s3:GetObject");
+    call.headers.push_back(
+        {"Range", "bytes=" + std::to_string(offset) + "-" + std::to_string(offset + length - 1)});
+    call.response_limit = length;
+    detail::S3Answer answer = client_->call(call);
+    if (!answer.status.ok()) {
+      // more than was asked for: the server knows no ranges
+      return std::move(answer.status);
+    }
+    const bool partial = answer.response.status == 206;
+    if (!partial && offset != 0) {
+      return Status::error(StatusCode::unsupported,
+                           "the server gave the whole object in place of a range of it")
+          .with_object(client_->place(key.value()));
+    }
+    if (answer.response.body.size() != length) return outside(key.value());
+    return std::move(answer.response.body);
+  }
+
+  /// Keys whose rest behind the prefix is no object's name are left out.
+  Result<std::vector<ObjectInfo>> list(std::string_view prefix) const {
+    if (Status status = client_->check(); !status.ok()) return status;
+    const std::string base = key_prefix();
+    std::vector<ObjectInfo> objects;
+    std::string token;
+    do {
+      auto page = list_page(base + std::string(prefix), token);
+      if (!page.ok()) return std::move(page).status();
+      if (!page.value().next.empty() && page.value().next == token) {
+        return bad_list("the server gives the same page of the list again and again");
+      }
+      token = std::move(page.value().next);
+      for (ObjectInfo& object : page.value().objects) {
+        if (!object.name.starts_with(base)) return bad_list("the server lists what was not asked");
+        object.name.erase(0, base.size());
+        if (!object.name.starts_with(prefix) || !check_object_name(object.name).ok()) continue;
+        objects.push_back(std::move(object));
+      }
+      if (objects.size() > longest_list) {
+        return Status::error(StatusCode::resource_exhausted,
+                             "there are more than 10,000,000 objects to list")
+            .with_object(client_->place(base));
+      }
+    } while (!token.empty());
+    std::sort(objects.begin(), objects.end(),
+              [](const ObjectInfo& a, const ObjectInfo& b) { return a.name < b.name; });
+    return objects;
+  }
+
+  Result<bool> exists(std::string_view name) const {
+    const auto key = key_of(name);
+    if (!key.ok()) return key.status();
+    const auto found = size_of(key.value());
+    if (found.ok()) return true;
+    if (found.status().code() == StatusCode::not_found) return false;
+    return found.status();
+  }
+
+  /// S3 itself does not tell whether there was anything to remove, so it is looked for before. A
+  /// bucket that keeps versions keeps the older ones.
+  Status remove(std::string_view name) const {
+    const auto key = key_of(name);
+    if (!key.ok()) return key.status();
+    if (const auto found = size_of(key.value()); !found.ok()) return found.status();
+    return client_->call(call_of("DELETE", key.value(), "remove the object", "s3:DeleteObject"))
+        .status;
+  }
+
+ private:
+  // 2^62 keeps the sum of an offset and a length in range; no object comes near it
+  static constexpr std::uint64_t largest_object = 1ull << 62;
+
+  [[nodiscard]] std::string key_prefix() const {
+    const std::string& prefix = client_->options().prefix;
+    return prefix.empty() ? prefix : prefix + '/';
+  }
+  [[nodiscard]] Result<std::string> key_of(std::string_view name) const {
+    if (Status status = check_object_name(name); !status.ok()) return status;
+    if (Status status = client_->check(); !status.ok()) return status;
+    std::string key = key_prefix();
+    key += name;
+    if (key.size() > 1024) {
+      return Status::error(StatusCode::invalid_argument,
+                           "the key, prefix and name together, is longer than S3's 1024 bytes")
+          .with_object(name);
+    }
+    return key;
+  }
+
+  [[nodiscard]] detail::S3Call call_of(std::string_view method, std::string_view key,
+                                       std::string_view doing, std::string_view right) const {
+    detail::S3Call call;
+    call.method = method;
+    call.key = key;
+    call.doing = doing;
+    call.right = right;
+    call.cancel = client_->options().cancel;
+    return call;
+  }
+
+  Result<std::uint64_t> size_of(std::string_view key) const {
+    detail::S3Answer answer =
+        client_->call(call_of("HEAD", key, "look for the object", "s3:GetObject"));
+    if (!answer.status.ok()) return std::move(answer.status);
+    const auto text = answer.response.header("Content-Length");
+    const auto size = text ? detail::parse_size(*text) : std::nullopt;
+    if (size) return *size;
+    return Status::error(StatusCode::corruption, "the server does not tell the object's size")
+        .with_object(client_->place(key));
+  }
+  Result<std::string> read_nothing(std::string_view key, std::uint64_t offset) const {
+    const auto size = size_of(key);
+    if (!size.ok()) return size.status();
+    if (offset > size.value()) return outside(key);
+    return std::string();
+  }
+  KVBACKUP_DETAIL_COLD [[nodiscard]] Status outside(std::string_view key) const {
+    return Status::error(StatusCode::invalid_argument,
+                         "the range asked for ends behind the end of the object")
+        .with_object(client_->place(key));
+  }
+
+  Result<detail::S3Page> list_page(const std::string& prefix, const std::string& token) const {
+    auto call = call_of("GET", {}, "list the objects", "s3:ListBucket");
+    call.query = {{"list-type", "2"}, {"encoding-type", "url"}, {"prefix", prefix}};
+    if (!token.empty()) call.query.emplace_back("continuation-token", token);
+    call.xml_answer = true;
+    detail::S3Answer answer = client_->call(call);
+    if (!answer.status.ok()) return std::move(answer.status);
+    auto page = detail::read_s3_page(answer.response.body);
+    if (page.ok()) return page;
+    return std::move(page).status().with_object(client_->place({}));
+  }
+  KVBACKUP_DETAIL_COLD [[nodiscard]] Status bad_list(const char* why) const {
+    return Status::error(StatusCode::corruption, why).with_object(client_->place({}));
+  }
+
+  std::shared_ptr<Client> client_;
+};
+
+#if KVBACKUP_WITH_CURL
+/// The S3 backend over libcurl.
+using S3Backend = BasicS3Backend<CurlTransport>;
+static_assert(ReadableBackend<S3Backend>);
+#endif
+
+}  // namespace kvbackup::inline v1
+#endif
+
 // ---- kvbackup/backend/storage_url.hpp ----
 // Storage URLs as BR's --storage spells them.
 
@@ -2048,275 +8998,6 @@ KVBACKUP_DETAIL_COLD inline Status bad_storage_url(StatusCode code, std::string 
 
 }  // namespace kvbackup::inline v1
 
-// ---- kvbackup/hash/detail/crc_math.hpp ----
-// What reflected CRCs are computed with, derived from the polynomial at compile time.
-//
-// A polynomial over GF(2) stands here in a 64-bit register with the coefficient of x^0 in the top
-// bit ("reflected"); a CRC narrower than 64 bits uses the upper bits of the register.
-
-namespace kvbackup::inline v1::detail {
-
-/// x^exponent mod P, reflected; P has degree `width` and `polynomial` is its reflected low part.
-[[nodiscard]] constexpr std::uint64_t reflected_power(std::uint64_t polynomial, unsigned width,
-                                                      unsigned exponent) noexcept {
-  const unsigned last = 64 - width;  // the register's bit of x^(width-1)
-  std::uint64_t power = std::uint64_t{1} << 63;
-  for (unsigned i = 0; i < exponent; ++i) {
-    const bool carry = (power >> last & 1) != 0;
-    power = power >> 1 >> last << last;
-    if (carry) power ^= polynomial;
-  }
-  return power;
-}
-
-/// Eight tables that take a CRC eight bytes forward in one step ("slicing by 8"): entry [j][b] is
-/// the CRC register after byte b and j zero bytes.
-template <class U>
-struct CrcTables {
-  U entry[8][256];
-
-  /// `polynomial` is reflected, in the width of U.
-  constexpr explicit CrcTables(U polynomial) noexcept : entry() {
-    for (unsigned byte = 0; byte < 256; ++byte) {
-      U value = byte;
-      for (int bit = 0; bit < 8; ++bit) {
-        value = static_cast<U>(value >> 1 ^ ((value & 1) != 0 ? polynomial : 0));
-      }
-      entry[0][byte] = value;
-    }
-    for (int j = 1; j < 8; ++j) {
-      for (unsigned byte = 0; byte < 256; ++byte) {
-        const U before = entry[j - 1][byte];
-        entry[j][byte] = static_cast<U>(before >> 8 ^ entry[0][before & 0xff]);
-      }
-    }
-  }
-
-  /// The register `state` after `size` bytes at `p`.
-  [[nodiscard]] U update(U state, const char* p, std::size_t size) const noexcept {
-    for (; size >= 8; p += 8, size -= 8) {
-      const std::uint64_t word = load_le64(p) ^ state;
-      state = entry[7][word & 0xff] ^ entry[6][word >> 8 & 0xff] ^ entry[5][word >> 16 & 0xff] ^
-              entry[4][word >> 24 & 0xff] ^ entry[3][word >> 32 & 0xff] ^
-              entry[2][word >> 40 & 0xff] ^ entry[1][word >> 48 & 0xff] ^ entry[0][word >> 56];
-    }
-    for (; size > 0; ++p, --size) {
-      const auto byte = static_cast<unsigned char>(*p);
-      state = static_cast<U>(state >> 8 ^ entry[0][(state ^ byte) & 0xff]);
-    }
-    return state;
-  }
-};
-
-}  // namespace kvbackup::inline v1::detail
-
-// ---- kvbackup/hash/detail/clmul.hpp ----
-// Folding of reflected 64-bit CRCs by carry-less multiplication (PCLMULQDQ), after Gopal et al.,
-// "Fast CRC Computation for Generic Polynomials Using PCLMULQDQ Instruction" (Intel, 2009).
-//
-// A 128-bit register holds 16 message bytes as they lie in memory. Moving it D bits forward in the
-// message multiplies its polynomial by x^D: the half that comes first by x^(D+64), the other by
-// x^D. A carry-less product of two reflected words is shifted by one, so the constants are
-// x^(D+63) and x^(D-1), mod P.
-
-#if KVBACKUP_DETAIL_X86_64
-#include <immintrin.h>
-
-namespace kvbackup::inline v1::detail {
-
-/// Whether this machine can run the functions marked with KVBACKUP_DETAIL_TARGET("pclmul,sse4.2").
-/// Reads as false, which only costs speed, in static initialisers that run before this one.
-inline const bool cpu_has_clmul = [] {
-  __builtin_cpu_init();
-  return __builtin_cpu_supports("pclmul") != 0 && __builtin_cpu_supports("sse4.2") != 0;
-}();
-
-/// The two constants that move a register `bits` forward.
-struct FoldConstants {
-  std::uint64_t first;
-  std::uint64_t second;
-
-  constexpr FoldConstants(std::uint64_t polynomial, unsigned bits) noexcept
-      : first(reflected_power(polynomial, 64, bits + 63)),
-        second(reflected_power(polynomial, 64, bits - 1)) {}
-};
-
-KVBACKUP_DETAIL_TARGET("pclmul,sse4.2")
-inline __m128i register_of(std::uint64_t low, std::uint64_t high) noexcept {
-  return _mm_set_epi64x(static_cast<long long>(high), static_cast<long long>(low));
-}
-KVBACKUP_DETAIL_TARGET("pclmul,sse4.2")
-inline __m128i load_register(const char* p) noexcept {
-  return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
-}
-/// `value` moved forward by `constants`, added to `next`.
-KVBACKUP_DETAIL_TARGET("pclmul,sse4.2")
-inline __m128i fold(__m128i value, __m128i constants, __m128i next) noexcept {
-  const __m128i first = _mm_clmulepi64_si128(value, constants, 0x00);
-  const __m128i second = _mm_clmulepi64_si128(value, constants, 0x11);
-  return _mm_xor_si128(_mm_xor_si128(first, second), next);
-}
-
-/// Folds the register `first` and the `size` >= 112 bytes at `p` that follow it in four lanes, and
-/// moves `p` and `size` past what it took: 0..63 bytes are left. What it gives stands for all of
-/// them: 16 bytes of the same remainder.
-KVBACKUP_DETAIL_TARGET("pclmul,sse4.2")
-inline __m128i fold_lanes(__m128i first, const char*& p, std::size_t& size, __m128i by_512,
-                          __m128i by_128) noexcept {
-  __m128i a = first;
-  __m128i b = load_register(p);
-  __m128i c = load_register(p + 16);
-  __m128i d = load_register(p + 32);
-  p += 48;
-  size -= 48;
-  for (; size >= 64; p += 64, size -= 64) {
-    a = fold(a, by_512, load_register(p));
-    b = fold(b, by_512, load_register(p + 16));
-    c = fold(c, by_512, load_register(p + 32));
-    d = fold(d, by_512, load_register(p + 48));
-  }
-  b = fold(a, by_128, b);
-  c = fold(b, by_128, c);
-  return fold(c, by_128, d);
-}
-
-}  // namespace kvbackup::inline v1::detail
-#endif
-
-// ---- kvbackup/hash/crc32c.hpp ----
-// CRC-32C (Castagnoli), the block checksum of LevelDB and of RocksDB's `crc32c`, as in RFC 3720.
-
-#if KVBACKUP_DETAIL_ARM_CRC32
-#include <arm_acle.h>
-#endif
-
-namespace kvbackup::inline v1 {
-
-namespace detail {
-
-/// x^32 + x^28 + x^27 + x^26 + x^25 + x^23 + x^22 + x^20 + x^19 + x^18 + x^14 + x^13 + x^11 + x^10
-/// + x^9 + x^8 + x^6 + 1, reflected (RFC 3720, 12.1).
-inline constexpr std::uint32_t crc32c_polynomial = 0x82f63b78;
-
-inline constexpr CrcTables<std::uint32_t> crc32c_tables{crc32c_polynomial};
-
-// Each form takes and gives the inverted register, and gives the same value as every other.
-
-inline std::uint32_t crc32c_portable(std::uint32_t state, const char* p,
-                                     std::size_t size) noexcept {
-  return crc32c_tables.update(state, p, size);
-}
-
-#if KVBACKUP_DETAIL_X86_64
-/// Eight bytes an instruction, for CPUs without PCLMULQDQ and for short inputs.
-KVBACKUP_DETAIL_TARGET("sse4.2")
-inline std::uint32_t crc32c_sse42(std::uint32_t state, const char* p, std::size_t size) noexcept {
-  std::uint64_t wide = state;
-  for (; size >= 8; p += 8, size -= 8) wide = _mm_crc32_u64(wide, load_le64(p));
-  state = static_cast<std::uint32_t>(wide);
-  if (size >= 4) {
-    state = _mm_crc32_u32(state, load_le32(p));
-    p += 4;
-    size -= 4;
-  }
-  for (; size > 0; ++p, --size) state = _mm_crc32_u8(state, static_cast<unsigned char>(*p));
-  return state;
-}
-
-/// What crc32c_moved multiplies a register by to move it `bytes` forward in the message: 33 is
-/// what the carry-less product of two reflected words and the CRC instruction add by themselves.
-[[nodiscard]] constexpr std::uint64_t crc32c_distance(unsigned bytes) noexcept {
-  return reflected_power(std::uint64_t{crc32c_polynomial} << 32, 32, 8 * bytes - 33) >> 32;
-}
-KVBACKUP_DETAIL_TARGET("pclmul,sse4.2")
-inline std::uint64_t crc32c_moved(std::uint64_t state, std::uint64_t distance) noexcept {
-  const __m128i product =
-      _mm_clmulepi64_si128(register_of(state, 0), register_of(distance, 0), 0x00);
-  return _mm_crc32_u64(0, static_cast<std::uint64_t>(_mm_cvtsi128_si64(product)));
-}
-
-/// Takes 3 * `length` bytes a step for as long as they last, as three independent streams: the CRC
-/// instruction can start every cycle, but its result takes three.
-template <unsigned length>
-KVBACKUP_DETAIL_TARGET("pclmul,sse4.2")
-inline std::uint64_t
-    crc32c_three_streams(std::uint64_t state, const char*& p, std::size_t& size) noexcept {
-  constexpr std::uint64_t by_one = crc32c_distance(length);
-  constexpr std::uint64_t by_two = crc32c_distance(2 * length);
-  for (; size >= 3 * length; p += 3 * length, size -= 3 * length) {
-    std::uint64_t second = 0;
-    std::uint64_t third = 0;
-    for (unsigned i = 0; i < length; i += 8) {
-      state = _mm_crc32_u64(state, load_le64(p + i));
-      second = _mm_crc32_u64(second, load_le64(p + length + i));
-      third = _mm_crc32_u64(third, load_le64(p + 2 * length + i));
-    }
-    state = crc32c_moved(state, by_two) ^ crc32c_moved(second, by_one) ^ third;
-  }
-  return state;
-}
-
-/// Three streams in long, then in short steps, then one.
-KVBACKUP_DETAIL_TARGET("pclmul,sse4.2")
-inline std::uint32_t crc32c_clmul(std::uint32_t state, const char* p, std::size_t size) noexcept {
-  if (size >= 3 * 64) {
-    std::uint64_t wide = crc32c_three_streams<1024>(state, p, size);
-    wide = crc32c_three_streams<64>(wide, p, size);
-    state = static_cast<std::uint32_t>(wide);
-  }
-  return crc32c_sse42(state, p, size);
-}
-
-/// Whether this machine can run crc32c_sse42; like cpu_has_clmul.
-inline const bool cpu_has_sse42 = [] {
-  __builtin_cpu_init();
-  return __builtin_cpu_supports("sse4.2") != 0;
-}();
-#endif
-
-#if KVBACKUP_DETAIL_ARM_CRC32
-inline std::uint32_t crc32c_arm(std::uint32_t state, const char* p, std::size_t size) noexcept {
-  for (; size >= 8; p += 8, size -= 8) state = __crc32cd(state, load_le64(p));
-  for (; size > 0; ++p, --size) state = __crc32cb(state, static_cast<unsigned char>(*p));
-  return state;
-}
-#endif
-
-inline std::uint32_t crc32c_update(std::uint32_t state, const char* p, std::size_t size) noexcept {
-#if KVBACKUP_DETAIL_X86_64
-  if (cpu_has_clmul) return crc32c_clmul(state, p, size);
-  if (cpu_has_sse42) return crc32c_sse42(state, p, size);
-  return crc32c_portable(state, p, size);
-#elif KVBACKUP_DETAIL_ARM_CRC32
-  return crc32c_arm(state, p, size);
-#else
-  return crc32c_portable(state, p, size);
-#endif
-}
-
-}  // namespace detail
-
-/// CRC-32C of `bytes`, or of whatever `init` is the CRC-32C of followed by `bytes`:
-/// crc32c(b, crc32c(a)) == crc32c(a + b).
-[[nodiscard]] inline std::uint32_t crc32c(ByteView bytes, std::uint32_t init = 0) noexcept {
-  return ~detail::crc32c_update(~init, bytes.data(), bytes.size());
-}
-
-/// What RocksDB adds to a rotated CRC before it stores it, so that a CRC over bytes that hold CRCs
-/// stays sound (RocksDB util/crc32c.h).
-inline constexpr std::uint32_t crc32c_mask_delta = 0xa282ead8;
-
-/// The stored form of a CRC.
-[[nodiscard]] constexpr std::uint32_t crc32c_mask(std::uint32_t crc) noexcept {
-  return std::rotr(crc, 15) + crc32c_mask_delta;
-}
-/// The CRC that crc32c_mask made `masked` of.
-[[nodiscard]] constexpr std::uint32_t crc32c_unmask(std::uint32_t masked) noexcept {
-  return std::rotl(masked - crc32c_mask_delta, 15);
-}
-
-}  // namespace kvbackup::inline v1
-
 // ---- kvbackup/hash/xxhash.hpp ----
 #if KVBACKUP_WITH_XXHASH
 #include <cstdint>
@@ -2346,38 +9027,6 @@ namespace kvbackup::inline v1 {
 
 }  // namespace kvbackup::inline v1
 #endif
-
-// ---- kvbackup/base/function_ref.hpp ----
-namespace kvbackup::inline v1 {
-
-template <class Signature>
-class FunctionRef;
-
-/// A borrowed callable object: two pointers, no allocation. Lives no longer than what it was made
-/// from. A function is no object: wrap it in a lambda.
-template <class R, class... Args>
-class FunctionRef<R(Args...)> {
- public:
-  template <class F>
-  requires(!std::same_as<std::remove_cvref_t<F>, FunctionRef> &&
-           std::is_object_v<std::remove_reference_t<F>> && std::is_invocable_r_v<R, F&, Args...>)
-      // NOLINTNEXTLINE(google-explicit-constructor): a parameter type, meant to be made from a
-      // lambda
-      FunctionRef(F&& f)
-  noexcept
-      : object_(const_cast<void*>(static_cast<const void*>(std::addressof(f)))),
-        call_([](void* object, Args... args) -> R {
-          return (*static_cast<std::remove_reference_t<F>*>(object))(std::forward<Args>(args)...);
-        }) {}
-
-  R operator()(Args... args) const { return call_(object_, std::forward<Args>(args)...); }
-
- private:
-  void* object_;
-  R (*call_)(void*, Args...);
-};
-
-}  // namespace kvbackup::inline v1
 
 // ---- kvbackup/sst/concept.hpp ----
 // The small policies of a table writer.
@@ -3123,939 +9772,6 @@ static_assert(Layout<RocksdbLayout>);
 }  // namespace kvbackup::inline v1
 #endif
 
-// ---- kvbackup/proto/detail/member_ops.hpp ----
-// What the codecs do to a member of a message without knowing its type. All members of one type
-// share one set of operations, so the codecs themselves are compiled once and not for each message.
-
-namespace kvbackup::inline v1::detail {
-
-using StringMap = std::map<std::string, std::string>;
-
-/// Numbers, bools and enums travel as 64 bits, signed ones with their sign. Strings and messages
-/// are objects.
-struct MemberOps {
-  /// Values that the wire shows: elements; or one or none, a singular default being none.
-  std::size_t (*count)(const void* member);
-  std::uint64_t (*scalar)(const void* member, std::size_t index);
-  /// Sets a singular one, appends to a repeated one.
-  void (*put_scalar)(void* member, std::uint64_t bits);
-  const void* (*object)(const void* member, std::size_t index);
-  /// The singular one, made if it is not there; a new one of a repeated field.
-  void* (*open_object)(void* member);
-};
-
-template <class>
-struct MemberPointer;
-template <class OwnerT, class TypeT>
-struct MemberPointer<TypeT OwnerT::*> {
-  using Owner = OwnerT;
-  using Type = TypeT;
-};
-
-template <class T>
-inline constexpr bool is_vector = false;
-template <class T>
-inline constexpr bool is_vector<std::vector<T>> = true;
-
-template <class T>
-struct ValueOfMember {
-  using type = T;
-};
-template <class T>
-struct ValueOfMember<std::optional<T>> {
-  using type = T;
-};
-template <class T>
-struct ValueOfMember<std::vector<T>> {
-  using type = T;
-};
-template <class T>
-using ValueOf = typename ValueOfMember<T>::type;
-
-template <class T>
-constexpr std::uint64_t to_bits(T value) {
-  if constexpr (std::is_enum_v<T>) {
-    return to_bits(static_cast<std::int32_t>(value));
-  } else if constexpr (std::is_signed_v<T>) {
-    return static_cast<std::uint64_t>(static_cast<std::int64_t>(value));
-  } else {
-    return static_cast<std::uint64_t>(value);
-  }
-}
-template <class T>
-constexpr T from_bits(std::uint64_t bits) {
-  if constexpr (std::is_same_v<T, bool>) {
-    return bits != 0;
-  } else if constexpr (std::is_enum_v<T>) {
-    return static_cast<T>(static_cast<std::int32_t>(bits));
-  } else {
-    return static_cast<T>(bits);
-  }
-}
-
-/// The operations of a member of type T that holds values of type Value.
-template <class T, class Value>
-struct OpsOf;
-
-template <class T>
-struct OpsOf<T, T> {
-  static std::size_t count(const void* member) {
-    return *static_cast<const T*>(member) != T() ? 1 : 0;
-  }
-  static std::uint64_t scalar(const void* member, std::size_t) {
-    return to_bits(*static_cast<const T*>(member));
-  }
-  static void put_scalar(void* member, std::uint64_t bits) {
-    *static_cast<T*>(member) = from_bits<T>(bits);
-  }
-};
-
-template <>
-struct OpsOf<std::string, std::string> {
-  static std::size_t count(const void* member) {
-    return static_cast<const std::string*>(member)->empty() ? 0 : 1;
-  }
-  static const void* object(const void* member, std::size_t) { return member; }
-  static void* open_object(void* member) { return member; }
-};
-
-template <class T>
-struct OpsOf<std::optional<T>, T> {
-  using Member = std::optional<T>;
-  static std::size_t count(const void* member) {
-    return static_cast<const Member*>(member)->has_value() ? 1 : 0;
-  }
-  static const void* object(const void* member, std::size_t) {
-    return &**static_cast<const Member*>(member);
-  }
-  static void* open_object(void* member) {
-    auto& slot = *static_cast<Member*>(member);
-    return slot ? &*slot : &slot.emplace();
-  }
-};
-
-template <class T>
-struct OpsOf<std::vector<T>, T> {
-  using Member = std::vector<T>;
-  static std::size_t count(const void* member) {
-    return static_cast<const Member*>(member)->size();
-  }
-  static std::uint64_t scalar(const void* member, std::size_t index) {
-    return to_bits<T>((*static_cast<const Member*>(member))[index]);
-  }
-  static void put_scalar(void* member, std::uint64_t bits) {
-    static_cast<Member*>(member)->push_back(from_bits<T>(bits));
-  }
-  static const void* object(const void* member, std::size_t index) {
-    return &(*static_cast<const Member*>(member))[index];
-  }
-  static void* open_object(void* member) { return &static_cast<Member*>(member)->emplace_back(); }
-};
-
-template <class... Ts, class T>
-struct OpsOf<std::variant<std::monostate, Ts...>, T> {
-  static_assert((std::is_same_v<Ts, T> + ...) == 1, "the oneof has no such alternative");
-  using Member = std::variant<std::monostate, Ts...>;
-  static std::size_t count(const void* member) {
-    return std::holds_alternative<T>(*static_cast<const Member*>(member)) ? 1 : 0;
-  }
-  static const void* object(const void* member, std::size_t) {
-    return std::get_if<T>(static_cast<const Member*>(member));
-  }
-  static void* open_object(void* member) {
-    auto& oneof = *static_cast<Member*>(member);
-    T* held = std::get_if<T>(&oneof);
-    return held != nullptr ? held : &oneof.template emplace<T>();
-  }
-};
-
-template <class T, class Value>
-constexpr MemberOps make_member_ops() {
-  using Ops = OpsOf<T, Value>;
-  if constexpr (std::is_class_v<Value>) {
-    return {&Ops::count, nullptr, nullptr, &Ops::object, &Ops::open_object};
-  } else {
-    return {&Ops::count, &Ops::scalar, &Ops::put_scalar, nullptr, nullptr};
-  }
-}
-
-template <class T, class Value>
-inline constexpr MemberOps member_ops = make_member_ops<T, Value>();
-
-}  // namespace kvbackup::inline v1::detail
-
-// ---- kvbackup/proto/message.hpp ----
-// How a plain struct becomes a protobuf message: one constexpr table of its fields, which drives
-// the wire format and JSON both ways.
-//
-//   struct Pair {
-//     std::string key;
-//     std::uint64_t count = 0;
-//     std::string unknown_fields;
-//   };
-//   template <>
-//   struct kvbackup::MessageTraits<Pair> {
-//     static constexpr std::string_view name = "example.Pair";
-//     static constexpr FieldInfo fields[] = {
-//         bytes_field<&Pair::key>(1, "key"),
-//         field<&Pair::count>(2, "count"),
-//     };
-//   };
-//
-// Members by the type of their field:
-//
-//   uint32 uint64 int32 int64 bool   std::uint32_t ... bool
-//   enum                             an enum of underlying type std::int32_t with EnumTraits
-//   string, bytes                    std::string
-//   message                          std::optional of its struct
-//   repeated                         std::vector
-//   map<string, string>              std::map<std::string, std::string>
-//   oneof of messages                std::variant<std::monostate, ...>
-//
-// `unknown_fields` keeps what a reader found and the table does not name, in wire format.
-
-namespace kvbackup::inline v1 {
-
-/// The type of one value of a field.
-enum class FieldKind : std::uint8_t {
-  uint32,
-  uint64,
-  int32,
-  int64,
-  boolean,
-  enumeration,
-  string,
-  bytes,
-  message,
-};
-
-/// How many values a field holds, and where.
-enum class FieldShape : std::uint8_t { singular, repeated, map, oneof };
-
-/// One named value of an enum.
-struct EnumValue {
-  std::int32_t number;
-  std::string_view name;
-};
-
-/// An enum of the schema.
-struct EnumInfo {
-  std::string_view name;  ///< with its package
-  std::span<const EnumValue> values;
-};
-
-struct MessageInfo;
-
-/// One row of a message's table.
-struct FieldInfo {
-  std::uint32_t number;
-  FieldKind kind;  ///< of a map: string
-  FieldShape shape;
-  std::string_view name;                ///< as in the schema
-  const MessageInfo& (*message)();      ///< of a message; null elsewhere
-  const EnumInfo& (*enumeration)();     ///< of an enum; null elsewhere
-  void* (*member)(void* owner);         ///< the struct's member
-  const detail::MemberOps* operations;  ///< what can be done with it
-};
-
-/// The table of one message.
-struct MessageInfo {
-  std::string_view name;  ///< with its package
-  std::span<const FieldInfo> fields;
-  std::string& (*unknown_fields)(void* owner);
-};
-
-/// The `fields` of a message without any.
-inline constexpr std::span<const FieldInfo> no_fields{};
-
-/// Specialised for each message: `name` and `fields`, the numbers of the latter rising.
-template <class M>
-struct MessageTraits;
-
-/// Specialised for each enum of a message: `name` and `values`.
-template <class E>
-struct EnumTraits;
-
-/// The names of an enum's values.
-template <class E>
-[[nodiscard]] const EnumInfo& enum_info() {
-  static constexpr EnumInfo info{EnumTraits<E>::name, EnumTraits<E>::values};
-  return info;
-}
-
-/// A message's table.
-template <class M>
-[[nodiscard]] const MessageInfo& message_info() {
-  static constexpr MessageInfo info{
-      MessageTraits<M>::name, std::span<const FieldInfo>(MessageTraits<M>::fields),
-      [](void* owner) -> std::string& { return static_cast<M*>(owner)->unknown_fields; }};
-  return info;
-}
-
-namespace detail {
-
-template <class Value>
-constexpr FieldKind kind_of() {
-  if constexpr (std::same_as<Value, std::uint32_t>) {
-    return FieldKind::uint32;
-  } else if constexpr (std::same_as<Value, std::uint64_t>) {
-    return FieldKind::uint64;
-  } else if constexpr (std::same_as<Value, std::int32_t>) {
-    return FieldKind::int32;
-  } else if constexpr (std::same_as<Value, std::int64_t>) {
-    return FieldKind::int64;
-  } else if constexpr (std::same_as<Value, bool>) {
-    return FieldKind::boolean;
-  } else if constexpr (std::is_enum_v<Value>) {
-    static_assert(std::same_as<std::underlying_type_t<Value>, std::int32_t>,
-                  "an enum of the schema has 32 bits, and unknown values are kept");
-    return FieldKind::enumeration;
-  } else {
-    static_assert(std::is_class_v<Value> && !std::same_as<Value, std::string>,
-                  "say string_field or bytes_field");
-    return FieldKind::message;
-  }
-}
-
-template <auto Member>
-void* member_of(void* owner) {
-  using Owner = typename MemberPointer<decltype(Member)>::Owner;
-  return &(static_cast<Owner*>(owner)->*Member);
-}
-
-template <auto Member, class Value>
-constexpr FieldInfo make_field(std::uint32_t number, std::string_view name, FieldKind kind,
-                               FieldShape shape) {
-  using Type = typename MemberPointer<decltype(Member)>::Type;
-  FieldInfo info{number, kind, shape, name, nullptr, nullptr, &member_of<Member>, nullptr};
-  if constexpr (!std::same_as<Value, void>) info.operations = &member_ops<Type, Value>;
-  if constexpr (std::is_enum_v<Value>) info.enumeration = &enum_info<Value>;
-  if constexpr (std::is_class_v<Value> && !std::same_as<Value, std::string>) {
-    info.message = &message_info<Value>;
-  }
-  return info;
-}
-
-}  // namespace detail
-
-/// A number, a bool, an enum or a message, singular or repeated; or a map.
-template <auto Member>
-[[nodiscard]] constexpr FieldInfo field(std::uint32_t number, std::string_view name) {
-  using Type = typename detail::MemberPointer<decltype(Member)>::Type;
-  if constexpr (std::same_as<Type, detail::StringMap>) {
-    return detail::make_field<Member, void>(number, name, FieldKind::string, FieldShape::map);
-  } else {
-    using Value = detail::ValueOf<Type>;
-    return detail::make_field<Member, Value>(
-        number, name, detail::kind_of<Value>(),
-        detail::is_vector<Type> ? FieldShape::repeated : FieldShape::singular);
-  }
-}
-
-/// A `string`, singular or repeated: a reader refuses what is not UTF-8.
-template <auto Member>
-[[nodiscard]] constexpr FieldInfo string_field(std::uint32_t number, std::string_view name) {
-  using Type = typename detail::MemberPointer<decltype(Member)>::Type;
-  static_assert(std::same_as<detail::ValueOf<Type>, std::string>);
-  return detail::make_field<Member, std::string>(
-      number, name, FieldKind::string,
-      detail::is_vector<Type> ? FieldShape::repeated : FieldShape::singular);
-}
-
-/// A `bytes`, singular or repeated.
-template <auto Member>
-[[nodiscard]] constexpr FieldInfo bytes_field(std::uint32_t number, std::string_view name) {
-  FieldInfo info = string_field<Member>(number, name);
-  info.kind = FieldKind::bytes;
-  return info;
-}
-
-/// One message of a oneof; each alternative of the variant has its row.
-template <auto Member, class Alternative>
-[[nodiscard]] constexpr FieldInfo oneof_field(std::uint32_t number, std::string_view name) {
-  return detail::make_field<Member, Alternative>(number, name, FieldKind::message,
-                                                 FieldShape::oneof);
-}
-
-namespace detail {
-
-/// Numbers rise and are in protobuf's range.
-template <std::size_t N>
-consteval bool is_table(const FieldInfo (&fields)[N]) {
-  std::uint32_t last = 0;
-  for (const FieldInfo& info : fields) {
-    if (info.number <= last || info.number >= 1u << 29) return false;
-    last = info.number;
-  }
-  return true;
-}
-consteval bool is_table(std::span<const FieldInfo> fields) { return fields.empty(); }
-
-}  // namespace detail
-
-/// A struct with a table: encode, decode, to_json and from_json take it.
-template <class M>
-concept Message = std::is_default_constructible_v<M> && std::is_move_constructible_v<M> &&
-    requires(M& message) {
-  { MessageTraits<M>::name } -> std::convertible_to<std::string_view>;
-  requires detail::is_table(MessageTraits<M>::fields);
-  { message.unknown_fields } -> std::same_as<std::string&>;
-};
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/proto/detail/field_error.hpp ----
-namespace kvbackup::inline v1::detail {
-
-/// What is wrong with a message, and where: "files[3].name". The setters give false, so that a
-/// failure is one return statement.
-struct FieldError {
-  std::string_view why;  ///< lives as long as the program
-  std::string path;
-
-  KVBACKUP_DETAIL_COLD bool set(std::string_view reason) {
-    why = reason;
-    return false;
-  }
-  /// These add the path from the inside out.
-  KVBACKUP_DETAIL_COLD bool inside(std::string_view name) {
-    if (!path.empty()) path.insert(0, 1, '.');
-    path.insert(0, name);
-    return false;
-  }
-  KVBACKUP_DETAIL_COLD bool inside(const FieldInfo& info, std::size_t index) {
-    std::string name(info.name);
-    if (info.shape == FieldShape::repeated) {
-      name += '[';
-      name += std::to_string(index);
-      name += ']';
-    }
-    return inside(name);
-  }
-  /// "cannot decode backup.BackupMeta: files[3].name: the string is not UTF-8; advice"
-  KVBACKUP_DETAIL_COLD Status status(StatusCode code, std::string_view doing,
-                                     std::string_view advice) const {
-    std::string text(doing);
-    text += ": ";
-    if (!path.empty()) {
-      text += path;
-      text += ": ";
-    }
-    text += why;
-    text += "; ";
-    text += advice;
-    return Status::error(code, std::move(text));
-  }
-};
-
-/// What JSON calls the bytes of unknown fields.
-inline constexpr std::string_view unknown_fields_name = "unknown_fields";
-
-inline constexpr std::string_view not_utf8 = "the string is not UTF-8";
-inline constexpr std::string_view nested_too_deeply = "messages nest too deeply";
-
-}  // namespace kvbackup::inline v1::detail
-
-// ---- kvbackup/base/utf8.hpp ----
-namespace kvbackup::inline v1 {
-
-/// Whether `bytes` are UTF-8 by RFC 3629: shortest forms only, no surrogates, nothing over
-/// U+10FFFF.
-[[nodiscard]] inline bool is_utf8(ByteView bytes) noexcept {
-  std::size_t i = 0;
-  const std::size_t size = bytes.size();
-  const auto at = [&](std::size_t index) { return static_cast<unsigned char>(bytes[index]); };
-  while (i < size) {
-    std::uint64_t word = 0;
-    if (size - i >= sizeof word) {
-      std::memcpy(&word, bytes.data() + i, sizeof word);
-      if ((word & 0x8080808080808080u) == 0) {
-        i += sizeof word;
-        continue;
-      }
-    }
-    const unsigned char lead = at(i++);
-    if (lead < 0x80) continue;
-    if (lead < 0xc2 || lead > 0xf4) return false;
-    const std::size_t tail = lead < 0xe0 ? 1u : lead < 0xf0 ? 2u : 3u;
-    if (size - i < tail) return false;
-    // The byte after the lead rules out long forms, surrogates and what lies past the last
-    // character.
-    const unsigned low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-    const unsigned high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-    if (at(i) < low || at(i) > high) return false;
-    for (std::size_t k = 1; k < tail; ++k) {
-      if ((at(i + k) & 0xc0) != 0x80) return false;
-    }
-    i += tail;
-  }
-  return true;
-}
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/proto/wire.hpp ----
-// Protobuf's wire format without any message: fields are written one by one, and read as
-// (number, wire type, value).
-//
-// What counts as well-formed is libprotobuf's answer: a tag has at most five bytes and its number
-// is not 0, a varint has at most ten (bits past the 64th are dropped), a length at most five,
-// groups close in order and nest no deeper than wire_depth_limit.
-
-namespace kvbackup::inline v1 {
-
-/// The low three bits of a tag.
-enum class WireType : std::uint8_t {
-  varint = 0,
-  fixed64 = 1,
-  length_delimited = 2,
-  start_group = 3,
-  end_group = 4,
-  fixed32 = 5,
-};
-
-/// How deep messages and groups may nest inside a message; libprotobuf's default.
-inline constexpr std::size_t wire_depth_limit = 100;
-
-/// The tag of a field; `number` is 1 to 2^29-1.
-inline void append_tag(std::string& out, std::uint32_t number, WireType type) {
-  append_varint(out, std::uint64_t{number} << 3 | static_cast<std::uint64_t>(type));
-}
-/// A field of wire type varint.
-inline void append_varint_field(std::string& out, std::uint32_t number, std::uint64_t value) {
-  append_tag(out, number, WireType::varint);
-  append_varint(out, value);
-}
-/// A string, bytes or message field. `bytes` is below 2 GiB; protobuf's readers take no more.
-inline void append_bytes_field(std::string& out, std::uint32_t number, ByteView bytes) {
-  append_tag(out, number, WireType::length_delimited);
-  append_length_prefixed(out, bytes);
-}
-
-/// One field as it stands on the wire. Views live as long as the bytes that were read.
-struct WireField {
-  std::uint32_t number = 0;
-  WireType wire_type = WireType::varint;
-  std::uint64_t value = 0;  ///< of varint, fixed64 and fixed32
-  ByteView payload;         ///< of length_delimited; of a group: the fields inside
-  ByteView extent;          ///< all bytes of the field, tag and a group's end tag included
-};
-
-namespace detail {
-
-/// Takes a tag off the front of `in`; bits past the 32nd are dropped.
-[[nodiscard]] inline bool take_tag(ByteView& in, std::uint32_t& tag) noexcept {
-  std::uint32_t result = 0;
-  for (std::size_t i = 0; i < in.size() && i < max_varint32; ++i) {
-    const auto byte = static_cast<unsigned char>(in[i]);
-    result |= static_cast<std::uint32_t>(byte & 0x7f) << (7 * i);
-    if (byte < 0x80) {
-      tag = result;
-      in.remove_prefix(i + 1);
-      return true;
-    }
-  }
-  return false;
-}
-
-/// Takes a value off the front of `in`; unlike take_varint64 it drops bits past the 64th, as
-/// protobuf's readers do.
-[[nodiscard]] inline bool take_wire_varint(ByteView& in, std::uint64_t& value) noexcept {
-  std::uint64_t result = 0;
-  for (std::size_t i = 0; i < in.size() && i < max_varint64; ++i) {
-    const auto byte = static_cast<unsigned char>(in[i]);
-    result |= static_cast<std::uint64_t>(byte & 0x7f) << (7 * i);
-    if (byte < 0x80) {
-      value = result;
-      in.remove_prefix(i + 1);
-      return true;
-    }
-  }
-  return false;
-}
-
-/// Takes one field off the front of `in`, of a group only its start or its end. `extent` is not
-/// set. Gives null, or what is wrong.
-[[nodiscard]] inline const char* take_token(ByteView& in, WireField& token) noexcept {
-  std::uint32_t tag = 0;
-  if (!take_tag(in, tag)) return "the tag is cut off or has more than five bytes";
-  token.number = tag >> 3;
-  if (token.number == 0) return "the field number is 0";
-  token.wire_type = static_cast<WireType>(tag & 7);
-  switch (token.wire_type) {
-    case WireType::varint:
-      if (take_wire_varint(in, token.value)) return nullptr;
-      return "the varint is cut off or has more than ten bytes";
-    case WireType::fixed64:
-      if (in.size() < 8) return "the fixed64 is cut off";
-      token.value = load_le64(in.data());
-      in.remove_prefix(8);
-      return nullptr;
-    case WireType::length_delimited:
-      if (take_length_prefixed(in, token.payload)) return nullptr;
-      return "the length is damaged or reaches past the end";
-    case WireType::start_group:
-    case WireType::end_group: return nullptr;
-    case WireType::fixed32:
-      if (in.size() < 4) return "the fixed32 is cut off";
-      token.value = load_le32(in.data());
-      in.remove_prefix(4);
-      return nullptr;
-  }
-  return "the wire type is unknown";
-}
-
-/// The field as libprotobuf writes it again: tag, lengths and varints in their shortest form,
-/// inside groups too. `field` is well-formed.
-inline void append_normalised(std::string& out, const WireField& field) {
-  append_tag(out, field.number, field.wire_type);
-  switch (field.wire_type) {
-    case WireType::varint: return append_varint(out, field.value);
-    case WireType::fixed64: return append_le64(out, field.value);
-    case WireType::fixed32: return append_le32(out, static_cast<std::uint32_t>(field.value));
-    case WireType::length_delimited: return append_length_prefixed(out, field.payload);
-    case WireType::end_group: return;
-    case WireType::start_group: break;
-  }
-  // Flat: the starts and ends of inner groups are tokens like any other.
-  ByteView rest = field.payload;
-  WireField token;
-  while (!rest.empty() && take_token(rest, token) == nullptr) {
-    if (token.wire_type == WireType::start_group) {
-      append_tag(out, token.number, token.wire_type);
-    } else {
-      append_normalised(out, token);
-    }
-  }
-  append_tag(out, field.number, WireType::end_group);
-}
-
-}  // namespace detail
-
-/// Walks the fields of one message, strictly forward; allocates nothing.
-///
-///     WireReader reader(bytes);
-///     WireField field;
-///     while (reader.next(field)) { ... }
-///     if (!reader.status().ok()) ...
-class WireReader {
- public:
-  /// `depth` is how deep groups may nest in `bytes`; more than wire_depth_limit counts as that.
-  explicit WireReader(ByteView bytes, std::size_t depth = wire_depth_limit) noexcept
-      : begin_(bytes.data()),
-        rest_(bytes),
-        depth_(depth < wire_depth_limit ? depth : wire_depth_limit) {}
-
-  /// The next field; false at the end and at the first byte that is not well-formed, and from then
-  /// on.
-  [[nodiscard]] bool next(WireField& field) noexcept {
-    if (rest_.empty() || why_ != nullptr) return false;
-    const ByteView before = rest_;
-    why_ = detail::take_token(rest_, field);
-    if (why_ == nullptr && field.wire_type == WireType::end_group) {
-      why_ = "a group ends that was not begun";
-    }
-    if (why_ == nullptr && field.wire_type == WireType::start_group) skip_group(field);
-    if (why_ != nullptr) {
-      rest_ = before;
-      return false;
-    }
-    field.extent = before.substr(0, before.size() - rest_.size());
-    return true;
-  }
-
-  /// What is not well-formed, or null.
-  [[nodiscard]] const char* error() const noexcept { return why_; }
-  /// The first byte that next() has not passed.
-  [[nodiscard]] std::size_t offset() const noexcept {
-    return static_cast<std::size_t>(rest_.data() - begin_);
-  }
-  /// Ok, or corruption with the offset of the field that is not well-formed.
-  [[nodiscard]] Status status() const { return why_ == nullptr ? Status() : failure(); }
-
- private:
-  void skip_group(WireField& group) noexcept {
-    std::uint32_t open[wire_depth_limit];
-    std::size_t depth = 0;
-    const ByteView content = rest_;
-    WireField token = group;
-    while (true) {
-      if (token.wire_type == WireType::start_group) {
-        if (depth == depth_) {
-          why_ = "groups nest too deeply";
-          return;
-        }
-        open[depth++] = token.number;
-      } else if (token.wire_type == WireType::end_group) {
-        if (token.number != open[depth - 1]) {
-          why_ = "a group ends that was not begun";
-          return;
-        }
-        if (--depth == 0) break;
-      }
-      const std::size_t left = rest_.size();
-      why_ = left == 0 ? "a group has no end" : detail::take_token(rest_, token);
-      if (why_ != nullptr) return;
-      group.payload = content.substr(0, content.size() - left);
-    }
-  }
-
-  KVBACKUP_DETAIL_COLD Status failure() const {
-    std::string message = "cannot read protobuf fields: at byte ";
-    message += std::to_string(offset());
-    message += ' ';
-    message += why_;
-    message += "; the bytes are damaged or are no protobuf message";
-    return Status::error(StatusCode::corruption, std::move(message));
-  }
-
-  const char* begin_;
-  ByteView rest_;
-  std::size_t depth_;
-  const char* why_ = nullptr;
-};
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/proto/decode.hpp ----
-// Protobuf's wire format to messages.
-//
-// What is accepted, and what it means, is libprotobuf's answer: a later scalar replaces an earlier
-// one, a later message merges into it; numbers may be packed or not; a known field of another wire
-// type is an unknown one; a `string` must be UTF-8. Unknown fields are kept in unknown_fields, in
-// their shortest form; those inside the entry of a map are dropped.
-
-namespace kvbackup::inline v1 {
-
-namespace detail {
-
-inline bool decode_message(const MessageInfo& info, void* message, ByteView bytes,
-                           std::size_t depth, FieldError& error);
-
-/// The values of a packed field.
-inline bool decode_packed(const FieldInfo& info, void* member, ByteView payload,
-                          FieldError& error) {
-  std::uint64_t value = 0;
-  while (!payload.empty()) {
-    if (!take_wire_varint(payload, value)) {
-      error.set("a packed varint is cut off or has more than ten bytes");
-      return error.inside(info, info.operations->count(member));
-    }
-    info.operations->put_scalar(member, value);
-  }
-  return true;
-}
-
-/// One entry: a message of key = 1 and value = 2.
-inline bool decode_map_entry(StringMap& map, ByteView payload, std::size_t depth,
-                             FieldError& error) {
-  ByteView key;
-  ByteView value;
-  WireReader reader(payload, depth);
-  WireField entry;
-  while (reader.next(entry)) {
-    if (entry.wire_type != WireType::length_delimited || entry.number > 2) continue;
-    if (!is_utf8(entry.payload)) return error.set(not_utf8);
-    (entry.number == 1 ? key : value) = entry.payload;
-  }
-  if (reader.error() != nullptr) return error.set(reader.error());
-  map.insert_or_assign(std::string(key), std::string(value));
-  return true;
-}
-
-/// A length-delimited value. `depth` is what is left for messages and groups.
-inline bool decode_payload(const FieldInfo& info, void* member, ByteView payload, std::size_t depth,
-                           FieldError& error) {
-  if (info.kind != FieldKind::message && info.shape != FieldShape::map) {
-    if (info.kind == FieldKind::string && !is_utf8(payload)) {
-      error.set(not_utf8);
-      return error.inside(info, info.operations->count(member));
-    }
-    static_cast<std::string*>(info.operations->open_object(member))->assign(payload);
-    return true;
-  }
-  if (depth == 0) {
-    error.set(nested_too_deeply);
-    return error.inside(info, 0);
-  }
-  if (info.shape == FieldShape::map) {
-    return decode_map_entry(*static_cast<StringMap*>(member), payload, depth - 1, error) ||
-           error.inside(info, 0);
-  }
-  void* object = info.operations->open_object(member);
-  return decode_message(info.message(), object, payload, depth - 1, error) ||
-         error.inside(info, info.operations->count(member) - 1);
-}
-
-/// The row of `number`, or null. Most writers keep to rising numbers, so the search goes on from
-/// `hint`, the row of the field before.
-inline const FieldInfo* find_field(const MessageInfo& info, std::uint32_t number,
-                                   std::size_t& hint) {
-  const std::size_t size = info.fields.size();
-  for (std::size_t tried = 0; tried < size; ++tried) {
-    if (info.fields[hint].number == number) return &info.fields[hint];
-    hint = hint + 1 == size ? 0 : hint + 1;
-  }
-  return nullptr;
-}
-
-inline bool decode_message(const MessageInfo& info, void* message, ByteView bytes,
-                           std::size_t depth, FieldError& error) {
-  WireReader reader(bytes, depth);
-  WireField field;
-  std::size_t hint = 0;
-  while (reader.next(field)) {
-    const FieldInfo* row = find_field(info, field.number, hint);
-    const bool scalar = row != nullptr && row->kind < FieldKind::string;
-    const bool delimited = field.wire_type == WireType::length_delimited;
-    if (row != nullptr && !scalar && delimited) {
-      if (!decode_payload(*row, row->member(message), field.payload, depth, error)) return false;
-    } else if (scalar && field.wire_type == WireType::varint) {
-      row->operations->put_scalar(row->member(message), field.value);
-    } else if (scalar && delimited && row->shape == FieldShape::repeated) {
-      if (!decode_packed(*row, row->member(message), field.payload, error)) return false;
-    } else {
-      append_normalised(info.unknown_fields(message), field);
-    }
-  }
-  return reader.error() == nullptr || error.set(reader.error());
-}
-
-KVBACKUP_DETAIL_COLD inline Status decode_failure(const MessageInfo& info,
-                                                  const FieldError& error) {
-  std::string doing = "cannot decode ";
-  doing += info.name;
-  return error.status(StatusCode::corruption, doing,
-                      "the bytes are damaged or are another message");
-}
-
-/// Merges the message that `bytes` spell into `message`; after a failure that holds a part of them.
-[[nodiscard]] inline Status decode_into(const MessageInfo& info, void* message, ByteView bytes) {
-  FieldError error;
-  if (decode_message(info, message, bytes, wire_depth_limit, error)) return {};
-  return decode_failure(info, error);
-}
-
-}  // namespace detail
-
-/// The message that `bytes` spell. Errors: corruption, naming the message and the field. Takes
-/// memory for at most the bytes it reads and, for every two of them, one element of a repeated
-/// field.
-template <Message M>
-[[nodiscard]] Result<M> decode(ByteView bytes) {
-  M message;
-  Status status = detail::decode_into(message_info<M>(), &message, bytes);
-  if (!status.ok()) return status;
-  return message;
-}
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/proto/encode.hpp ----
-// Messages to protobuf's wire format.
-//
-// The bytes are those of libprotobuf's deterministic serialisation: known fields by rising number,
-// proto3's defaults left out, numbers packed, maps by key, then the unknown fields as they were
-// read.
-
-namespace kvbackup::inline v1 {
-
-namespace detail {
-
-/// Appends what `write` appends, behind its length.
-template <class Write>
-void append_measured(std::string& out, Write write) {
-  // Most messages are shorter than 128 bytes and need no move.
-  const std::size_t at = out.size();
-  out.push_back('\0');
-  write();
-  const std::size_t size = out.size() - at - 1;
-  char length[max_varint64];
-  const auto length_size = static_cast<std::size_t>(store_varint(length, size) - length);
-  out.replace(at, 1, length, length_size);
-}
-
-inline void encode_message(const MessageInfo& info, const void* message, std::string& out);
-
-inline void encode_map(const FieldInfo& info, const StringMap& map, std::string& out) {
-  for (const auto& entry : map) {
-    append_tag(out, info.number, WireType::length_delimited);
-    append_measured(out, [&] {
-      append_bytes_field(out, 1, entry.first);
-      append_bytes_field(out, 2, entry.second);
-    });
-  }
-}
-
-inline void encode_scalars(const FieldInfo& info, const void* member, std::size_t count,
-                           std::string& out) {
-  if (info.shape == FieldShape::singular) {
-    return append_varint_field(out, info.number, info.operations->scalar(member, 0));
-  }
-  append_tag(out, info.number, WireType::length_delimited);
-  append_measured(out, [&] {
-    for (std::size_t i = 0; i < count; ++i) {
-      append_varint(out, info.operations->scalar(member, i));
-    }
-  });
-}
-
-inline void encode_field(const FieldInfo& info, const void* member, std::string& out) {
-  if (info.shape == FieldShape::map) {
-    return encode_map(info, *static_cast<const StringMap*>(member), out);
-  }
-  const std::size_t count = info.operations->count(member);
-  if (count == 0) return;
-  switch (info.kind) {
-    case FieldKind::string:
-    case FieldKind::bytes:
-      for (std::size_t i = 0; i < count; ++i) {
-        const void* object = info.operations->object(member, i);
-        append_bytes_field(out, info.number, *static_cast<const std::string*>(object));
-      }
-      return;
-    case FieldKind::message:
-      for (std::size_t i = 0; i < count; ++i) {
-        append_tag(out, info.number, WireType::length_delimited);
-        append_measured(
-            out, [&] { encode_message(info.message(), info.operations->object(member, i), out); });
-      }
-      return;
-    case FieldKind::uint32:
-    case FieldKind::uint64:
-    case FieldKind::int32:
-    case FieldKind::int64:
-    case FieldKind::boolean:
-    case FieldKind::enumeration: return encode_scalars(info, member, count, out);
-  }
-}
-
-inline void encode_message(const MessageInfo& info, const void* message, std::string& out) {
-  // The tables give members to read and to write through one pointer; here they are only read.
-  void* owner = const_cast<void*>(message);
-  for (const FieldInfo& row : info.fields) encode_field(row, row.member(owner), out);
-  out += info.unknown_fields(owner);
-}
-
-}  // namespace detail
-
-/// Appends the bytes of `message` to `out`. A reader refuses them if a `string` is not UTF-8, or if
-/// they are 2 GiB or more.
-template <Message M>
-void encode_to(const M& message, std::string& out) {
-  detail::encode_message(message_info<M>(), &message, out);
-}
-
-/// The bytes of `message`; see encode_to.
-template <Message M>
-[[nodiscard]] std::string encode(const M& message) {
-  std::string out;
-  encode_to(message, out);
-  return out;
-}
-
-}  // namespace kvbackup::inline v1
-
 // ---- kvbackup/proto/backup.hpp ----
 // Messages of proto/backup.proto that `backupmeta` is made of. The others stand in
 // storage_backend.hpp and backup_service.hpp.
@@ -4437,81 +10153,6 @@ class ProgressReporter {
 }  // namespace detail
 }  // namespace kvbackup::inline v1
 
-// ---- kvbackup/base/cancel.hpp ----
-namespace kvbackup::inline v1 {
-
-/// A flag that a host sets to end a run early. cancel() is safe from any thread and from a signal
-/// handler. The run ends with StatusCode::cancelled at its next block or blocking call.
-class CancelToken {
- public:
-  CancelToken() noexcept = default;
-  CancelToken(const CancelToken&) = delete;
-  CancelToken& operator=(const CancelToken&) = delete;
-
-  void cancel() noexcept { cancelled_.store(true, std::memory_order_relaxed); }
-  [[nodiscard]] bool cancelled() const noexcept {
-    return cancelled_.load(std::memory_order_relaxed);
-  }
-
- private:
-  std::atomic<bool> cancelled_{false};
-  static_assert(std::atomic<bool>::is_always_lock_free, "cancel() must be signal safe");
-};
-
-/// Ok, or StatusCode::cancelled if there is a token and it is set.
-[[nodiscard]] inline Status check_cancel(const CancelToken* token) {
-  if (token == nullptr || !token->cancelled()) return {};
-  return Status::error(StatusCode::cancelled, "the run was cancelled by its caller");
-}
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/base/clock.hpp ----
-#if KVBACKUP_WITH_POSIX
-#include <time.h>
-#endif
-
-namespace kvbackup::inline v1 {
-
-/// The seam through which the library reads time and waits. Called from several threads at once.
-/// Implement it to run a backup with a fixed time (its output is then reproducible) or to test
-/// waits.
-class Clock {
- public:
-  virtual ~Clock() = default;
-  /// Wall clock, milliseconds since 1970-01-01 UTC.
-  [[nodiscard]] virtual std::uint64_t unix_ms() = 0;
-  /// A clock that never goes back, nanoseconds since some fixed moment.
-  [[nodiscard]] virtual std::uint64_t steady_ns() = 0;
-  /// Blocks the calling thread for about that long; may return early.
-  virtual void sleep_ns(std::uint64_t duration) = 0;
-};
-
-#if KVBACKUP_WITH_POSIX
-/// The machine's clocks.
-class SystemClock final : public Clock {
- public:
-  [[nodiscard]] std::uint64_t unix_ms() override { return read(CLOCK_REALTIME) / 1'000'000; }
-  [[nodiscard]] std::uint64_t steady_ns() override { return read(CLOCK_MONOTONIC); }
-  void sleep_ns(std::uint64_t duration) override {
-    timespec time{};
-    time.tv_sec = static_cast<time_t>(duration / 1'000'000'000);
-    time.tv_nsec = static_cast<long>(duration % 1'000'000'000);
-    ::nanosleep(&time, nullptr);
-  }
-
- private:
-  static std::uint64_t read(clockid_t id) {
-    timespec time{};
-    ::clock_gettime(id, &time);
-    return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
-           static_cast<std::uint64_t>(time.tv_nsec);
-  }
-};
-#endif
-
-}  // namespace kvbackup::inline v1
-
 // ---- kvbackup/base/executor.hpp ----
 #if KVBACKUP_WITH_THREADS
 #include <pthread.h>
@@ -4766,272 +10407,6 @@ concept BlockCodec = std::copyable<C> && requires(const C& codec, std::size_t n)
   { codec.compressor() } -> BlockCompressor;
   { codec.decompressor() } -> BlockDecompressor;
 };
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/hash/concept.hpp ----
-// The Hasher contract: what a backup proves a file by.
-//
-// | expression            | result     | meaning
-// |-----------------------|------------|------------------------------------------------------------
-// | H(h)                  | H          | the pipeline copies its prototype once per file
-// | h.add_bytes(bytes)    | void       | the next stored bytes of the file, in order
-// | h.add_pair(k, v)      | void       | one logical pair that this file counts
-// | h.finish()            | FileDigest | the digests; the hasher is spent after it
-//
-// Laws no compiler checks: the split of the stored bytes into calls does not change sha256; the
-// order of pairs does not change crc64xor; a copy of a fresh prototype is fresh.
-
-namespace kvbackup::inline v1 {
-
-/// The 32 raw bytes of a SHA-256.
-using Sha256Digest = std::array<char, 32>;
-
-/// What a Hasher says of one file. Meanings as in BR's `File` message.
-struct FileDigest {
-  Sha256Digest sha256{};          ///< of the stored bytes
-  std::uint32_t crc32c = 0;       ///< plain CRC-32C (Castagnoli, unmasked) of the stored bytes
-  std::uint64_t crc64xor = 0;     ///< XOR over the pairs of CRC-64/XZ(key || value)
-  std::uint64_t total_kvs = 0;    ///< pairs
-  std::uint64_t total_bytes = 0;  ///< sum of key and value lengths
-};
-
-template <class H>
-concept Hasher = std::copyable<H> && requires(H h, ByteView bytes) {
-  h.add_bytes(bytes);
-  h.add_pair(bytes, bytes);
-  { h.finish() } -> std::same_as<FileDigest>;
-};
-
-/// The contract of a SHA-256 implementation (PortableSha256, OpensslSha256), a value:
-/// update(bytes) any number of times, then finish() once. `of(bytes)` in one call.
-template <class S>
-concept Sha256Function = std::copyable<S> && std::default_initializable<S> &&
-    requires(S s, ByteView bytes) {
-  s.update(bytes);
-  { s.finish() } -> std::same_as<Sha256Digest>;
-  { S::of(bytes) } -> std::same_as<Sha256Digest>;
-};
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/hash/detail/sha256_block.hpp ----
-// The compression function of SHA-256 (FIPS 180-4, 6.2.2), as plain C++.
-
-namespace kvbackup::inline v1::detail {
-
-inline constexpr std::size_t sha256_block_size = 64;
-
-using Sha256State = std::array<std::uint32_t, 8>;
-
-/// FIPS 180-4, 5.3.3: fractions of the square roots of the first 8 primes.
-inline constexpr Sha256State sha256_start = {0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a,
-                                             0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19};
-
-/// FIPS 180-4, 4.2.2: fractions of the cube roots of the first 64 primes.
-inline constexpr std::array<std::uint32_t, 64> sha256_rounds = {
-    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
-    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
-    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
-    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
-    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
-    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
-    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
-    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2};
-
-/// `state` after one block of 64 bytes at `p`.
-inline void sha256_block(Sha256State& state, const char* p) noexcept {
-  std::uint32_t schedule[16];  // the last 16 words of the message schedule, as a ring
-  auto [a, b, c, d, e, f, g, h] = state;
-  for (std::size_t round = 0; round < sha256_rounds.size(); ++round) {
-    std::uint32_t& word = schedule[round % 16];
-    if (round < 16) {
-      word = load<std::uint32_t>(p + 4 * round, std::endian::big);
-    } else {
-      const std::uint32_t w2 = schedule[(round + 14) % 16];
-      const std::uint32_t w15 = schedule[(round + 1) % 16];
-      word += (std::rotr(w2, 17) ^ std::rotr(w2, 19) ^ w2 >> 10) + schedule[(round + 9) % 16] +
-              (std::rotr(w15, 7) ^ std::rotr(w15, 18) ^ w15 >> 3);
-    }
-    const std::uint32_t choice = (e & f) ^ (~e & g);
-    const std::uint32_t majority = (a & b) ^ (a & c) ^ (b & c);
-    const std::uint32_t sum1 = h + (std::rotr(e, 6) ^ std::rotr(e, 11) ^ std::rotr(e, 25)) +
-                               choice + sha256_rounds[round] + word;
-    const std::uint32_t sum2 = (std::rotr(a, 2) ^ std::rotr(a, 13) ^ std::rotr(a, 22)) + majority;
-    h = g;
-    g = f;
-    f = e;
-    e = d + sum1;
-    d = c;
-    c = b;
-    b = a;
-    a = sum1 + sum2;
-  }
-  const Sha256State added = {a, b, c, d, e, f, g, h};
-  for (std::size_t i = 0; i < state.size(); ++i) state[i] += added[i];
-}
-
-/// `state` after `count` blocks of 64 bytes at `p`.
-inline void sha256_blocks_portable(Sha256State& state, const char* p, std::size_t count) noexcept {
-  for (; count > 0; --count, p += sha256_block_size) sha256_block(state, p);
-}
-
-}  // namespace kvbackup::inline v1::detail
-
-// ---- kvbackup/hash/detail/sha256_shani.hpp ----
-// The compression function of SHA-256 by the SHA extensions of x86 CPUs.
-
-#if KVBACKUP_DETAIL_X86_64
-#include <cpuid.h>
-#include <immintrin.h>
-
-namespace kvbackup::inline v1::detail {
-
-/// Whether this machine can run sha256_blocks_shani. Reads as false, which only costs speed, in
-/// static initialisers that run before this one.
-inline const bool cpu_has_shani = [] {
-  constexpr unsigned sha_bit = 1u << 29;  // CPUID leaf 7, EBX
-  unsigned a = 0;
-  unsigned b = 0;
-  unsigned c = 0;
-  unsigned d = 0;
-  __builtin_cpu_init();
-  return __builtin_cpu_supports("sse4.1") != 0 && __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 &&
-         (b & sha_bit) != 0;
-}();
-
-/// The eight state words in the order in which the instructions want them, highest lane first.
-struct ShaniState {
-  __m128i abef;
-  __m128i cdgh;
-};
-
-/// Four rounds, with four words of the message schedule.
-KVBACKUP_DETAIL_TARGET("sha,sse4.1")
-inline void shani_rounds(ShaniState& state, __m128i words, std::size_t first_round) noexcept {
-  const __m128i constants =
-      _mm_loadu_si128(reinterpret_cast<const __m128i*>(sha256_rounds.data() + first_round));
-  const __m128i sums = _mm_add_epi32(words, constants);
-  // each instruction does two rounds, after which the old abef is the new cdgh
-  state.cdgh = _mm_sha256rnds2_epu32(state.cdgh, state.abef, sums);
-  state.abef = _mm_sha256rnds2_epu32(state.abef, state.cdgh, _mm_shuffle_epi32(sums, 0x0e));
-}
-
-/// The four words of the message schedule that follow the sixteen given.
-KVBACKUP_DETAIL_TARGET("sha,sse4.1")
-inline __m128i shani_next(__m128i w0, __m128i w4, __m128i w8, __m128i w12) noexcept {
-  const __m128i sums = _mm_add_epi32(_mm_sha256msg1_epu32(w0, w4), _mm_alignr_epi8(w12, w8, 4));
-  return _mm_sha256msg2_epu32(sums, w12);
-}
-
-/// `state` after `count` blocks of 64 bytes at `p`.
-KVBACKUP_DETAIL_TARGET("sha,sse4.1")
-inline void sha256_blocks_shani(Sha256State& words, const char* p, std::size_t count) noexcept {
-  auto* lanes = reinterpret_cast<__m128i*>(words.data());
-  const __m128i cdab = _mm_shuffle_epi32(_mm_loadu_si128(lanes), 0xb1);
-  const __m128i efgh = _mm_shuffle_epi32(_mm_loadu_si128(lanes + 1), 0x1b);
-  ShaniState state{_mm_alignr_epi8(cdab, efgh, 8), _mm_blend_epi16(efgh, cdab, 0xf0)};
-  const __m128i big_endian = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
-  for (; count > 0; --count, p += sha256_block_size) {
-    const ShaniState before = state;
-    const auto* block = reinterpret_cast<const __m128i*>(p);
-    __m128i w0 = _mm_shuffle_epi8(_mm_loadu_si128(block), big_endian);
-    __m128i w4 = _mm_shuffle_epi8(_mm_loadu_si128(block + 1), big_endian);
-    __m128i w8 = _mm_shuffle_epi8(_mm_loadu_si128(block + 2), big_endian);
-    __m128i w12 = _mm_shuffle_epi8(_mm_loadu_si128(block + 3), big_endian);
-    for (std::size_t round = 0;; round += 16) {
-      shani_rounds(state, w0, round);
-      shani_rounds(state, w4, round + 4);
-      shani_rounds(state, w8, round + 8);
-      shani_rounds(state, w12, round + 12);
-      if (round == 48) break;
-      w0 = shani_next(w0, w4, w8, w12);
-      w4 = shani_next(w4, w8, w12, w0);
-      w8 = shani_next(w8, w12, w0, w4);
-      w12 = shani_next(w12, w0, w4, w8);
-    }
-    state.abef = _mm_add_epi32(state.abef, before.abef);
-    state.cdgh = _mm_add_epi32(state.cdgh, before.cdgh);
-  }
-  const __m128i feba = _mm_shuffle_epi32(state.abef, 0x1b);
-  const __m128i dchg = _mm_shuffle_epi32(state.cdgh, 0xb1);
-  _mm_storeu_si128(lanes, _mm_blend_epi16(feba, dchg, 0xf0));
-  _mm_storeu_si128(lanes + 1, _mm_alignr_epi8(dchg, feba, 8));
-}
-
-}  // namespace kvbackup::inline v1::detail
-#endif
-
-// ---- kvbackup/hash/sha256_portable.hpp ----
-namespace kvbackup::inline v1 {
-
-/// SHA-256 (FIPS 180-4) that needs no library, by the SHA instructions of x86 CPUs that have them.
-/// Never allocates.
-class PortableSha256 {
- public:
-  /// Takes the next bytes of the message.
-  void update(ByteView bytes) noexcept {
-    if (bytes.empty()) return;
-    const std::size_t held = static_cast<std::size_t>(size_ % block_size);
-    size_ += bytes.size();
-    if (held + bytes.size() < block_size) {
-      std::memcpy(pending_ + held, bytes.data(), bytes.size());
-      return;
-    }
-    if (held > 0) {
-      const std::size_t missing = block_size - held;
-      std::memcpy(pending_ + held, bytes.data(), missing);
-      take_blocks(pending_, 1);
-      bytes.remove_prefix(missing);
-    }
-    take_blocks(bytes.data(), bytes.size() / block_size);
-    const ByteView rest = bytes.substr(bytes.size() - bytes.size() % block_size);
-    if (!rest.empty()) std::memcpy(pending_, rest.data(), rest.size());
-  }
-
-  /// The digest of all that was taken; the object is spent after it.
-  [[nodiscard]] Sha256Digest finish() noexcept {
-    const std::uint64_t bits = size_ * 8;
-    const std::size_t held = static_cast<std::size_t>(size_ % block_size);
-    // one bit, zeros, and the length in the last eight bytes of a block
-    char padding[2 * block_size] = {};
-    if (held > 0) std::memcpy(padding, pending_, held);
-    padding[held] = static_cast<char>(0x80);
-    const std::size_t blocks = held < block_size - 8 ? 1 : 2;
-    for (std::size_t i = 0; i < 8; ++i) {
-      padding[blocks * block_size - 1 - i] = static_cast<char>(bits >> (8 * i) & 0xff);
-    }
-    take_blocks(padding, blocks);
-    Sha256Digest digest;
-    for (std::size_t i = 0; i < digest.size(); ++i) {
-      digest[i] = static_cast<char>(state_[i / 4] >> (24 - 8 * (i % 4)) & 0xff);
-    }
-    return digest;
-  }
-
-  /// The digest of `bytes`.
-  [[nodiscard]] static Sha256Digest of(ByteView bytes) noexcept {
-    PortableSha256 sha;
-    sha.update(bytes);
-    return sha.finish();
-  }
-
- private:
-  static constexpr std::size_t block_size = detail::sha256_block_size;
-
-  void take_blocks(const char* p, std::size_t count) noexcept {
-#if KVBACKUP_DETAIL_X86_64
-    if (detail::cpu_has_shani) return detail::sha256_blocks_shani(state_, p, count);
-#endif
-    detail::sha256_blocks_portable(state_, p, count);
-  }
-
-  detail::Sha256State state_ = detail::sha256_start;
-  std::uint64_t size_ = 0;
-  char pending_[block_size] = {};
-};
-
-static_assert(Sha256Function<PortableSha256>);
 
 }  // namespace kvbackup::inline v1
 
@@ -9419,112 +14794,6 @@ static_assert(Hasher<BasicFileHasher<PortableSha256>>);
 
 }  // namespace kvbackup::inline v1
 
-// ---- kvbackup/hash/sha256_openssl.hpp ----
-#if KVBACKUP_WITH_OPENSSL
-#include <memory>
-#include <utility>
-
-#include <openssl/evp.h>
-
-namespace kvbackup::inline v1 {
-
-/// SHA-256 by OpenSSL's EVP, which uses whatever the CPU offers.
-///
-/// EVP fails only where a context cannot be allocated or no provider offers SHA-256. If that shows
-/// before the first byte, PortableSha256 does the work. If it shows later (a copy made between two
-/// updates), the digest is 32 zero bytes, which no message has: what is checked against it fails.
-class OpensslSha256 {
- public:
-  OpensslSha256() noexcept = default;
-  OpensslSha256(const OpensslSha256& other) noexcept { copy(other); }
-  OpensslSha256& operator=(const OpensslSha256& other) noexcept {
-    if (this != &other) copy(other);
-    return *this;
-  }
-  /// The object moved from is fresh.
-  OpensslSha256(OpensslSha256&& other) noexcept { swap(other); }
-  OpensslSha256& operator=(OpensslSha256&& other) noexcept {
-    OpensslSha256 taken(std::move(other));
-    swap(taken);
-    return *this;
-  }
-  ~OpensslSha256() = default;
-
-  /// Takes the next bytes of the message.
-  void update(ByteView bytes) noexcept {
-    if (mode_ == Mode::fresh) start();
-    if (mode_ == Mode::portable) {
-      portable_.update(bytes);
-    } else if (mode_ == Mode::openssl &&
-               EVP_DigestUpdate(context_.get(), bytes.data(), bytes.size()) != 1) {
-      mode_ = Mode::failed;
-    }
-  }
-
-  /// The digest of all that was taken; the object is spent after it.
-  [[nodiscard]] Sha256Digest finish() noexcept {
-    if (mode_ == Mode::fresh) start();
-    if (mode_ == Mode::portable) return portable_.finish();
-    Sha256Digest digest{};
-    if (mode_ == Mode::openssl &&
-        EVP_DigestFinal_ex(context_.get(), reinterpret_cast<unsigned char*>(digest.data()),
-                           nullptr) != 1) {
-      digest = {};
-    }
-    return digest;
-  }
-
-  /// The digest of `bytes`.
-  [[nodiscard]] static Sha256Digest of(ByteView bytes) noexcept {
-    Sha256Digest digest;
-    if (EVP_Digest(bytes.data(), bytes.size(), reinterpret_cast<unsigned char*>(digest.data()),
-                   nullptr, EVP_sha256(), nullptr) == 1) {
-      return digest;
-    }
-    return PortableSha256::of(bytes);
-  }
-
- private:
-  enum class Mode : unsigned char {
-    fresh,     // nothing taken yet, no context: copying a prototype costs nothing
-    openssl,   // context_ holds the state
-    portable,  // EVP was not to be had, portable_ holds the state
-    failed,
-  };
-  struct Free {
-    void operator()(EVP_MD_CTX* context) const noexcept { EVP_MD_CTX_free(context); }
-  };
-
-  void start() noexcept {
-    if (!context_) context_.reset(EVP_MD_CTX_new());
-    const bool started = context_ && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1;
-    mode_ = started ? Mode::openssl : Mode::portable;
-  }
-  void copy(const OpensslSha256& other) noexcept {
-    mode_ = other.mode_;
-    portable_ = other.portable_;
-    if (mode_ != Mode::openssl) return;
-    if (!context_) context_.reset(EVP_MD_CTX_new());
-    if (!context_ || EVP_MD_CTX_copy_ex(context_.get(), other.context_.get()) != 1) {
-      mode_ = Mode::failed;
-    }
-  }
-  void swap(OpensslSha256& other) noexcept {
-    std::swap(mode_, other.mode_);
-    std::swap(portable_, other.portable_);
-    std::swap(context_, other.context_);
-  }
-
-  Mode mode_ = Mode::fresh;
-  PortableSha256 portable_;
-  std::unique_ptr<EVP_MD_CTX, Free> context_;
-};
-
-static_assert(Sha256Function<OpensslSha256>);
-
-}  // namespace kvbackup::inline v1
-#endif
-
 // ---- kvbackup/restore/detail/key_domain.hpp ----
 // Between the logical keys of a backup and the keys inside its files.
 
@@ -12564,7 +17833,7 @@ struct RestoreProgress {
 class RestoreObserver {
  public:
   virtual ~RestoreObserver() = default;
-  /// About once a MiB of files and worker, and once at the end.
+  /// At least once a MiB of files or pairs and worker, and once at the end.
   virtual void on_progress(const RestoreProgress& /*progress*/) {}
 };
 
@@ -12584,6 +17853,7 @@ class RestoreReporter {
   void add_pairs(std::uint64_t pairs, std::uint64_t bytes) {
     pairs_.fetch_add(pairs, std::memory_order_relaxed);
     bytes_.fetch_add(bytes, std::memory_order_relaxed);
+    notify();
   }
   void add_file() {
     files_.fetch_add(1, std::memory_order_relaxed);
@@ -14333,179 +19603,6 @@ static_assert(Message<CommitTsExpired>);
 static_assert(Message<TxnNotFound>);
 static_assert(Message<CommitTsTooLarge>);
 static_assert(Message<KeyError>);
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/proto/storage_backend.hpp ----
-// Messages of proto/backup.proto that say where files go.
-
-namespace kvbackup::inline v1 {
-
-/// Nowhere.
-struct Noop {
-  std::string unknown_fields;
-
-  bool operator==(const Noop&) const = default;
-};
-
-template <>
-struct MessageTraits<Noop> {
-  static constexpr std::string_view name = "backup.Noop";
-  static constexpr auto fields = no_fields;
-};
-
-/// A folder of the store's machine.
-struct Local {
-  std::string path;
-  std::string unknown_fields;
-
-  bool operator==(const Local&) const = default;
-};
-
-template <>
-struct MessageTraits<Local> {
-  static constexpr std::string_view name = "backup.Local";
-  static constexpr FieldInfo fields[] = {
-      string_field<&Local::path>(1, "path"),
-  };
-};
-
-/// S3, or what speaks its protocol; then endpoint is needed.
-struct S3 {
-  std::string endpoint;
-  std::string region;
-  std::string bucket;
-  std::string prefix;
-  std::string storage_class;
-  /// Server-side encryption: the value of x-amz-server-side-encryption.
-  std::string sse;
-  std::string acl;
-  std::string access_key;
-  std::string secret_access_key;
-  bool force_path_style = false;
-  std::string sse_kms_key_id;
-  std::string unknown_fields;
-
-  bool operator==(const S3&) const = default;
-};
-
-template <>
-struct MessageTraits<S3> {
-  static constexpr std::string_view name = "backup.S3";
-  static constexpr FieldInfo fields[] = {
-      string_field<&S3::endpoint>(1, "endpoint"),
-      string_field<&S3::region>(2, "region"),
-      string_field<&S3::bucket>(3, "bucket"),
-      string_field<&S3::prefix>(4, "prefix"),
-      string_field<&S3::storage_class>(5, "storage_class"),
-      string_field<&S3::sse>(6, "sse"),
-      string_field<&S3::acl>(7, "acl"),
-      string_field<&S3::access_key>(8, "access_key"),
-      string_field<&S3::secret_access_key>(9, "secret_access_key"),
-      field<&S3::force_path_style>(10, "force_path_style"),
-      string_field<&S3::sse_kms_key_id>(11, "sse_kms_key_id"),
-  };
-};
-
-/// Google Cloud Storage.
-struct GCS {
-  std::string endpoint;
-  std::string bucket;
-  std::string prefix;
-  std::string storage_class;
-  std::string predefined_acl;
-  /// The JSON of a service account's key.
-  std::string credentials_blob;
-  std::string unknown_fields;
-
-  bool operator==(const GCS&) const = default;
-};
-
-template <>
-struct MessageTraits<GCS> {
-  static constexpr std::string_view name = "backup.GCS";
-  static constexpr FieldInfo fields[] = {
-      string_field<&GCS::endpoint>(1, "endpoint"),
-      string_field<&GCS::bucket>(2, "bucket"),
-      string_field<&GCS::prefix>(3, "prefix"),
-      string_field<&GCS::storage_class>(4, "storage_class"),
-      string_field<&GCS::predefined_acl>(5, "predefined_acl"),
-      string_field<&GCS::credentials_blob>(6, "credentials_blob"),
-  };
-};
-
-/// What the clouds have in common.
-struct Bucket {
-  std::string endpoint;
-  std::string region;
-  std::string bucket;
-  std::string prefix;
-  std::string storage_class;
-  std::string unknown_fields;
-
-  bool operator==(const Bucket&) const = default;
-};
-
-template <>
-struct MessageTraits<Bucket> {
-  static constexpr std::string_view name = "backup.Bucket";
-  static constexpr FieldInfo fields[] = {
-      string_field<&Bucket::endpoint>(1, "endpoint"),
-      string_field<&Bucket::region>(3, "region"),
-      string_field<&Bucket::bucket>(4, "bucket"),
-      string_field<&Bucket::prefix>(5, "prefix"),
-      string_field<&Bucket::storage_class>(6, "storage_class"),
-  };
-};
-
-/// A cloud by name, with options that the messages above have no fields for.
-struct CloudDynamic {
-  std::optional<Bucket> bucket;
-  /// "s3" or "gcs".
-  std::string provider_name;
-  std::map<std::string, std::string> attrs;
-  std::string unknown_fields;
-
-  bool operator==(const CloudDynamic&) const = default;
-};
-
-template <>
-struct MessageTraits<CloudDynamic> {
-  static constexpr std::string_view name = "backup.CloudDynamic";
-  static constexpr FieldInfo fields[] = {
-      field<&CloudDynamic::bucket>(1, "bucket"),
-      string_field<&CloudDynamic::provider_name>(2, "provider_name"),
-      field<&CloudDynamic::attrs>(3, "attrs"),
-  };
-};
-
-/// Where the files go.
-struct StorageBackend {
-  std::variant<std::monostate, Noop, Local, S3, GCS, CloudDynamic> backend;
-  std::string unknown_fields;
-
-  bool operator==(const StorageBackend&) const = default;
-};
-
-template <>
-struct MessageTraits<StorageBackend> {
-  static constexpr std::string_view name = "backup.StorageBackend";
-  static constexpr FieldInfo fields[] = {
-      oneof_field<&StorageBackend::backend, Noop>(1, "noop"),
-      oneof_field<&StorageBackend::backend, Local>(2, "local"),
-      oneof_field<&StorageBackend::backend, S3>(3, "s3"),
-      oneof_field<&StorageBackend::backend, GCS>(4, "gcs"),
-      oneof_field<&StorageBackend::backend, CloudDynamic>(5, "cloud_dynamic"),
-  };
-};
-
-static_assert(Message<Noop>);
-static_assert(Message<Local>);
-static_assert(Message<S3>);
-static_assert(Message<GCS>);
-static_assert(Message<Bucket>);
-static_assert(Message<CloudDynamic>);
-static_assert(Message<StorageBackend>);
 
 }  // namespace kvbackup::inline v1
 

@@ -2,11 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compiles each header alone, in a unit that holds nothing else.
 
-    headers.py --include DIR --compiler g++ --settings none|all [--affected] [--define M=1 ...]
+    headers.py --include DIR --compiler g++ --settings none|all [--define M=1 ...]
 
 --settings none  every KVBACKUP_WITH_* 0, without exceptions and RTTI; ext/ is left out
 --settings all   the macros given with --define
---affected       only headers that name a KVBACKUP_WITH_* macro, ext/ and testing/
 """
 import argparse
 import concurrent.futures
@@ -24,9 +23,6 @@ def chosen(root, arguments):
         name = path.relative_to(root).as_posix()
         if arguments.settings == "none" and name.startswith("kvbackup/ext/"):
             continue
-        outer = name.startswith(("kvbackup/ext/", "kvbackup/testing/"))
-        if arguments.affected and not outer and "KVBACKUP_WITH_" not in path.read_text("utf-8"):
-            continue
         yield name
 
 
@@ -36,7 +32,6 @@ def main():
     parser.add_argument("--include", action="append", required=True, type=pathlib.Path)
     parser.add_argument("--compiler", required=True)
     parser.add_argument("--settings", required=True, choices=("none", "all"))
-    parser.add_argument("--affected", action="store_true")
     parser.add_argument("--define", action="append", default=[])
     arguments = parser.parse_args()
 
