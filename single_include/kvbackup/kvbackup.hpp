@@ -3769,7 +3769,8 @@ namespace detail {
 /// Visible ASCII only: whatever else is there would have to be percent-coded.
 [[nodiscard]] inline bool is_visible_ascii(std::string_view text) noexcept {
   for (const char c : text) {
-    if (c <= ' ' || c == '\x7f') return false;
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte <= ' ' || byte >= 0x7f) return false;
   }
   return true;
 }
@@ -8586,9 +8587,10 @@ class S3Object {
           .with_object(client_->place(key_))
           .with_native(answer.response.status);
     }
-    const bool unknown = answer.maybe_done && (refused || answer.code == "NoSuchUpload" ||
-                                               answer.status.code() == StatusCode::unavailable ||
-                                               answer.status.code() == StatusCode::cancelled);
+    // a refusal too: libcurl repeats a request by itself where a kept connection was closed on it
+    const bool unknown = refused || answer.code == "NoSuchUpload" ||
+                         (answer.maybe_done && (answer.status.code() == StatusCode::unavailable ||
+                                                answer.status.code() == StatusCode::cancelled));
     if (unknown && is_ours()) return {};
     return std::move(answer.status);
   }

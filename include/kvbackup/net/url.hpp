@@ -83,7 +83,8 @@ namespace detail {
 /// Visible ASCII only: whatever else is there would have to be percent-coded.
 [[nodiscard]] inline bool is_visible_ascii(std::string_view text) noexcept {
   for (const char c : text) {
-    if (c <= ' ' || c == '\x7f') return false;
+    const auto byte = static_cast<unsigned char>(c);
+    if (byte <= ' ' || byte >= 0x7f) return false;
   }
   return true;
 }

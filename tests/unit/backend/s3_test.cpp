@@ -291,7 +291,7 @@ TEST_CASE("a wrong clock is put right once by the server's date, with a warning"
   CHECK(stubborn.transport.requests().size() == 2);
 }
 
-TEST_CASE("a range is exactly what was asked for, or an error") {
+TEST_CASE("a range of an S3 object is exactly what was asked for, or an error") {
   Bench bench(in_turn({answer(206, "cdef")}));
   CHECK(bench.backend().read_range("o", 2, 4).value() == "cdef");
   CHECK(bench.transport.requests().at(0).header("Range") == "bytes=2-5");

@@ -254,9 +254,10 @@ class S3Object {
           .with_object(client_->place(key_))
           .with_native(answer.response.status);
     }
-    const bool unknown = answer.maybe_done && (refused || answer.code == "NoSuchUpload" ||
-                                               answer.status.code() == StatusCode::unavailable ||
-                                               answer.status.code() == StatusCode::cancelled);
+    // a refusal too: libcurl repeats a request by itself where a kept connection was closed on it
+    const bool unknown = refused || answer.code == "NoSuchUpload" ||
+                         (answer.maybe_done && (answer.status.code() == StatusCode::unavailable ||
+                                                answer.status.code() == StatusCode::cancelled));
     if (unknown && is_ours()) return {};
     return std::move(answer.status);
   }
