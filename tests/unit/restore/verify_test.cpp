@@ -15,7 +15,9 @@ namespace {
 
 Store small_store() {
   Store store;
-  for (int i = 0; i < 40; ++i) store["key" + std::to_string(100 + i)] = std::string(i % 7, 'v');
+  for (std::size_t i = 0; i < 40; ++i) {
+    store["key" + std::to_string(100 + i)] = std::string(i % 7, 'v');
+  }
   return store;
 }
 
