@@ -19,7 +19,7 @@ using test_support::TempDir;
 namespace {
 
 const std::array<const char*, 4> families{"default", "cf1", "cf2", "cf3"};
-constexpr int keys_a_family = 300;
+constexpr int keys_a_family = 100;
 constexpr int generations_a_step = 20;
 
 void write_generation(RawStore& store, int generation) {
@@ -177,7 +177,7 @@ TEST_CASE("a store that another process writes, flushes and compacts gives a sta
     const Writer writer(path);
     for (int round = 0; round < 8; ++round) {
       // while it is opened and read, the store gets new tables and loses old ones
-      constexpr int steps = 15;
+      constexpr int steps = 10;
       writer.allow(steps);
       auto snapshot = RocksdbSnapshot::open(path);
       REQUIRE(snapshot.status().to_string() == "ok");
