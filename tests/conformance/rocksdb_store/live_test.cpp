@@ -175,9 +175,9 @@ TEST_CASE("a store that another process writes, flushes and compacts gives a sta
   int last = 0;
   {
     const Writer writer(path);
-    for (int round = 0; round < 8; ++round) {
+    for (int round = 0; round < 6; ++round) {
       // while it is opened and read, the store gets new tables and loses old ones
-      constexpr int steps = 10;
+      constexpr int steps = 6;
       writer.allow(steps);
       auto snapshot = RocksdbSnapshot::open(path);
       REQUIRE(snapshot.status().to_string() == "ok");
