@@ -10365,9 +10365,11 @@ class RateLimiter {
 // | d.decompress(in, out)| Status           | fills out exactly; out has the plain length
 //
 // Optional, for tables that others wrote:
+// clang-format off
 // | codec.decompressor(dictionary) | BlockDecompressor  | for blocks compressed with it; it
-// outlives |                                |                    | the context |
-// codec.plain_size(in)           | optional<uint64_t> | the plain length, where a block says it
+// |                                |                    | outlives the context
+// | codec.plain_size(in)           | optional<uint64_t> | the plain length, where a block says it
+// clang-format on
 //
 // Laws no compiler checks: every block but type none's fits the room that bound() asks; decompress
 // inverts compress; nothing is written past `out`; damaged input is StatusCode::corruption, never
@@ -20135,20 +20137,22 @@ struct PairSums {
 // ---- kvbackup/restore/part_target.hpp ----
 // The PartTarget contract: a store that is built from sorted parts, several of them at once.
 //
-// | expression                     | result       | meaning
-// |--------------------------------|--------------|--------------------------------------------
-// | t.begin(cf)                    | Result<Part> | a new part; from several threads at once
-// | p.put(k, v)                    | Status       | the next pair of the part; keys strictly rise
-// | p.finish()                     | Status       | the part is complete; not yet seen by anybody
-// | t.finish()                     | Status       | all complete parts are there, for good
-// | t.abandon()                    | void         | as far as the store can: nothing of them is
+// clang-format off
+// | expression                  | result       | meaning
+// |-----------------------------|--------------|------------------------------------------------
+// | t.begin(cf)                 | Result<Part> | a new part; from several threads at once
+// | p.put(k, v)                 | Status       | the next pair of the part; keys strictly rise
+// | p.finish()                  | Status       | the part is complete; not yet seen by anybody
+// | t.finish()                  | Status       | all complete parts are there, for good
+// | t.abandon()                 | void         | as far as the store can: nothing of them is
 //
 // Optional:
-// | t.add_cf(cf)                   | Status       | the column family is there, even without pairs
-// | t.clear_range(range)           | Status       | what the store has in the KeyRange goes when
-// the |                                |              | parts come | t.begin_copy(cf) |
-// Result<Copy> | a part that is the bytes of a table | c.append(bytes), c.finish()    | Status |
-// its next bytes; it is complete
+// | t.add_cf(cf)                | Status       | the column family is there, even without pairs
+// | t.clear_range(range)        | Status       | what the store has in the KeyRange goes when
+// |                             |              | the parts come
+// | t.begin_copy(cf)            | Result<Copy> | a part that is the bytes of a table
+// | c.append(bytes), c.finish() | Status       | its next bytes; it is complete
+// clang-format on
 //
 // Laws no compiler checks: a part or copy belongs to one thread and does not outlive its target;
 // destroyed without finish(), it leaves nothing. Parts hold different keys. A finished part has at

@@ -15,9 +15,11 @@
 // | d.decompress(in, out)| Status           | fills out exactly; out has the plain length
 //
 // Optional, for tables that others wrote:
+// clang-format off
 // | codec.decompressor(dictionary) | BlockDecompressor  | for blocks compressed with it; it
-// outlives |                                |                    | the context |
-// codec.plain_size(in)           | optional<uint64_t> | the plain length, where a block says it
+// |                                |                    | outlives the context
+// | codec.plain_size(in)           | optional<uint64_t> | the plain length, where a block says it
+// clang-format on
 //
 // Laws no compiler checks: every block but type none's fits the room that bound() asks; decompress
 // inverts compress; nothing is written past `out`; damaged input is StatusCode::corruption, never

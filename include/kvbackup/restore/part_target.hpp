@@ -1,20 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // The PartTarget contract: a store that is built from sorted parts, several of them at once.
 //
-// | expression                     | result       | meaning
-// |--------------------------------|--------------|--------------------------------------------
-// | t.begin(cf)                    | Result<Part> | a new part; from several threads at once
-// | p.put(k, v)                    | Status       | the next pair of the part; keys strictly rise
-// | p.finish()                     | Status       | the part is complete; not yet seen by anybody
-// | t.finish()                     | Status       | all complete parts are there, for good
-// | t.abandon()                    | void         | as far as the store can: nothing of them is
+// clang-format off
+// | expression                  | result       | meaning
+// |-----------------------------|--------------|------------------------------------------------
+// | t.begin(cf)                 | Result<Part> | a new part; from several threads at once
+// | p.put(k, v)                 | Status       | the next pair of the part; keys strictly rise
+// | p.finish()                  | Status       | the part is complete; not yet seen by anybody
+// | t.finish()                  | Status       | all complete parts are there, for good
+// | t.abandon()                 | void         | as far as the store can: nothing of them is
 //
 // Optional:
-// | t.add_cf(cf)                   | Status       | the column family is there, even without pairs
-// | t.clear_range(range)           | Status       | what the store has in the KeyRange goes when
-// the |                                |              | parts come | t.begin_copy(cf) |
-// Result<Copy> | a part that is the bytes of a table | c.append(bytes), c.finish()    | Status |
-// its next bytes; it is complete
+// | t.add_cf(cf)                | Status       | the column family is there, even without pairs
+// | t.clear_range(range)        | Status       | what the store has in the KeyRange goes when
+// |                             |              | the parts come
+// | t.begin_copy(cf)            | Result<Copy> | a part that is the bytes of a table
+// | c.append(bytes), c.finish() | Status       | its next bytes; it is complete
+// clang-format on
 //
 // Laws no compiler checks: a part or copy belongs to one thread and does not outlive its target;
 // destroyed without finish(), it leaves nothing. Parts hold different keys. A finished part has at
