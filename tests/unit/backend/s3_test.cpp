@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What the S3 backend asks of a server, and what it makes of the answers.
+#include <algorithm>
 #include <atomic>
 #include <string>
 #include <vector>
@@ -214,7 +215,11 @@ TEST_CASE("trouble that lasts is an error that says what to do, and is sent once
     CHECK(status.native_code() == test.response.status);
     CHECK(status.object() == "s3://bucket/pre/o");
     CHECK_FALSE(status.retryable());
-    CHECK(bench.transport.requests().size() == 1);
+    const auto requests = bench.transport.requests();
+    CHECK(std::count_if(requests.begin(), requests.end(),
+                        [](const auto& request) { return request.method == "PUT"; }) == 1);
+    // what is in the way might be this object, stored by a request that libcurl itself repeated
+    CHECK(requests.size() == (test.response.status == 412 ? 2u : 1u));
   }
 }
 

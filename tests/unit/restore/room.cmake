@@ -1,5 +1,4 @@
 # SPDX-License-Identifier: Apache-2.0
-set_tests_properties(unit.restore PROPERTIES LABELS threads)
 # A backup of 1 GiB.
 add_test(NAME unit.restore_full COMMAND ${room_target} "[full]")
 set_tests_properties(unit.restore_full PROPERTIES LABELS full)

@@ -1,2 +1,0 @@
-# SPDX-License-Identifier: Apache-2.0
-set_tests_properties(unit.backend PROPERTIES LABELS threads)
