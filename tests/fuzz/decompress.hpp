@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // A codec's decompressor. An input is the plain length (3 bytes, little-endian; of the last one
-// only five bits) and the compressed block. With the last byte's highest bit, length (2 bytes) and
+// only one bit) and the compressed block. With the last byte's highest bit, length (2 bytes) and
 // bytes of a dictionary stand between them.
 #pragma once
 
@@ -38,7 +38,7 @@ int decompress(const Codec& codec, const std::uint8_t* data, std::size_t size, s
   static auto decompressor = codec.decompressor();
   Input input(data, size);
   const std::uint64_t head = input.number(3);
-  const auto length = static_cast<std::size_t>(head & 0x1fffff);
+  const auto length = static_cast<std::size_t>(head & 0x1ffff);
   const AllocationLimit limit(length + memory + 8 * size);
   if constexpr (requires { codec.decompressor(kvbackup::ByteView()); }) {
     if (head >> 23 != 0) {
