@@ -103,6 +103,7 @@
 #include "kvbackup/restore/restore_plan.hpp"
 #include "kvbackup/restore/verify.hpp"
 #include "kvbackup/restore/verify_report.hpp"
+#include "kvbackup/service/concept.hpp"
 #include "kvbackup/sink/byte_writer.hpp"
 #include "kvbackup/sink/callable_sink.hpp"
 #include "kvbackup/sink/concept.hpp"
