@@ -7,7 +7,7 @@
 
 #include "inspect_tables.hpp"
 #include "program.hpp"
-#include "stores.hpp"
+#include "storage.hpp"
 
 namespace program {
 
@@ -17,7 +17,7 @@ namespace {
 
 struct InspectFlags {
   CommonFlags common;
-  std::string storage;
+  StorageFlags storage;
   bool files = false;
   bool histograms = false;
 };
@@ -177,7 +177,7 @@ Status run_inspect(const InspectFlags& flags) {
 void add_inspect_command(CLI::App& app, Run& run) {
   auto flags = std::make_shared<InspectFlags>();
   CLI::App* command = app.add_subcommand("inspect", "Show what a backup holds");
-  command->add_option("-s,--storage", flags->storage, "Where the backup is")->required();
+  add_storage_flags(*command, flags->storage, "Where the backup is");
   command->add_flag("--files", flags->files, "List every file, and the properties of its table");
   command->add_flag("--histograms", flags->histograms,
                     "Read every file and show how long keys, values and blocks are");

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "program.hpp"
-#include "stores.hpp"
+#include "storage.hpp"
 
 namespace program {
 
@@ -16,7 +16,7 @@ namespace {
 
 struct ReadFlags {
   CommonFlags common;
-  std::string storage;
+  StorageFlags storage;
   std::string cf{default_cf};
   std::string format = "hex";
   std::string key;
@@ -154,7 +154,7 @@ int run_scan(const ReadFlags& flags) {
 }
 
 void add_read_flags(CLI::App& command, ReadFlags& flags, const char* what_is_formatted) {
-  command.add_option("-s,--storage", flags.storage, "Where the backup is")->required();
+  add_storage_flags(command, flags.storage, "Where the backup is");
   command.add_option("--cf", flags.cf, "Column family")->capture_default_str();
   command.add_option("--format", flags.format, what_is_formatted)->capture_default_str();
   add_common_flags(command, flags.common);

@@ -6,7 +6,7 @@
 
 #include "program.hpp"
 #include "restore_target.hpp"
-#include "stores.hpp"
+#include "storage.hpp"
 #include "uri.hpp"
 
 namespace program {
@@ -102,7 +102,7 @@ int run_restore(const RestoreFlags& flags) {
 void add_restore_command(CLI::App& app, Run& run) {
   auto flags = std::make_shared<RestoreFlags>();
   CLI::App* command = app.add_subcommand("restore", "Put a backup back into a store");
-  command->add_option("-s,--storage", flags->storage, "Where the backup is")->required();
+  add_storage_flags(*command, flags->storage, "Where the backup is");
   command
       ->add_option(
           "--sink", flags->sink,

@@ -9,13 +9,14 @@
 #include <kvbackup/kvbackup.hpp>
 
 #include "program.hpp"
+#include "storage.hpp"
 #include "uri.hpp"
 
 namespace program {
 
 struct RestoreFlags {
   CommonFlags common;
-  std::string storage;
+  StorageFlags storage;
   std::string sink;
   std::string start;
   std::string end;

@@ -48,6 +48,8 @@ struct BackupOptions {
   std::string cluster_version;
   std::uint64_t store_id = 1;
   std::uint64_t region_epoch = 1;
+  /// Files are named "1/2_..." and not "1_2_...", as by TiKV 6.2 and later on S3.
+  bool store_folder = false;
 };
 
 }  // namespace kvbackup::inline v1
