@@ -114,6 +114,8 @@
 #include "kvbackup/source/cursor_source.hpp"
 #include "kvbackup/source/generator_source.hpp"
 #include "kvbackup/source/merging_source.hpp"
+#include "kvbackup/source/mvcc_keys.hpp"
+#include "kvbackup/source/mvcc_records.hpp"
 #include "kvbackup/source/range_snapshot.hpp"
 #include "kvbackup/source/range_source.hpp"
 #include "kvbackup/source/tsv_source.hpp"

@@ -217,7 +217,7 @@ TEST_CASE("a transactional backup is verified file by file, and not yet read by 
     return bytes;
   };
   std::string key = "z";
-  detail::append_memcomparable(key, "key1");
+  append_memcomparable(key, "key1");
   CHECK(to_hex(key) == "7a6b65793100000000fb");
   key += std::string(8, '\x55');
   BackupMeta meta;
