@@ -39,6 +39,11 @@ struct BackupFlags {
   bool dry_run = false;
   bool verify_after = false;
   bool store_folder = false;
+  std::uint64_t cluster_id = 0;
+  bool txn = false;
+  std::string backup_ts;
+  std::string last_backup_ts;
+  std::optional<std::uint64_t> gc_safe_point;
 };
 
 /// `count` MiB in bytes; `flag` stands in the error.
@@ -109,6 +114,7 @@ kvbackup::Result<int> back_up(Source source, kvbackup::BuiltCodecs codec,
   options.rate_limit = rate_limit.value();
   options.read_rate_limit = read_rate_limit.value();
   options.concurrency = flags.concurrency;
+  options.cluster_id = flags.cluster_id;
   options.clock = &clock;
   options.executor = &threads;
   options.cancel = &cancel_token();
@@ -157,5 +163,10 @@ kvbackup::Result<int> run_profile(const StoreUri& source, kvbackup::BuiltCodecs 
                                                         kvbackup::BuiltCodecs codec,
                                                         kvbackup::BuiltBackends backend,
                                                         const BackupFlags& flags);
+/// Whether the flags of --txn are there with it only, and no others against it.
+[[nodiscard]] kvbackup::Status check_txn_flags(const BackupFlags& flags);
+[[nodiscard]] kvbackup::Result<int> run_txn(const StoreUri& source, kvbackup::BuiltCodecs codec,
+                                            kvbackup::BuiltBackends backend,
+                                            const BackupFlags& flags);
 
 }  // namespace program
