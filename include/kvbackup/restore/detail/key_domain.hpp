@@ -2,8 +2,6 @@
 // Between the logical keys of a backup and the keys inside its files.
 #pragma once
 
-#include <algorithm>
-#include <cstddef>
 #include <string>
 #include <string_view>
 
