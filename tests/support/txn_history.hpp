@@ -88,7 +88,11 @@ inline TxnHistory random_history(std::mt19937& random, std::size_t keys, std::ui
       if (dice > 3)
         version.value.assign(random() % 4 == 0 ? 250 + random() % 20 : random() % 9, 'v');
       if (dice > 3) version.value += std::to_string(ts);
-      if (!versions.empty() && random() % 8 == 0) versions.rbegin()->second.gc_fence = ts;
+      // a fence is the version of a later put or deletion
+      const bool is_change = dice < 2 || dice > 3;
+      if (is_change && !versions.empty() && random() % 8 == 0) {
+        versions.rbegin()->second.gc_fence = ts;
+      }
       versions[ts] = std::move(version);
     }
   }

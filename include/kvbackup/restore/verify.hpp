@@ -11,7 +11,6 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -33,8 +32,8 @@
 #include "kvbackup/restore/detail/br_rules.hpp"
 #include "kvbackup/restore/detail/coverage.hpp"
 #include "kvbackup/restore/detail/file_check.hpp"
+#include "kvbackup/restore/detail/large_values.hpp"
 #include "kvbackup/restore/detail/schema_check.hpp"
-#include "kvbackup/restore/detail/version_record.hpp"
 #include "kvbackup/restore/detail/workers.hpp"
 #include "kvbackup/restore/file_index.hpp"
 #include "kvbackup/restore/pair_sums.hpp"
@@ -215,19 +214,12 @@ class Verifier {
   // The default file of a part holds the values that its write file names.
   void check_large_values(const std::vector<std::optional<PairSums>>& large_values) {
     const std::vector<File>& files = manifest_.meta.files;
-    std::map<std::string_view, std::size_t> defaults;
-    for (std::size_t i = 0; i < files.size(); ++i) {
-      if (cf_of(files[i]) != write_cf) defaults.emplace(stem_of(files[i].name), i);
-    }
-    for (std::size_t i = 0; i < files.size(); ++i) {
-      if (cf_of(files[i]) != write_cf || !large_values[i]) continue;
-      const auto other = defaults.find(stem_of(files[i].name));
-      const auto held = other == defaults.end() ? PairSums() : large_values[other->second];
-      if (!held || *held == *large_values[i]) continue;
-      report_.add({Severity::damage, files[i].name, range_of(files[i]),
-                   "its records name " + std::to_string(large_values[i]->pairs) +
+    for (const UnpairedFile& unpaired : find_unpaired(files, large_values)) {
+      const File& file = files[unpaired.file];
+      report_.add({Severity::damage, file.name, range_of(file),
+                   "its records name " + std::to_string(unpaired.named.pairs) +
                        " large values, and the default file of its part holds " +
-                       std::to_string(held->pairs) + ", or those of other versions"});
+                       std::to_string(unpaired.held.pairs) + ", or those of other versions"});
     }
   }
 
