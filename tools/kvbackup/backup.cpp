@@ -164,12 +164,16 @@ namespace {
 
 Status run_backup(const BackupFlags& flags) {
   if (Status status = check_profile(flags); !status.ok()) return status;
+  if (Status status = check_txn_flags(flags); !status.ok()) return status;
   auto codec = codec_of(flags);
   if (!codec.ok()) return codec.status();
   auto backend = open_storage(flags.storage);
   if (!backend.ok()) return backend.status();
   const auto uri = parse_store_uri(flags.source);
   if (!uri.ok()) return uri.status();
+  if (flags.txn) {
+    return run_txn(uri.value(), std::move(codec).value(), std::move(backend).value(), flags);
+  }
 #if KVBACKUP_WITH_XXHASH
   if (flags.profile == "rocksdb") {
     return run_rocksdb_profile(uri.value(), std::move(codec).value(), std::move(backend).value(),
@@ -218,6 +222,15 @@ void add_backup_command(CLI::App& app, Run& run) {
   command->add_option("--file-size", flags->file_size_mib, "MiB of keys and values in one file")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  command->add_option("--cluster-id", flags->cluster_id, "Recorded in the backup");
+  command->add_flag("--txn", flags->txn,
+                    "Back up the versions of a store in TiKV's MVCC layout (rocksdb:)");
+  command->add_option("--backupts", flags->backup_ts,
+                      "With --txn: the timestamp it is taken at, a TSO or YYYY-MM-DD HH:MM:SS");
+  command->add_option("--lastbackupts", flags->last_backup_ts,
+                      "With --txn: only what was committed after it (an incremental backup)");
+  command->add_option("--gc-safe-point", flags->gc_safe_point,
+                      "With --txn: refuse a backup of versions that may be collected at it");
   command->add_flag("--dry-run", flags->dry_run, "Say what would be backed up, write nothing");
   add_common_flags(*command, flags->common);
   command->callback([flags, &run] {

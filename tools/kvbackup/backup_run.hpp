@@ -35,6 +35,11 @@ struct BackupFlags {
   std::uint64_t read_rate_limit_mib = 0;
   std::uint64_t file_size_mib = kvbackup::default_part_size >> 20;
   bool dry_run = false;
+  std::uint64_t cluster_id = 0;
+  bool txn = false;
+  std::string backup_ts;
+  std::string last_backup_ts;
+  std::optional<std::uint64_t> gc_safe_point;
 };
 
 /// `count` MiB in bytes; `flag` stands in the error.
@@ -104,6 +109,7 @@ kvbackup::Status back_up(Source source, kvbackup::BuiltCodecs codec,
   options.rate_limit = rate_limit.value();
   options.read_rate_limit = read_rate_limit.value();
   options.concurrency = flags.concurrency;
+  options.cluster_id = flags.cluster_id;
   options.clock = &clock;
   options.executor = &threads;
   options.cancel = &cancel_token();
@@ -144,5 +150,9 @@ kvbackup::Status run_profile(const StoreUri& source, kvbackup::BuiltCodecs codec
                                                    kvbackup::BuiltCodecs codec,
                                                    kvbackup::BuiltBackends backend,
                                                    const BackupFlags& flags);
+/// Whether the flags of --txn are there with it only, and no others against it.
+[[nodiscard]] kvbackup::Status check_txn_flags(const BackupFlags& flags);
+[[nodiscard]] kvbackup::Status run_txn(const StoreUri& source, kvbackup::BuiltCodecs codec,
+                                       kvbackup::BuiltBackends backend, const BackupFlags& flags);
 
 }  // namespace program

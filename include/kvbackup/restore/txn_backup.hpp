@@ -21,10 +21,10 @@
 #include "kvbackup/proto/backup.hpp"
 #include "kvbackup/restore/backup_reader.hpp"
 #include "kvbackup/restore/detail/key_domain.hpp"
-#include "kvbackup/restore/detail/version_record.hpp"
 #include "kvbackup/restore/table_schema.hpp"
 #include "kvbackup/restore/txn_source.hpp"
 #include "kvbackup/source/mvcc_keys.hpp"
+#include "kvbackup/source/mvcc_snapshot.hpp"
 #include "kvbackup/sst/block_cache.hpp"
 
 namespace kvbackup::inline v1 {
@@ -164,7 +164,7 @@ class BasicTxnBackup {
   [[nodiscard]] std::vector<KeyRange> view_of(const KeyRange& user) const {
     if (view() == TxnView::flat) return {user};
     KeyRange write = user;
-    write.cf = detail::write_cf;
+    write.cf = mvcc_write_cf;
     return {view_range(user), view_range(write)};
   }
   /// The user keys that a range of view_of() is of.
@@ -221,7 +221,7 @@ class BasicTxnBackup {
 
   /// Where the versions of a column family of the flat view are; none elsewhere.
   [[nodiscard]] static std::string stored_cf(std::string_view cf) {
-    return std::string(cf == default_cf ? detail::write_cf : std::string_view());
+    return std::string(cf == default_cf ? mvcc_write_cf : std::string_view());
   }
   [[nodiscard]] KeyRange view_range(const KeyRange& user) const {
     if (view() == TxnView::flat) return user;
@@ -275,6 +275,7 @@ class BasicTxnBackup {
     KeyRange write = range;
     write.cf = stored_cf(range.cf);
     std::vector<detail::VersionSource<Member>> versions;
+    versions.reserve(members_.size());
     for (std::size_t i = members_.size(); i-- > 0;) {
       auto records = members_[i].scan_versions(write);
       if (!records.ok()) return std::move(records).status();

@@ -5,6 +5,7 @@
 // counts, crc64xor, and that no large value is missing.
 #pragma once
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -22,7 +23,6 @@
 #include "kvbackup/hash/concept.hpp"
 #include "kvbackup/proto/backup.hpp"
 #include "kvbackup/restore/detail/txn_run.hpp"
-#include "kvbackup/restore/detail/version_record.hpp"
 #include "kvbackup/restore/file_index.hpp"
 #include "kvbackup/restore/pair_sums.hpp"
 #include "kvbackup/restore/part_target.hpp"
@@ -33,6 +33,7 @@
 #include "kvbackup/restore/txn_backup.hpp"
 #include "kvbackup/sink/callable_sink.hpp"
 #include "kvbackup/sink/concept.hpp"
+#include "kvbackup/source/mvcc_snapshot.hpp"
 #include "kvbackup/sst/block_cache.hpp"
 
 namespace kvbackup::inline v1 {
@@ -65,7 +66,7 @@ namespace detail {
   };
   for (std::size_t i = 0; i < meta.files.size(); ++i) {
     const File& file = meta.files[i];
-    if (cf_of(file) != default_cf && cf_of(file) != write_cf) {
+    if (cf_of(file) != default_cf && cf_of(file) != mvcc_write_cf) {
       return fail(file,
                   "a transactional backup has files of column families default and write, "
                   "and this one is of another; verify the backup");

@@ -5,7 +5,8 @@
 // tables, that names are names, that the files tile the ranges. Of the storage: that every file is
 // there and has its size, and what else lies there. Of each file, in one pass: SHA-256 and CRC-32C
 // of its bytes, the checksum of every block, key order, that keys lie in the file's range behind
-// the right prefix, counts and crc64xor.
+// the right prefix, counts and crc64xor. Of a transactional backup also that versions are of those
+// that it is of, and that both files of a part agree about its large values.
 #pragma once
 
 #include <algorithm>
@@ -32,11 +33,10 @@
 #include "kvbackup/restore/detail/br_rules.hpp"
 #include "kvbackup/restore/detail/coverage.hpp"
 #include "kvbackup/restore/detail/file_check.hpp"
-#include "kvbackup/restore/detail/large_values.hpp"
+#include "kvbackup/restore/detail/mvcc_file.hpp"
 #include "kvbackup/restore/detail/schema_check.hpp"
 #include "kvbackup/restore/detail/workers.hpp"
 #include "kvbackup/restore/file_index.hpp"
-#include "kvbackup/restore/pair_sums.hpp"
 #include "kvbackup/restore/progress.hpp"
 #include "kvbackup/restore/verify_report.hpp"
 
@@ -189,38 +189,28 @@ class Verifier {
     }
     RestoreReporter reporter(options_.observer, work.size(), size);
     std::vector<FileFindings> found(work.size());
-    std::vector<std::optional<PairSums>> large_values(files.size());
+    std::vector<std::optional<LargeValues>> large_values(files.size());
     Status status =
         run_workers(work.size(), options_.concurrency, options_.executor, [&](std::size_t index) {
           FileCheck<Backend, Hash, Decoders> check(backend_, manifest_, work[index], hash_,
                                                    decoders_, options_.cancel, reporter);
           Status checked = check.run(found[index]);
-          large_values[work[index]] = check.large_values();
           if (checked.ok()) reporter.add_file();
+          large_values[work[index]] = check.large_values();
           return checked;
         });
     reporter.finish();
     for (FileFindings& findings : found) {
       for (Finding& finding : findings) report_.add(std::move(finding));
     }
+    if (status.ok() && !manifest_.meta.is_raw_kv) {
+      check_large_values(files, large_values, report_);
+    }
     const RestoreProgress progress = reporter.progress();
     report_.pairs = progress.pairs;
     report_.bytes = progress.bytes;
     report_.stored_bytes = progress.stored_bytes;
-    if (!manifest_.meta.is_raw_kv && status.ok()) check_large_values(large_values);
     return status;
-  }
-
-  // The default file of a part holds the values that its write file names.
-  void check_large_values(const std::vector<std::optional<PairSums>>& large_values) {
-    const std::vector<File>& files = manifest_.meta.files;
-    for (const UnpairedFile& unpaired : find_unpaired(files, large_values)) {
-      const File& file = files[unpaired.file];
-      report_.add({Severity::damage, file.name, range_of(file),
-                   "its records name " + std::to_string(unpaired.named.pairs) +
-                       " large values, and the default file of its part holds " +
-                       std::to_string(unpaired.held.pairs) + ", or those of other versions"});
-    }
   }
 
   // What lies there and is not of the backup.

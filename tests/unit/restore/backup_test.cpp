@@ -198,3 +198,59 @@ TEST_CASE("opening what is no backup, or a broken one, says which") {
   put(empty, "backupmeta", "");
   CHECK(Backup<MemoryBackend>::open(empty).status().code() == StatusCode::corruption);
 }
+
+TEST_CASE("a transactional backup of BR's is verified, and not read as pairs") {
+  // two cfs of one part, with keys as TiKV stores them
+  const auto table = [](const std::string& key, const std::string& value) {
+    std::string bytes;
+    struct Sink {
+      std::string* out;
+      Status append(ByteView piece) {
+        *out += piece;
+        return {};
+      }
+    };
+    TableWriter<NoneCodec, Crc32cChecksum, Sink> writer(TableOptions::br_default_cf(), NoneCodec{},
+                                                        Sink{&bytes});
+    require_ok(writer.add(key, value));
+    require_ok(writer.finish().status());
+    return bytes;
+  };
+  std::string key = "z";
+  append_memcomparable(key, "key1");
+  CHECK(to_hex(key) == "7a6b65793100000000fb");
+  append_mvcc_ts(key, 3);
+  MvccWrite write;
+  write.start_ts = 3;
+  BackupMeta meta;
+  meta.br_version = "BR\nRelease Version: v5.1.0\n";
+  meta.end_version = 5;
+  const MemoryBackend backend;
+  for (const char* cf : {"default", "write"}) {
+    File file;
+    file.name = std::string("1_2_3_") + cf + ".sst";
+    file.cf = cf;
+    file.start_key = "key1";
+    file.end_key = "key2";
+    const bool is_large = file.cf == "default";
+    const std::string bytes = table(key, is_large ? "value" : encode_mvcc_write(write));
+    file.total_kvs = is_large ? 1 : 0;
+    file.total_bytes = is_large ? 9 : 0;
+    file.crc64xor = is_large ? crc64_xz_pair("key1", "value") : 0;
+    file.size = bytes.size();
+    file.sha256 = as_bytes(PortableSha256::of(bytes));
+    put(backend, file.name, bytes);
+    meta.files.push_back(file);
+  }
+  put(backend, "backupmeta", encode(meta));
+  VerifyReport report = verified(backend);
+  CHECK(report.is_whole());
+  check_contains(lines_of(report, Severity::unprovable), {"no seal", "coverage"});
+  CHECK(opened(backend).get("default", "key1").status().code() == StatusCode::unsupported);
+  CHECK(opened(backend).scan({}).status().code() == StatusCode::unsupported);
+  meta.files[1].start_key = "key10";
+  put(backend, "backupmeta", encode(meta));
+  report = verified(backend);
+  check_contains(lines_of(report, Severity::damage),
+                 {"answers for another key range", "outside of its key range"});
+}

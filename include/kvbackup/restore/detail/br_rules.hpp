@@ -7,7 +7,6 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,7 +17,6 @@
 #include "kvbackup/manifest/naming.hpp"
 #include "kvbackup/net/json_fields.hpp"
 #include "kvbackup/proto/backup.hpp"
-#include "kvbackup/restore/detail/coverage.hpp"
 #include "kvbackup/restore/detail/key_domain.hpp"
 #include "kvbackup/restore/file_index.hpp"
 #include "kvbackup/restore/table_schema.hpp"
@@ -44,7 +42,6 @@ class BrRules {
       check_versions();
       check_ddls();
       check_tables();
-      check_pairing();
     }
     if (!manifest_.info) check_overlaps();
   }
@@ -169,18 +166,6 @@ class BrRules {
     }
     if (start->is_row != end->is_row || start->index != end->index) {
       add(file, "its start and end keys are not both of rows, or of one index");
-    }
-  }
-
-  // The large values of a default file are found by the records of its write file only.
-  void check_pairing() {
-    std::set<std::string_view> writes;
-    for (const File& file : meta_.files) {
-      if (cf_of(file) == "write") writes.insert(stem_of(file.name));
-    }
-    for (const File& file : meta_.files) {
-      if (cf_of(file) == "write" || writes.contains(stem_of(file.name))) continue;
-      add(file, "there is no write file of the same part, whose records its values belong to");
     }
   }
 

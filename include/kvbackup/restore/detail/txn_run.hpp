@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -18,9 +19,8 @@
 #include "kvbackup/proto/backup.hpp"
 #include "kvbackup/restore/detail/checked_file.hpp"
 #include "kvbackup/restore/detail/file_check.hpp"
-#include "kvbackup/restore/detail/large_values.hpp"
+#include "kvbackup/restore/detail/mvcc_file.hpp"
 #include "kvbackup/restore/detail/put_turns.hpp"
-#include "kvbackup/restore/detail/version_record.hpp"
 #include "kvbackup/restore/detail/version_source.hpp"
 #include "kvbackup/restore/detail/workers.hpp"
 #include "kvbackup/restore/pair_sums.hpp"
@@ -31,6 +31,7 @@
 #include "kvbackup/restore/txn_backup.hpp"
 #include "kvbackup/restore/verify_report.hpp"
 #include "kvbackup/sink/concept.hpp"
+#include "kvbackup/source/mvcc_snapshot.hpp"
 
 namespace kvbackup::inline v1 {
 
@@ -64,7 +65,7 @@ class TxnRestoreRun {
 
   /// All files of the plan are there and hold what backupmeta says, and no large value is missing.
   [[nodiscard]] Status prove() {
-    std::vector<std::vector<std::optional<PairSums>>> large_values;
+    std::vector<std::vector<std::optional<LargeValues>>> large_values;
     for (std::size_t i = 0; i < backup_.members().size(); ++i) {
       const Member& member = backup_.members()[i];
       std::vector<const File*> files;
@@ -80,7 +81,7 @@ class TxnRestoreRun {
           return prove_file(needed, large_values[needed.member][needed.file]);
         });
     for (std::size_t i = 0; status.ok() && i < large_values.size(); ++i) {
-      status = check_large_values(backup_.members()[i], large_values[i]);
+      status = check_values(backup_.members()[i], large_values[i]);
     }
     return status;
   }
@@ -121,7 +122,7 @@ class TxnRestoreRun {
 
  private:
   [[nodiscard]] Status prove_file(const TxnRestorePlan::NeededFile& needed,
-                                  std::optional<PairSums>& large_values) {
+                                  std::optional<LargeValues>& large_values) {
     const Member& member = backup_.members()[needed.member];
     using Check = FileCheck<std::remove_cvref_t<decltype(member.backend())>,
                             std::remove_cvref_t<decltype(member.hash())>,
@@ -131,17 +132,10 @@ class TxnRestoreRun {
                 options_.cancel, unheard);
     std::vector<Finding> findings;
     if (Status status = check.run(findings); !status.ok()) return status;
-    for (Finding& finding : findings) {
-      if (finding.severity != Severity::damage && finding.severity != Severity::unreadable)
-        continue;
-      const bool is_damage = finding.severity == Severity::damage;
-      finding.what += "; nothing was restored";
-      if (is_damage) finding.what += ": take the file from another copy of the backup";
-      const StatusCode code = is_damage ? StatusCode::corruption : StatusCode::io_error;
-      const KeyRange range = finding.range.value_or(KeyRange());
-      return Status::error(code, std::move(finding.what))
-          .with_object(finding.object)
-          .with_range(range.start, range.end);
+    for (const Finding& finding : findings) {
+      if (finding.severity == Severity::damage || finding.severity == Severity::unreadable) {
+        return status_of(finding);
+      }
     }
     large_values = check.large_values();
     reporter_.add_stored(member.meta().files[needed.file].size);
@@ -149,22 +143,33 @@ class TxnRestoreRun {
     return {};
   }
 
-  /// Finds the first key whose large value is missing, in the first part where any is.
-  [[nodiscard]] Status check_large_values(
-      const Member& member, const std::vector<std::optional<PairSums>>& large_values) const {
-    const auto unpaired = find_unpaired(member.meta().files, large_values);
-    if (unpaired.empty()) return {};
-    const File& file = member.meta().files[unpaired.front().file];
-    const KeyRange range{std::string(write_cf), file.start_key, file.end_key};
-    auto records = member.scan_versions(range);
+  /// Finds the first key whose large value is missing, where any is.
+  [[nodiscard]] Status check_values(
+      const Member& member, const std::vector<std::optional<LargeValues>>& large_values) const {
+    VerifyReport report;
+    check_large_values(member.meta().files, large_values, report);
+    if (report.findings.empty()) return {};
+    const Finding& finding = report.findings.front();
+    const KeyRange range = finding.range.value_or(KeyRange());
+    const KeyRange write{std::string(mvcc_write_cf), range.start, range.end};
+    auto records = member.scan_versions(write);
     if (!records.ok()) return std::move(records).status();
-    VersionSource<Member> versions(member, std::move(records).value(), range);
+    VersionSource<Member> versions(member, std::move(records).value(), write);
     for (; versions.valid(); versions.next()) {
       if (versions.is_deletion()) continue;
       if (auto value = versions.user_value(); !value.ok()) return std::move(value).status();
     }
-    if (!versions.status().ok()) return versions.status();
-    return damaged_file(file, "the default file of its part holds values of no version");
+    return versions.status().ok() ? status_of(finding) : versions.status();
+  }
+
+  [[nodiscard]] static Status status_of(const Finding& finding) {
+    const bool is_damage = finding.severity == Severity::damage;
+    std::string what = finding.what + "; nothing was restored";
+    if (is_damage) what += ": take the file from another copy of the backup";
+    const KeyRange range = finding.range.value_or(KeyRange());
+    return Status::error(is_damage ? StatusCode::corruption : StatusCode::io_error, std::move(what))
+        .with_object(finding.object)
+        .with_range(range.start, range.end);
   }
 
   template <class Put>

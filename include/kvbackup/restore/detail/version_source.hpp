@@ -12,8 +12,8 @@
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/base/status.hpp"
 #include "kvbackup/config.hpp"
-#include "kvbackup/restore/detail/version_record.hpp"
 #include "kvbackup/source/mvcc_keys.hpp"
+#include "kvbackup/source/mvcc_records.hpp"
 
 namespace kvbackup::inline v1::detail {
 
@@ -32,14 +32,14 @@ class VersionSource {
   }
 
   [[nodiscard]] bool valid() const { return valid_; }
-  [[nodiscard]] ByteView key() const { return record_.user_key(); }
+  [[nodiscard]] ByteView key() const { return user_key_; }
   [[nodiscard]] ByteView value() const { return records_.value(); }
   void next() {
-    last_ = record_.user_key();
+    last_.swap(user_key_);
     do {
       records_.next();
       look();
-    } while (valid_ && record_.user_key() == last_);  // older versions
+    } while (valid_ && user_key_ == last_);  // older versions
   }
   void seek(ByteView key) {
     values_.reset();  // it may be backwards
@@ -48,17 +48,17 @@ class VersionSource {
   }
   [[nodiscard]] const Status& status() const { return status_; }
 
-  [[nodiscard]] bool is_deletion() const { return record_.write().type != MvccWriteType::put; }
+  [[nodiscard]] bool is_deletion() const { return write_.type != MvccWriteType::put; }
   /// Whether a reader at `ts` finds no value.
   [[nodiscard]] bool is_hidden(std::uint64_t ts) const {
-    return is_deletion() || record_.write().is_fenced(ts);
+    return is_deletion() || write_.is_fenced(ts);
   }
   /// The value of the version, which is a put; the view dies when the source moves. corruption,
   /// which names the key, if it is large and not there.
   [[nodiscard]] Result<ByteView> user_value() {
-    if (record_.write().short_value) return *record_.write().short_value;
-    wanted_ = record_.key().row;
-    append_mvcc_ts(wanted_, record_.write().start_ts);
+    if (write_.short_value) return *write_.short_value;
+    wanted_ = row();
+    append_mvcc_ts(wanted_, write_.start_ts);
     if (Status status = find_large_value(); !status.ok()) return status;
     if (values_->valid() && values_->key() == ByteView(wanted_)) return values_->value();
     return missing_value();
@@ -69,9 +69,22 @@ class VersionSource {
     valid_ = records_.valid();
     status_ = records_.status();
     if (!valid_) return;
-    if (const char* wrong = record_.parse(write_cf, records_.key(), records_.value())) {
-      fail(wrong);
+    const auto key = split_mvcc_key(records_.key());
+    if (!key || !from_memcomparable(key->row, user_key_)) {
+      return fail("a key that is none of a version in TiKV's form");
     }
+    auto write = parse_mvcc_write(records_.value());
+    if (!write.ok()) return fail("a record that is none of column family write");
+    write_ = write.value();
+    if (write_.type == MvccWriteType::lock || write_.type == MvccWriteType::rollback) {
+      fail("a record that says nothing of a value");
+    }
+  }
+
+  /// The current user key as it stands in the files.
+  [[nodiscard]] ByteView row() const {
+    const ByteView key = records_.key();
+    return key.substr(0, key.size() - mvcc_ts_size);
   }
 
   KVBACKUP_DETAIL_COLD void fail(const char* wrong) {
@@ -81,7 +94,7 @@ class VersionSource {
     message += ", which no backup writes; verify the backup";
     status_ = Status::error(StatusCode::corruption, std::move(message))
                   .with_object(backup_->url())
-                  .with_key(record_.user_key());
+                  .with_key(user_key_);
   }
   KVBACKUP_DETAIL_COLD [[nodiscard]] Status missing_value() const {
     return Status::error(StatusCode::corruption,
@@ -89,7 +102,7 @@ class VersionSource {
                          "record, and no file of column family default holds it; verify the "
                          "backup, and take it from another copy")
         .with_object(backup_->url())
-        .with_key(record_.user_key());
+        .with_key(user_key_);
   }
 
   /// To the first large value that is not before wanted_: they come in the order of the records, so
@@ -111,7 +124,7 @@ class VersionSource {
       if (!values.ok()) return std::move(values).status();
       values_.emplace(std::move(values).value());
     }
-    values_->seek(record_.user_key());
+    values_->seek(user_key_);
     while (values_->valid() && values_->key() < ByteView(wanted_)) values_->next();
     return {};
   }
@@ -119,7 +132,8 @@ class VersionSource {
   const Backup* backup_;
   Records records_;
   KeyRange range_;
-  VersionRecord record_;
+  std::string user_key_;
+  MvccWrite write_;  // views of the record
   std::string last_;
   bool valid_ = false;
   Status status_;
