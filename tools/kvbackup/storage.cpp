@@ -82,12 +82,11 @@ Result<BuiltBackends> open(const StorageFlags& flags) {
 }  // namespace
 
 void add_storage_flags(CLI::App& command, StorageFlags& flags, const char* help) {
-  command
-      .add_option("-s,--storage", flags.url,
-                  std::string(help) +
-                      ": a path, local:///path, s3://bucket/prefix or gcs://bucket/prefix with "
-                      "?KEY=VALUE&... as BR has them")
-      ->required();
+  command.add_option("-s,--storage", flags.url, std::string(help) + storage_url_help)->required();
+  add_bucket_flags(command, flags);
+}
+
+void add_bucket_flags(CLI::App& command, StorageFlags& flags) {
   for (const BucketFlag& flag : s3_flags) add_bucket_flag(command, flags.options.s3, flag);
   command
       .add_option("--s3.if-absent", flags.s3_if_absent,

@@ -17,8 +17,15 @@ struct StorageFlags {
   kvbackup::StorageUrlDefaults options;  ///< the --s3.* and --gcs.* flags that were given
 };
 
+/// What a storage URL may be, for the help of a flag.
+inline constexpr const char* storage_url_help =
+    ": a path, local:///path, s3://bucket/prefix or gcs://bucket/prefix with ?KEY=VALUE&... as BR "
+    "has them";
+
 /// Adds -s, `help` beside it, and BR's flags of object storage.
 void add_storage_flags(CLI::App& command, StorageFlags& flags, const char* help);
+/// Adds BR's flags of object storage alone.
+void add_bucket_flags(CLI::App& command, StorageFlags& flags);
 
 /// The backend that the flags name; nothing is touched yet. Cancelled by cancel_token(); its
 /// warnings and retries go to standard error.
