@@ -93,6 +93,7 @@ class BackupService {
   [[nodiscard]] Host& host() { return host_; }
 
   Status backup(const BackupRequest& request, RespondRef respond, const CancelToken* cancel) {
+    if (Status status = check_cancel(cancel); !status.ok()) return status;
     const Slot slot(running_);
     if (slot.number > options_.max_requests) {
       constexpr std::uint64_t backoff_ms = 1000;  // BR's own wait after a region error
