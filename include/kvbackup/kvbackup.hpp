@@ -5,12 +5,14 @@
 #pragma once
 
 #include "kvbackup/backend/any.hpp"
+#include "kvbackup/backend/cloud_dynamic.hpp"
 #include "kvbackup/backend/concept.hpp"
 #include "kvbackup/backend/gcs.hpp"
 #include "kvbackup/backend/gcs_options.hpp"
 #include "kvbackup/backend/local.hpp"
 #include "kvbackup/backend/memory.hpp"
 #include "kvbackup/backend/noop.hpp"
+#include "kvbackup/backend/open.hpp"
 #include "kvbackup/backend/s3.hpp"
 #include "kvbackup/backend/s3_credentials.hpp"
 #include "kvbackup/backend/s3_options.hpp"
