@@ -22,6 +22,8 @@
 // | l.collector(cf)      | L::Collector          |
 // | l.key_prefix()       | string_view           | what store() puts before every key
 // | l.profile()          | string_view           | recorded in backupmeta
+// | L::entries_per_batch | uint64_t              | optional: a part ends only behind a multiple
+// |                      |                       | of that many entries; 1 where it is missing
 // clang-format on
 //
 // Laws no compiler checks: stored keys of one table strictly rise when the entries' keys do; the
@@ -31,6 +33,7 @@
 
 #include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -81,6 +84,17 @@ concept Layout = std::copyable<L> && BlockChecksum<typename L::Checksum> &&
   { c.key_prefix() } -> std::convertible_to<std::string_view>;
   { c.profile() } -> std::convertible_to<std::string_view>;
 };
+
+namespace detail {
+template <class L>
+[[nodiscard]] constexpr std::uint64_t entries_per_batch() {
+  if constexpr (requires { std::uint64_t{L::entries_per_batch}; }) {
+    return L::entries_per_batch;
+  } else {
+    return 1;
+  }
+}
+}  // namespace detail
 
 /// TiKV's DATA_PREFIX, which stands before every key of its SST files (components/keys/src/lib.rs).
 inline constexpr std::string_view tikv_data_prefix = "z";

@@ -47,6 +47,8 @@ struct BackupOptions {
   std::uint64_t cluster_id = 0;
   std::string cluster_version;
   std::uint64_t store_id = 1;
+  /// Of the one region that is backed up. 0: none, names have the number of the part in its place.
+  std::uint64_t region_id = 0;
   std::uint64_t region_epoch = 1;
 };
 

@@ -39,13 +39,15 @@ using PartDone = FunctionRef<Status(ByteView start, ByteView end, std::vector<Fi
 
 /// What the parts of one run share; outlives them all.
 struct RunContext {
-  FileNameParts name;  ///< a region_id of 0 stands for the number of each part
+  FileNameParts name;  ///< a region_id of 0 is replaced by the number of the part
   const CancelToken* cancel = nullptr;
   Clock* clock = nullptr;
   RateLimiter* rate_limiter = nullptr;
   RateLimiter* read_limiter = nullptr;
   std::uint32_t part_retries = 0;
   ProgressReporter* progress = nullptr;
+  std::uint64_t start_version = 0;  ///< of every file, as those below
+  std::uint64_t end_version = 0;
   std::optional<PartDone> part_done;  ///< called with all files of the sub-range so far
 };
 
@@ -96,7 +98,8 @@ class PartWriter {
         name_(run.name),
         start_(start),
         cfs_(layout.cfs(range_cf)),
-        files_(cfs_.size()) {
+        files_(cfs_.size()),
+        part_number_(part_number) {
     if (name_.region_id == 0) name_.region_id = part_number;
   }
 
@@ -177,7 +180,7 @@ class PartWriter {
     TableOptions options = layout_.table_options(cfs_[table]);
     // no two tables of a session may have the same number, see TableIdentity
     if (!options.identity.session.empty()) {
-      options.identity.file_number = (name_.region_id - 1) * cfs_.size() + table + 1;
+      options.identity.file_number = (part_number_ - 1) * cfs_.size() + table + 1;
     }
     files_[table].table =
         std::make_unique<Table>(std::move(options), codec_,
@@ -197,6 +200,8 @@ class PartWriter {
     record.file.sha256 = as_bytes(digest.sha256);
     record.file.start_key = start_;
     record.file.end_key = end;
+    record.file.start_version = run_.start_version;
+    record.file.end_version = run_.end_version;
     record.file.crc64xor = digest.crc64xor;
     record.file.total_kvs = digest.total_kvs;
     record.file.total_bytes = digest.total_bytes;
@@ -259,6 +264,7 @@ class PartWriter {
   std::string start_;
   std::vector<std::string> cfs_;
   std::vector<PartFile> files_;  // one a table
+  std::uint64_t part_number_;
   bool object_failed_ = false;
   std::uint64_t bytes_ = 0;
 };

@@ -78,7 +78,7 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
                                       plan.value().total);
     detail::RunContext context;
     context.name = {.store_id = options.store_id,
-                    .region_id = 0,
+                    .region_id = options.region_id,
                     .epoch = options.region_epoch,
                     .unix_ms = unix_ms(options),
                     .is_raw_kv = LayoutT::is_raw_kv};
@@ -88,10 +88,17 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
     context.read_limiter = read_limiter ? &*read_limiter : nullptr;
     context.part_retries = options.part_retries;
     context.progress = &progress;
+    if constexpr (VersionedSource<Source>) {
+      context.start_version = source_.start_version();
+      context.end_version = source_.end_version();
+    }
 
     auto files = run_workers(plan.value(), options, context);
     if (!files.ok()) return std::move(files).status();
     if (Status status = check_stored(files.value(), options.store_id); !status.ok()) return status;
+    if constexpr (ConfirmedSource<Source>) {
+      if (Status status = source_.confirm(); !status.ok()) return status;
+    }
     return write_backupmeta(plan.value(), options, context, std::move(files).value());
   }
 
@@ -139,7 +146,7 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
     constexpr std::size_t longest = 255 - 32;
     const FileNameParts parts{
         .store_id = options.store_id,
-        .region_id = detail::last_part_number(plan.sub_ranges.size()),
+        .region_id = std::max(options.region_id, detail::last_part_number(plan.sub_ranges.size())),
         .epoch = options.region_epoch,
         .unix_ms = 9'999'999'999'999,  // as long as any until 2286; the clock is read once a run
         .is_raw_kv = false};
@@ -318,8 +325,13 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
     meta.cluster_version = options.cluster_version;
     meta.br_version = "kvbackup " KVBACKUP_VERSION_STRING;
     meta.is_raw_kv = LayoutT::is_raw_kv;
+    if constexpr (VersionedSource<Source>) {
+      meta.start_version = source_.start_version();
+      meta.end_version = source_.end_version();
+    }
     // a JSON array of DDL jobs; BR writes the literal null for a raw backup
-    meta.ddls = "null";
+    meta.ddls = LayoutT::is_raw_kv ? "null" : "[]";
+    if (!LayoutT::is_raw_kv) return meta;
     // TiKV crashes on files whose keys lack its prefix. BR restores nothing where no range is
     // named.
     if (layout_.key_prefix() != tikv_data_prefix) return meta;

@@ -145,7 +145,7 @@ class SubRangeWriter {
   }
 
   Status add(const SourceEntry& entry, std::vector<FileRecord>& files) {
-    if (part_ && part_->bytes() >= part_size_) {
+    if (part_ && part_->bytes() >= part_size_ && taken_.pairs % entries_per_batch<LayoutT>() == 0) {
       if (entry.key <= ByteView(last_key_)) {
         return Status::error(StatusCode::out_of_order,
                              "the keys of the source do not strictly rise; sort it and remove "

@@ -5,7 +5,8 @@
 // the files tile the ranges. Of the storage: that every file is there and has its size, and what
 // else lies there. Of each file, in one pass: SHA-256 and CRC-32C of its bytes, the checksum of
 // every block, key order, that keys lie in the file's range behind the right prefix, counts and
-// crc64xor.
+// crc64xor. Of a transactional backup also that versions are of those that it is of, and that both
+// files of a part agree about its large values.
 #pragma once
 
 #include <algorithm>
@@ -31,6 +32,7 @@
 #include "kvbackup/manifest/naming.hpp"
 #include "kvbackup/restore/detail/coverage.hpp"
 #include "kvbackup/restore/detail/file_check.hpp"
+#include "kvbackup/restore/detail/mvcc_file.hpp"
 #include "kvbackup/restore/detail/workers.hpp"
 #include "kvbackup/restore/file_index.hpp"
 #include "kvbackup/restore/progress.hpp"
@@ -60,11 +62,7 @@ class Verifier {
       report_.add({Severity::unprovable, std::string(backupmeta_name), std::nullopt,
                    "it is BR's own and has no seal: what it says cannot be proven"});
     }
-    if (!manifest_.meta.is_raw_kv) {
-      report_.add({Severity::unprovable, "", std::nullopt,
-                   "counts and crc64xor of a transactional backup are not proven yet: its versions "
-                   "(MVCC) are not read"});
-    } else if (lacks_crc()) {
+    if (manifest_.meta.is_raw_kv && lacks_crc()) {
       report_.add({Severity::unprovable, "", std::nullopt,
                    "it records no crc64xor, as TiKV before 6.1 does for raw files"});
     }
@@ -187,17 +185,22 @@ class Verifier {
     }
     RestoreReporter reporter(options_.observer, work.size(), size);
     std::vector<FileFindings> found(work.size());
+    std::vector<std::optional<LargeValues>> large_values(files.size());
     Status status =
         run_workers(work.size(), options_.concurrency, options_.executor, [&](std::size_t index) {
           FileCheck<Backend, Hash, Decoders> check(backend_, manifest_, work[index], hash_,
                                                    decoders_, options_.cancel, reporter);
           Status checked = check.run(found[index]);
           if (checked.ok()) reporter.add_file();
+          large_values[work[index]] = check.large_values();
           return checked;
         });
     reporter.finish();
     for (FileFindings& findings : found) {
       for (Finding& finding : findings) report_.add(std::move(finding));
+    }
+    if (status.ok() && !manifest_.meta.is_raw_kv) {
+      check_large_values(files, large_values, report_);
     }
     const RestoreProgress progress = reporter.progress();
     report_.pairs = progress.pairs;

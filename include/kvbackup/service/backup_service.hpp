@@ -11,9 +11,13 @@
 // | h.open_storage(storage,   | Result<B>, an         | where the files go; whether a client may
 // |                cancel)    | ObjectBackend         | name that storage is decided here. The
 // |                           |                       | token outlives the backend
+// | h.mvcc_options()          | MvccOptions           | optional: snapshot() may be of a store in
+// |                           |                       | TiKV's MVCC layout, so transactional
+// |                           |                       | requests are taken. Versions are set from
+// |                           |                       | the request
 // clang-format on
 //
-// Both are called from several threads at once. A node writes files and no backupmeta: that is the
+// All are called from several threads at once. A node writes files and no backupmeta: that is the
 // work of whoever asked all nodes.
 #pragma once
 
@@ -28,6 +32,7 @@
 
 #include "kvbackup/backend/concept.hpp"
 #include "kvbackup/backup/layout.hpp"
+#include "kvbackup/backup/mvcc_layout.hpp"
 #include "kvbackup/backup/options.hpp"
 #include "kvbackup/base/cancel.hpp"
 #include "kvbackup/base/clock.hpp"
@@ -43,6 +48,8 @@
 #include "kvbackup/service/errors.hpp"
 #include "kvbackup/service/regions.hpp"
 #include "kvbackup/source/concept.hpp"
+#include "kvbackup/source/mvcc_options.hpp"
+#include "kvbackup/source/mvcc_snapshot.hpp"
 
 namespace kvbackup::inline v1 {
 
@@ -52,6 +59,11 @@ concept BackupHost = requires(H& host, const StorageBackend& storage, const Canc
   requires Snapshot<typename decltype(host.snapshot())::value_type>;
   { host.open_storage(storage, cancel).ok() } -> std::same_as<bool>;
   requires ObjectBackend<typename decltype(host.open_storage(storage, cancel))::value_type>;
+};
+
+template <class H>
+concept TransactionalHost = BackupHost<H> && requires(H& host) {
+  { host.mvcc_options() } -> std::same_as<MvccOptions>;
 };
 
 struct BackupServiceOptions {
@@ -73,9 +85,9 @@ struct BackupServiceOptions {
 /// Models BackupNode. `Codecs` is an AnyCodec of what a request may ask for, `Hash` a prototype.
 /// backup() may be called from several threads at once.
 ///
-/// What is wrong with the whole request is a Status: invalid_argument for a range or compression
-/// that can never work, not_found for an unknown column family. A wrong cluster, storage that
-/// cannot be opened and too many requests are one response with an error, as BR expects them.
+/// What is wrong with the whole request is a Status: invalid_argument for a range, compression or
+/// versions that can never work, not_found for an unknown column family. A wrong cluster, storage
+/// that cannot be opened and too many requests are one response with an error, as BR expects them.
 template <BackupHost Host, class Codecs, Hasher Hash, RegionLayout Regions = FixedRegions>
 class BackupService {
  public:
@@ -133,14 +145,31 @@ class BackupService {
     auto codec = codec_for<Codecs>(request.compression_type, request.compression_level);
     if (!codec.ok()) return std::move(codec).status();
     if (!request.is_raw_kv) {
-      return Status::error(StatusCode::unsupported,
-                           "this node has no transactional store; ask with is_raw_kv");
+      return run_transactional(request, range, std::move(codec).value(), respond, cancel);
     }
     auto snapshot = host_.snapshot();
-    if (!snapshot.ok()) return respond(whole(request, error_of(snapshot.status())));
+    if (!snapshot.ok()) return respond(whole(request, store_error_of(snapshot.status())));
     if (Status status = check_cf(snapshot.value(), range); !status.ok()) return status;
     return open_and_run(request, range, snapshot.value(), RawLayout{}, std::move(codec).value(),
                         respond, cancel);
+  }
+
+  Status run_transactional(const BackupRequest& request, const KeyRange& range, Codecs codec,
+                           RespondRef respond, const CancelToken* cancel) {
+    if constexpr (TransactionalHost<Host>) {
+      MvccOptions options = host_.mvcc_options();
+      options.start_version = request.start_version;
+      options.end_version = request.end_version;
+      if (Status status = options.validate(); !status.ok()) return status;
+      using Inner = typename decltype(host_.snapshot())::value_type;
+      auto snapshot = MvccSnapshot<Inner>::take(options, [this] { return host_.snapshot(); });
+      if (!snapshot.ok()) return respond(whole(request, store_error_of(snapshot.status())));
+      return open_and_run(request, range, snapshot.value(), MvccLayout{}, std::move(codec), respond,
+                          cancel);
+    } else {
+      return Status::error(StatusCode::unsupported,
+                           "this node has no transactional store; ask with is_raw_kv");
+    }
   }
 
   template <Snapshot S>

@@ -39,6 +39,10 @@ namespace detail {
   return out;
 }
 
+[[nodiscard]] inline std::string error_text(const Status& status) {
+  return rust_string((status.retryable() ? "error during dispatch: " : "") + status.to_string());
+}
+
 /// std::io::ErrorKind's word for a failure.
 [[nodiscard]] constexpr std::string_view io_error_kind(StatusCode code) noexcept {
   switch (code) {
@@ -57,14 +61,30 @@ namespace detail {
 
 }  // namespace detail
 
-/// `status`, which is not ok, as a node's answer. Keys and object names stand in its text.
+/// `status`, which is not ok, of storage or of what is written there, as a node's answer. Keys and
+/// object names stand in its text.
 [[nodiscard]] inline Error error_of(const Status& status) {
-  std::string text = status.retryable() ? "error during dispatch: " : "";
-  text += status.to_string();
   Error error;
   error.msg = "Io(Custom { kind: ";
   error.msg += detail::io_error_kind(status.code());
-  error.msg += ", error: " + detail::rust_string(text) + " })";
+  error.msg += ", error: " + detail::error_text(status) + " })";
+  return error;
+}
+
+/// The same of the store that is backed up: no word of it is about storage.
+[[nodiscard]] inline Error store_error_of(const Status& status) {
+  Error error;
+  error.msg = "Other(" + detail::error_text(status) + ")";
+  return error;
+}
+
+/// A range cannot be read before a transaction has ended.
+[[nodiscard]] inline Error key_is_locked(LockInfo lock) {
+  KeyError key;
+  key.locked = std::move(lock);
+  Error error;
+  error.msg = "KeyIsLocked";
+  error.detail = std::move(key);
   return error;
 }
 

@@ -26,6 +26,10 @@
 // | s.kind(), s.identity() | std::string              | optional: recorded in backupmeta
 // | s.notes()              | vector<string>           | optional: sentences for the operator: how
 // |                        |                          | the state was taken, what is not in it
+// | s.start_version(),     | std::uint64_t            | optional: of an MVCC store, recorded in
+// | s.end_version()        |                          | backupmeta: the versions that it gives
+// | s.confirm()            | Status                   | optional: whether all that was scanned
+// |                        |                          | holds; asked before backupmeta is written
 //
 // Laws no compiler checks: keys strictly rise as unsigned bytes; two scans of one range give the
 // same pairs.
@@ -89,6 +93,17 @@ template <class S>
 concept IdentifiedSource = requires(const S& s) {
   { s.kind() } -> std::convertible_to<std::string>;
   { s.identity() } -> std::convertible_to<std::string>;
+};
+
+template <class S>
+concept VersionedSource = requires(const S& s) {
+  { s.start_version() } -> std::same_as<std::uint64_t>;
+  { s.end_version() } -> std::same_as<std::uint64_t>;
+};
+
+template <class S>
+concept ConfirmedSource = requires(const S& s) {
+  { s.confirm() } -> std::same_as<Status>;
 };
 
 template <class S>

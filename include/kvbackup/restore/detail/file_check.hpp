@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,6 +22,7 @@
 #include "kvbackup/proto/wire.hpp"
 #include "kvbackup/restore/detail/forward_file.hpp"
 #include "kvbackup/restore/detail/key_domain.hpp"
+#include "kvbackup/restore/detail/mvcc_file.hpp"
 #include "kvbackup/restore/file_index.hpp"
 #include "kvbackup/restore/progress.hpp"
 #include "kvbackup/restore/verify_report.hpp"
@@ -39,6 +41,7 @@ class FileCheck {
         file_(manifest.meta.files[index]),
         index_(index),
         decoders_(decoders),
+        mvcc_(file_),
         tap_{hash, reporter, 0, 0},
         reader_(backend, file_.name, file_.size, step_size, tap_, cancel) {}
 
@@ -58,10 +61,16 @@ class FileCheck {
     const bool bytes_fit = check_bytes(digest);
     if (table.ok()) {
       check_content(digest);
+      is_read_ = true;
     } else {
       report_table(table, bytes_fit);
     }
     return {};
+  }
+
+  /// Of a file of a transactional backup that was read to its end.
+  [[nodiscard]] std::optional<LargeValues> large_values() const {
+    return is_read_ ? std::optional(mvcc_.large_values()) : std::nullopt;
   }
 
  private:
@@ -130,7 +139,12 @@ class FileCheck {
       }
       if (at.type() != EntryType::value) strange_entry_ = "entries that are no plain values";
       if (at.repeats_key()) strange_entry_ = "a key twice";
-      if (manifest_.meta.is_raw_kv) tap_.add_pair(key.substr(prefix), at.value());
+      if (manifest_.meta.is_raw_kv) {
+        tap_.add_pair(key.substr(prefix), at.value());
+      } else {
+        mvcc_.add(key.substr(prefix), at.value(),
+                  [this](ByteView user_key, ByteView value) { tap_.add_pair(user_key, value); });
+      }
     }
     if (!at.status().ok()) return at.status();
     return table.value().verify_other_blocks();  // which stand behind those of data
@@ -197,11 +211,14 @@ class FileCheck {
       add(Severity::damage, "its properties say " + std::to_string(recorded_entries_) +
                                 " entries, and it has " + std::to_string(entries_));
     }
-    if (!manifest_.meta.is_raw_kv) return;
+    if (!manifest_.meta.is_raw_kv && mvcc_.problem() != nullptr) {
+      add(Severity::damage,
+          std::string("it holds ") + mvcc_.problem() + ", which no transactional backup writes");
+    }
     compare("pairs", file_.total_kvs, digest.total_kvs);
     compare("bytes of keys and values", file_.total_bytes, digest.total_bytes);
     // TiKV before 6.1 records none for raw files
-    const bool has_crc = manifest_.info || file_.crc64xor != 0;
+    const bool has_crc = !manifest_.meta.is_raw_kv || manifest_.info || file_.crc64xor != 0;
     if (has_crc) compare("crc64xor", file_.crc64xor, digest.crc64xor);
   }
   void report_outside() {
@@ -226,10 +243,12 @@ class FileCheck {
   const File& file_;
   std::size_t index_;
   const Decoders& decoders_;
+  MvccFile mvcc_;
   Tap tap_;
   Reader reader_;
   std::vector<Finding>* findings_ = nullptr;
 
+  bool is_read_ = false;
   bool is_table_ = false;
   bool has_properties_ = false;
   std::uint64_t recorded_entries_ = 0;

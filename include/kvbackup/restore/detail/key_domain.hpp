@@ -2,14 +2,13 @@
 // Between the logical keys of a backup and the keys inside its files.
 #pragma once
 
-#include <algorithm>
-#include <cstddef>
 #include <string>
 #include <string_view>
 
 #include "kvbackup/base/bytes.hpp"
 #include "kvbackup/manifest/manifest.hpp"
 #include "kvbackup/proto/backup.hpp"
+#include "kvbackup/source/mvcc_keys.hpp"
 
 namespace kvbackup::inline v1::detail {
 
@@ -18,19 +17,6 @@ inline constexpr std::string_view br_key_prefix = "z";
 
 [[nodiscard]] inline std::string_view key_prefix_of(const Manifest& manifest) {
   return manifest.info ? std::string_view(manifest.info->key_prefix) : br_key_prefix;
-}
-
-/// TiKV's memcomparable form of a key, whose order is that of the keys although other bytes follow
-/// it: groups of 8 bytes, each with 0xff less its padding behind it (tikv_util codec/bytes.rs).
-inline void append_memcomparable(std::string& out, ByteView key) {
-  constexpr std::size_t group = 8;
-  for (std::size_t at = 0; at <= key.size(); at += group) {
-    const ByteView bytes = key.substr(at, group);
-    const std::size_t padding = group - bytes.size();
-    out.append(bytes);
-    out.append(padding, '\0');
-    out.push_back(static_cast<char>(0xff - padding));
-  }
 }
 
 /// The first key that does not begin with `prefix`; empty if there is none.

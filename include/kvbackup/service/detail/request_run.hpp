@@ -13,6 +13,7 @@
 
 #include "kvbackup/backend/concept.hpp"
 #include "kvbackup/backup/layout.hpp"
+#include "kvbackup/backup/mvcc_layout.hpp"
 #include "kvbackup/backup/observer.hpp"
 #include "kvbackup/backup/part_writer.hpp"
 #include "kvbackup/backup/sub_range_writer.hpp"
@@ -118,6 +119,10 @@ class RequestRun {
   }
 
  private:
+  static constexpr bool is_transactional = requires(const S& snapshot, const KeyRange& range) {
+    snapshot.find_lock(range);
+  };
+
   void take_clips() {
     while (!answers_.stopped().load(std::memory_order_relaxed)) {
       const std::size_t index = next_.fetch_add(1, std::memory_order_relaxed);
@@ -136,17 +141,38 @@ class RequestRun {
         return answers_.send(failed(clip.start, clip.end, region_failed(*std::move(error))));
       }
     }
+    if constexpr (is_transactional) {
+      auto locked = snapshot_.find_lock({cf_, clip.start, clip.end});
+      if (!locked.ok()) {
+        return answers_.send(failed(clip.start, clip.end, store_error_of(locked.status())));
+      }
+      if (const auto& lock = locked.value()) {
+        return answers_.send(failed(clip.start, clip.end, key_is_locked(to_lock_info(*lock))));
+      }
+    }
+    return write_and_answer(index);
+  }
+
+  Status write_and_answer(std::size_t index) {
+    const RegionClip& clip = clips_[index];
     std::string answered = clip.start;
     bool any = false;
-    const auto part_done = [&](ByteView start, ByteView end, std::vector<FileRecord>& files) {
+    Status confirmed;
+    const auto answer = [&](ByteView start, ByteView end, std::vector<FileRecord>& files) {
+      if constexpr (ConfirmedSource<S>) {
+        confirmed = snapshot_.confirm();
+        if (!confirmed.ok()) return confirmed;
+      }
       any = true;
       answered = end;
       return answers_.send(done(start, end, files));
     };
-    Status status = write_clip(index, part_done);
-    if (status.ok()) return any ? Status() : answers_.send(done(clip.start, clip.end, {}));
-    if (answers_.cancel().cancelled()) return status;
-    return answers_.send(failed(answered, clip.end, error_of(status)));
+    Status status = write_clip(index, answer);
+    std::vector<FileRecord> none;
+    if (status.ok() && !any) status = answer(clip.start, clip.end, none);
+    if (status.ok() || answers_.cancel().cancelled()) return status;
+    return answers_.send(
+        failed(answered, clip.end, confirmed.ok() ? error_of(status) : store_error_of(confirmed)));
   }
 
   Status write_clip(std::size_t index, PartDone part_done) {
@@ -162,6 +188,8 @@ class RequestRun {
     context.rate_limiter = limiter_ ? &*limiter_ : nullptr;
     context.part_retries = settings_.part_retries;
     context.progress = &progress_;
+    context.start_version = request_.start_version;
+    context.end_version = request_.end_version;
     context.part_done = part_done;
     const KeyRange range{cf_, clip.start, clip.end};
     SubRangeWriter<LayoutT, Codec, Hash, Backend> writer(layout_, codec_, hash_, backend_, context,
@@ -172,20 +200,13 @@ class RequestRun {
   }
 
   /// Takes `files` out of their list, so that a clip of any size needs the memory of one part.
-  BackupResponse done(ByteView start, ByteView end, std::vector<FileRecord>& files) {
+  static BackupResponse done(ByteView start, ByteView end, std::vector<FileRecord>& files) {
     BackupResponse response;
     response.start_key = start;
     response.end_key = end;
-    for (FileRecord& record : files) {
-      record.file.start_version = request_.start_version;
-      record.file.end_version = request_.end_version;
-      response.files.push_back(std::move(record.file));
-    }
+    for (FileRecord& record : files) response.files.push_back(std::move(record.file));
     files.clear();
     return response;
-  }
-  BackupResponse done(ByteView start, ByteView end, std::vector<FileRecord>&& files) {
-    return done(start, end, files);
   }
 
   static BackupResponse failed(ByteView start, ByteView end, Error error) {
