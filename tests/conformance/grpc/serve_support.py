@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """`kvbackup serve` as a context, and clients of it by grpcio and protoc's classes."""
+import hashlib
 import json
 import os
 import pathlib
@@ -109,3 +110,25 @@ class ServeTest(unittest.TestCase):
                                 timeout=60, check=False)
         self.assertEqual(result.returncode, code, result.stderr)
         self.assertIn(text, result.stderr)
+
+    def split_keys(self, *keys):
+        path = self.folder / "split"
+        path.write_text("".join(f"{key.hex()}\n" for key in keys))
+        return path
+
+    def check_files(self, responses, start, end):
+        """The responses tile the range, and their files are stored as they say. Gives their pairs."""
+        at, pairs = start, 0
+        for response in responses:
+            self.assertFalse(response.HasField("error"), response.error)
+            self.assertEqual(response.start_key, at)
+            at = response.end_key
+            for file in response.files:
+                stored = (self.backup / file.name).read_bytes()
+                self.assertEqual(hashlib.sha256(stored).digest(), file.sha256)
+                self.assertEqual(len(stored), file.size)
+                self.assertEqual((file.start_key, file.end_key, file.cf),
+                                 (response.start_key, response.end_key, "default"))
+                pairs += file.total_kvs
+        self.assertEqual(at, end)
+        return pairs
