@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian or Ubuntu packages that are missing, and only those.
 #
-#   scripts/deps.sh [--demo | --test | --servers]
+#   scripts/deps.sh [--demo | --test | --full | --servers]
 #
 # --demo     what the kvbackup program and scripts/demo.sh need
 # --test     that, and what the tests need (default)
+# --full     that, and Node.js with its gRPC client, from npm, below build/node
 # --servers  that, and the object stores and clients that `scripts/test.sh --servers` starts
 #
 # KVBACKUP_SKIP_DEPS=1 does nothing: you have installed what is needed in your own way.
@@ -25,19 +26,25 @@ test_packages=(
   clang-14 libclang-rt-14-dev                     # second compiler, its sanitizers
   protobuf-compiler libprotobuf-dev               # oracle of proto/
   libisal-dev                                     # oracle of hash/
+  libgrpc++-dev python3-grpcio python3-protobuf   # gRPC, and a client of it
+  openssl                                         # certificates for it
 )
+full_packages=()
+command -v npm >/dev/null || full_packages+=(nodejs npm) # which may come from elsewhere
 server_packages=(
   radosgw ceph-mon ceph-osd ceph-common           # the S3 servers of backend/
   swift-proxy swift-account swift-container swift-object
-  awscli rclone curl openssl                      # clients that judge what backend/ wrote
+  awscli rclone curl                              # clients that judge what backend/ wrote
 )
 
-case "${1:---test}" in
+mode=${1:---test}
+case "$mode" in
   --demo) packages=("${demo_packages[@]}") ;;
   --test) packages=("${demo_packages[@]}" "${test_packages[@]}") ;;
+  --full) packages=("${demo_packages[@]}" "${test_packages[@]}" "${full_packages[@]}") ;;
   --servers) packages=("${demo_packages[@]}" "${test_packages[@]}" "${server_packages[@]}") ;;
   *)
-    sed -n '3,13s/^# \{0,1\}//p' "$0" >&2
+    sed -n '3,14s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac
@@ -55,6 +62,25 @@ if ! command -v dpkg-query >/dev/null || ! command -v apt-get >/dev/null; then
   exit 3
 fi
 
+# finish: what npm has of the tests, in the versions of their lock file; then the end.
+finish() {
+  if [ "$mode" = --full ]; then
+    local from to
+    from=$(cd "$(dirname "${BASH_SOURCE[0]}")/../tests/conformance/grpc" && pwd)
+    to=${from%/tests/*}/build/node
+    if ! cmp -s "$from/package-lock.json" "$to/node_modules/.kvbackup-lock.json"; then
+      mkdir -p "$to"
+      cp "$from/package.json" "$from/package-lock.json" "$to/"
+      if ! (cd "$to" && npm ci --ignore-scripts --no-audit --no-fund </dev/null); then
+        echo "deps.sh: npm could not install the gRPC client of Node.js" >&2
+        exit 3
+      fi
+      cp "$from/package-lock.json" "$to/node_modules/.kvbackup-lock.json"
+    fi
+  fi
+  exit 0
+}
+
 missing=()
 for package in "${packages[@]}"; do
   dpkg-query -W -f '${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed ||
@@ -63,7 +89,7 @@ done
 
 if [ "${#missing[@]}" -eq 0 ]; then
   echo "deps.sh: nothing to install, all ${#packages[@]} packages are there"
-  exit 0
+  finish
 fi
 
 if [ "$(id -u)" -ne 0 ]; then
@@ -93,3 +119,4 @@ if ! { "${apt[@]}" update && "${apt[@]}" install -y --no-install-recommends "${m
   exit 3
 fi
 echo "deps.sh: done"
+finish

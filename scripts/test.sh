@@ -25,11 +25,10 @@ case "$mode" in
     ;;
 esac
 
-if [ "$mode" = --servers ]; then
-  bash scripts/deps.sh --servers
-else
-  bash scripts/deps.sh --test
-fi
+case "$mode" in
+  --quick) bash scripts/deps.sh --test ;;
+  *) bash scripts/deps.sh "$mode" ;;
+esac
 
 jobs=$(nproc)
 launcher=()

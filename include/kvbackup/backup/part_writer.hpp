@@ -16,6 +16,7 @@
 #include "kvbackup/backup/observer.hpp"
 #include "kvbackup/base/cancel.hpp"
 #include "kvbackup/base/clock.hpp"
+#include "kvbackup/base/function_ref.hpp"
 #include "kvbackup/base/rate_limiter.hpp"
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/codec/concept.hpp"
@@ -32,6 +33,10 @@ struct FileRecord {
   std::uint32_t crc32c = 0;
 };
 
+/// Takes the files of a part that was finished, and the keys that the part covers. A failure ends
+/// the sub-range.
+using PartDone = FunctionRef<Status(ByteView start, ByteView end, std::vector<FileRecord>& files)>;
+
 /// What the parts of one run share; outlives them all.
 struct RunContext {
   FileNameParts name;  ///< a region_id of 0 is replaced by the number of the part
@@ -43,6 +48,7 @@ struct RunContext {
   ProgressReporter* progress = nullptr;
   std::uint64_t start_version = 0;  ///< of every file, as those below
   std::uint64_t end_version = 0;
+  std::optional<PartDone> part_done;  ///< called with all files of the sub-range so far
 };
 
 /// Hands the bytes of one table to its hasher and its object, as blocks finish.
