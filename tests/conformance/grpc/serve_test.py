@@ -115,7 +115,8 @@ class RefusalTest(ServeTest):
         (self.folder / "alias").symlink_to(allowed)
         source = ("--source", f"lmdb:{self.store}")
         with Server(*source, "--allow-local", self.folder / "alias") as server:
-            for path in (outside, f"{allowed}/../outside", f"{allowed}x", "/", "", "allowed", f"{allowed}/a/../../outside"):
+            for path in (outside, f"{allowed}/../outside", f"{allowed}x", "/", "", "allowed",
+                         f"{allowed}/a/../../outside"):
                 message = self.error_of(server, raw_request(path)).msg
                 self.assertTrue("PermissionDenied" in message or path == "", message)
             message = self.error_of(server, raw_request(allowed / "link")).msg
@@ -145,7 +146,7 @@ class RefusalTest(ServeTest):
                         bucket=bucket, prefix=prefix, endpoint=where, access_key="AKIDKEY", secret_access_key="SECRET"))
                     self.assertIn("PermissionDenied", self.error_of(server, request).msg)
                 # an allowed one is tried, and nobody is there
-                request = raw_request(None, end_key=b"\x10")
+                request = raw_request(None)
                 request.storage_backend.s3.CopyFrom(backup_pb2.S3(
                     bucket="mine", prefix="daily/1", endpoint=endpoint, access_key="AKIDKEY",
                     secret_access_key="SECRET"))
@@ -225,9 +226,7 @@ class TlsTest(ServeTest):
         ours = grpc.ssl_channel_credentials(pem("ca.pem"), pem("client.key"), pem("client.pem"))
         strangers = grpc.ssl_channel_credentials(pem("ca.pem"), pem("other.key"), pem("other.pem"))
         nobody = grpc.ssl_channel_credentials(pem("ca.pem"))
-        # with mutual TLS other addresses need no --insecure; 0.0.0.0 is reached on loopback too
-        with self.serve(*arguments, listen="0.0.0.0:0") as server:
-            server.address = server.address.replace("0.0.0.0", "127.0.0.1")
+        with self.serve(*arguments) as server:
             self.assertFalse(server.ask(raw_request(self.backup), ours)[0].HasField("error"))
             for credentials in (None, strangers, nobody):
                 code, _ = server.refusal(self, raw_request(self.backup), credentials)
