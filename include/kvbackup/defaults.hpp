@@ -20,6 +20,7 @@
 #include "kvbackup/hash/sha256_openssl.hpp"
 #include "kvbackup/hash/sha256_portable.hpp"
 #include "kvbackup/restore/backup_reader.hpp"
+#include "kvbackup/restore/txn_backup.hpp"
 #include "kvbackup/sst/block_cache.hpp"
 #include "kvbackup/sst/checksum.hpp"
 #include "kvbackup/sst/decoders.hpp"
@@ -99,6 +100,10 @@ inline namespace KVBACKUP_DETAIL_PASTE(KVBACKUP_WITH_LZ4, KVBACKUP_WITH_SNAPPY, 
   /// A backup that is read where it lies, with what this build has.
   template <ReadableBackend Backend = BuiltBackends, BlockCache Cache = NoBlockCache>
   using Backup = BasicBackup<Backend, FileHasher, BuiltDecoders, Cache>;
+
+  /// A transactional backup, with the incremental ones that follow it; made of Backup objects.
+  template <ReadableBackend Backend = BuiltBackends, BlockCache Cache = NoBlockCache>
+  using TxnBackup = BasicTxnBackup<Backend, FileHasher, BuiltDecoders, Cache>;
 
 }  // namespace )
 }  // namespace kvbackup::inline v1

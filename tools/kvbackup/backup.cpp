@@ -5,8 +5,10 @@
 
 #include "backup_run.hpp"
 #include "program.hpp"
+#include "storage.hpp"
 #include "stores.hpp"
 #include "uri.hpp"
+#include "verify.hpp"
 
 namespace program {
 
@@ -128,7 +130,7 @@ std::string notes_json(const Notes& notes) {
 }  // namespace
 
 void print_summary(const BackupResult& result, const std::string& url, double seconds,
-                   const Notes& notes, const BackupFlags& flags) {
+                   const Notes& notes, const Verification* verification, const BackupFlags& flags) {
   const KvbackupTotals& totals = *result.info.totals;
   const double speed = seconds > 0 ? static_cast<double>(totals.bytes) / seconds : 0;
   const std::uint64_t size = totals.stored_bytes + result.backupmeta_size;
@@ -141,6 +143,10 @@ void print_summary(const BackupResult& result, const std::string& url, double se
     root.add("rebuilt_parts", result.rebuilt_parts);
     root.add("seconds", seconds).add("bytes_per_second", speed);
     root.add_json("notes", notes_json(notes));
+    if (verification != nullptr) {
+      JsonObject found;
+      root.add_json("verification", add_verification(found, *verification, flags.common).text());
+    }
     std::printf("%s\n", root.text().c_str());
     return;
   }
@@ -158,18 +164,24 @@ void print_summary(const BackupResult& result, const std::string& url, double se
       static_cast<unsigned long long>(totals.files), static_cast<unsigned long long>(size),
       rebuilt.c_str());
   for (const std::string& note : notes) std::printf("%s\n", printable(note).c_str());
+  if (verification != nullptr) print_verification(*verification, url, flags.common);
 }
 
 namespace {
 
-Status run_backup(const BackupFlags& flags) {
+Result<int> run_backup(const BackupFlags& flags) {
   if (Status status = check_profile(flags); !status.ok()) return status;
+  if (Status status = check_txn_flags(flags); !status.ok()) return status;
   auto codec = codec_of(flags);
   if (!codec.ok()) return codec.status();
-  auto backend = open_storage(flags.storage);
+  auto backend = flags.verify_after && !flags.dry_run ? open_readable_storage(flags.storage)
+                                                      : open_storage(flags.storage);
   if (!backend.ok()) return backend.status();
   const auto uri = parse_store_uri(flags.source);
   if (!uri.ok()) return uri.status();
+  if (flags.txn) {
+    return run_txn(uri.value(), std::move(codec).value(), std::move(backend).value(), flags);
+  }
 #if KVBACKUP_WITH_XXHASH
   if (flags.profile == "rocksdb") {
     return run_rocksdb_profile(uri.value(), std::move(codec).value(), std::move(backend).value(),
@@ -189,8 +201,7 @@ void add_backup_command(CLI::App& app, Run& run) {
                    "Store to back up: rocksdb:PATH?cf=NAME, lmdb:PATH?db=NAME, leveldb:PATH, "
                    "sst:PATH, tsv:PATH")
       ->required();
-  command->add_option("-s,--storage", flags->storage, "Where to: a path, local:///path, noop://")
-      ->required();
+  add_storage_flags(*command, flags->storage, "Where to (noop:// keeps nothing)");
   command->add_option("--start", flags->start, "First key, in --format (default: the first)");
   command->add_option("--end", flags->end, "End of the keys, exclusive, in --format");
   command->add_option("--format", flags->format, "Of --start and --end: raw, escaped or hex")
@@ -218,12 +229,25 @@ void add_backup_command(CLI::App& app, Run& run) {
   command->add_option("--file-size", flags->file_size_mib, "MiB of keys and values in one file")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
+  command->add_option("--cluster-id", flags->cluster_id, "Recorded in the backup");
+  command->add_flag("--txn", flags->txn,
+                    "Back up the versions of a store in TiKV's MVCC layout (rocksdb:)");
+  command->add_option("--backupts", flags->backup_ts,
+                      "With --txn: the timestamp it is taken at, a TSO or YYYY-MM-DD HH:MM:SS");
+  command->add_option("--lastbackupts", flags->last_backup_ts,
+                      "With --txn: only what was committed after it (an incremental backup)");
+  command->add_option("--gc-safe-point", flags->gc_safe_point,
+                      "With --txn: refuse a backup of versions that may be collected at it");
   command->add_flag("--dry-run", flags->dry_run, "Say what would be backed up, write nothing");
+  command->add_flag("--verify-after", flags->verify_after,
+                    "Read the backup again and prove it, as verify does");
+  command->add_flag("--store-folder", flags->store_folder,
+                    "Files in a folder of the store's number, as TiKV 6.2 and later on S3");
   add_common_flags(*command, flags->common);
   command->callback([flags, &run] {
     run = [flags] {
-      const Status status = run_backup(*flags);
-      return status.ok() ? done : report_failure("backup", status, flags->common);
+      const Result<int> code = run_backup(*flags);
+      return code.ok() ? code.value() : report_failure("backup", code.status(), flags->common);
     };
   });
 }

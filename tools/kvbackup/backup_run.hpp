@@ -14,15 +14,17 @@
 
 #include "program.hpp"
 #include "progress.hpp"
+#include "storage.hpp"
 #include "stores.hpp"
 #include "uri.hpp"
+#include "verify.hpp"
 
 namespace program {
 
 struct BackupFlags {
   CommonFlags common;
   std::string source;
-  std::string storage;
+  StorageFlags storage;
   std::string start;
   std::string end;
   std::string format = "hex";
@@ -35,6 +37,13 @@ struct BackupFlags {
   std::uint64_t read_rate_limit_mib = 0;
   std::uint64_t file_size_mib = kvbackup::default_part_size >> 20;
   bool dry_run = false;
+  bool verify_after = false;
+  bool store_folder = false;
+  std::uint64_t cluster_id = 0;
+  bool txn = false;
+  std::string backup_ts;
+  std::string last_backup_ts;
+  std::optional<std::uint64_t> gc_safe_point;
 };
 
 /// `count` MiB in bytes; `flag` stands in the error.
@@ -47,8 +56,9 @@ Notes notes_of(const Source& source) {
   if constexpr (kvbackup::AnnotatedSource<Source>) return source.notes();
   return {};
 }
+/// `verification` is null without --verify-after.
 void print_summary(const kvbackup::BackupResult& result, const std::string& url, double seconds,
-                   const Notes& notes, const BackupFlags& flags);
+                   const Notes& notes, const Verification* verification, const BackupFlags& flags);
 
 /// The ranges that --start, --end and --cf ask for; none where they ask for everything.
 template <class Source>
@@ -84,10 +94,10 @@ kvbackup::Result<std::vector<kvbackup::KeyRange>> asked_ranges(const Source& sou
   return std::vector<kvbackup::KeyRange>{std::move(range)};
 }
 
-/// Backs `source` up as `LayoutT` has it.
+/// Backs `source` up as `LayoutT` has it. Gives the exit code.
 template <class LayoutT, class Source>
-kvbackup::Status back_up(Source source, kvbackup::BuiltCodecs codec,
-                         kvbackup::BuiltBackends backend, const BackupFlags& flags) {
+kvbackup::Result<int> back_up(Source source, kvbackup::BuiltCodecs codec,
+                              kvbackup::BuiltBackends backend, const BackupFlags& flags) {
   kvbackup::SystemClock clock;
   kvbackup::ThreadExecutor threads;
   kvbackup::BackupOptions options;
@@ -104,19 +114,22 @@ kvbackup::Status back_up(Source source, kvbackup::BuiltCodecs codec,
   options.rate_limit = rate_limit.value();
   options.read_rate_limit = read_rate_limit.value();
   options.concurrency = flags.concurrency;
+  options.cluster_id = flags.cluster_id;
   options.clock = &clock;
   options.executor = &threads;
   options.cancel = &cancel_token();
+  options.store_folder = flags.store_folder;
 
   const std::string url = backend.url();
   const Notes notes = notes_of(source);
+  // a copy, since the backup is read again afterwards
   kvbackup::BackupPipeline pipeline(std::move(source), std::move(codec), kvbackup::FileHasher{},
-                                    std::move(backend), LayoutT{});
+                                    kvbackup::BuiltBackends(backend), LayoutT{});
   if (flags.dry_run) {
     auto plan = pipeline.plan(options);
     if (!plan.ok()) return plan.status();
     print_plan(plan.value(), url, flags);
-    return {};
+    return int{done};
   }
   const std::uint64_t start = clock.steady_ns();
   std::optional<ProgressDisplay> display(std::in_place, "Full backup", clock);
@@ -124,25 +137,36 @@ kvbackup::Status back_up(Source source, kvbackup::BuiltCodecs codec,
   auto result = pipeline.run_detailed(options);
   display.reset();
   if (!result.ok()) return result.status();
-  print_summary(result.value(), url, static_cast<double>(clock.steady_ns() - start) * 1e-9, notes,
+  const double seconds = static_cast<double>(clock.steady_ns() - start) * 1e-9;
+  std::optional<Verification> verification;
+  if (flags.verify_after) {
+    verification.emplace(verify_storage(backend, {.concurrency = flags.concurrency}));
+  }
+  print_summary(result.value(), url, seconds, notes, verification ? &*verification : nullptr,
                 flags);
-  return {};
+  return int{verification ? exit_code_of(*verification) : done};
 }
 
 /// Opens the source and backs it up as `LayoutT` has it.
 template <class LayoutT>
-kvbackup::Status run_profile(const StoreUri& source, kvbackup::BuiltCodecs codec,
-                             kvbackup::BuiltBackends backend, const BackupFlags& flags) {
+kvbackup::Result<int> run_profile(const StoreUri& source, kvbackup::BuiltCodecs codec,
+                                  kvbackup::BuiltBackends backend, const BackupFlags& flags) {
   return with_source(source, flags.concurrency, [&](auto opened) {
     return back_up<LayoutT>(std::move(opened), std::move(codec), std::move(backend), flags);
   });
 }
-[[nodiscard]] kvbackup::Status run_br_profile(const StoreUri& source, kvbackup::BuiltCodecs codec,
-                                              kvbackup::BuiltBackends backend,
-                                              const BackupFlags& flags);
-[[nodiscard]] kvbackup::Status run_rocksdb_profile(const StoreUri& source,
+[[nodiscard]] kvbackup::Result<int> run_br_profile(const StoreUri& source,
                                                    kvbackup::BuiltCodecs codec,
                                                    kvbackup::BuiltBackends backend,
                                                    const BackupFlags& flags);
+[[nodiscard]] kvbackup::Result<int> run_rocksdb_profile(const StoreUri& source,
+                                                        kvbackup::BuiltCodecs codec,
+                                                        kvbackup::BuiltBackends backend,
+                                                        const BackupFlags& flags);
+/// Whether the flags of --txn are there with it only, and no others against it.
+[[nodiscard]] kvbackup::Status check_txn_flags(const BackupFlags& flags);
+[[nodiscard]] kvbackup::Result<int> run_txn(const StoreUri& source, kvbackup::BuiltCodecs codec,
+                                            kvbackup::BuiltBackends backend,
+                                            const BackupFlags& flags);
 
 }  // namespace program

@@ -5,6 +5,8 @@
 #include <bit>
 #include <cstdio>
 
+#include "storage.hpp"
+
 namespace program {
 
 using namespace kvbackup;
@@ -120,19 +122,18 @@ double TableSummary::ratio() const {
 }
 
 std::vector<TableSummary> summarize_tables(BuiltBackends& backend, const Manifest& manifest) {
-  std::vector<TableSummary> out;
-  for (const File& file : manifest.meta.files) {
-    TableSummary summary;
-    const auto table = open_table(backend, file);
+  const std::vector<File>& files = manifest.meta.files;
+  std::vector<TableSummary> out(files.size());
+  at_once(files.size(), [&](std::size_t i) {
+    const auto table = open_table(backend, files[i]);
     if (table.ok()) {
-      summary.properties = table.value().properties();
-      summary.format_version = table.value().format_version();
-      summary.checksum = table.value().checksum_kind();
+      out[i].properties = table.value().properties();
+      out[i].format_version = table.value().format_version();
+      out[i].checksum = table.value().checksum_kind();
     } else {
-      summary.status = table.status();
+      out[i].status = table.status();
     }
-    out.push_back(std::move(summary));
-  }
+  });
   return out;
 }
 

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "program.hpp"
-#include "stores.hpp"
+#include "storage.hpp"
 
 namespace program {
 
@@ -14,7 +14,7 @@ namespace {
 
 struct ListFlags {
   CommonFlags common;
-  std::string storage;
+  StorageFlags storage;
 };
 
 /// The objects below a folder of a backend, as read_manifest() wants them.
@@ -92,22 +92,33 @@ void print_row(const Row& row) {
       printable(first_line(manifest.meta.br_version)).c_str());
 }
 
+std::vector<Row> read_rows(BuiltBackends& backend, const std::vector<ObjectInfo>& objects) {
+  std::vector<Row> rows;
+  for (const ObjectInfo& object : objects) {
+    const std::string_view name = object.name;
+    if (name.substr(name.rfind('/') + 1) != backupmeta_name) continue;
+    const std::string_view folder = name.substr(0, name.size() - backupmeta_name.size());
+    rows.push_back({std::string(folder), Manifest()});
+  }
+  at_once(rows.size(), [&](std::size_t i) {
+    Folder folder(backend, rows[i].folder);
+    Status status = check_cancel(&cancel_token());
+    rows[i].manifest = status.ok() ? read_manifest(folder) : Result<Manifest>(std::move(status));
+  });
+  for (Row& row : rows) {
+    if (row.folder.empty()) row.folder = "./";
+    row.folder.pop_back();  // the slash
+  }
+  return rows;
+}
+
 Status run_list(const ListFlags& flags) {
   auto backend = open_readable_storage(flags.storage);
   if (!backend.ok()) return backend.status();
   const auto objects = backend.value().list("");
   if (!objects.ok()) return objects.status();
-  std::vector<Row> rows;
-  for (const ObjectInfo& object : objects.value()) {
-    const std::string_view name = object.name;
-    const std::string_view file = name.substr(name.rfind('/') + 1);
-    if (file != backupmeta_name) continue;
-    if (Status status = check_cancel(&cancel_token()); !status.ok()) return status;
-    const std::string prefix(name.substr(0, name.size() - file.size()));
-    Folder folder(backend.value(), prefix);
-    rows.push_back(
-        {prefix.empty() ? "." : prefix.substr(0, prefix.size() - 1), read_manifest(folder)});
-  }
+  const std::vector<Row> rows = read_rows(backend.value(), objects.value());
+  if (Status status = check_cancel(&cancel_token()); !status.ok()) return status;
   if (flags.common.json) {
     std::string list;
     for (const Row& row : rows) list += (list.empty() ? "" : ", ") + row_json(row);
@@ -128,7 +139,7 @@ Status run_list(const ListFlags& flags) {
 void add_list_command(CLI::App& app, Run& run) {
   auto flags = std::make_shared<ListFlags>();
   CLI::App* command = app.add_subcommand("list", "Show every backup below a prefix");
-  command->add_option("-s,--storage", flags->storage, "Where to look")->required();
+  add_storage_flags(*command, flags->storage, "Where to look");
   add_common_flags(*command, flags->common);
   command->callback([flags, &run] {
     run = [flags] {

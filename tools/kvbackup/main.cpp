@@ -69,7 +69,7 @@ int main(int argc, char** argv) {
       "Exit codes: 0 done, 1 could not finish, 2 wrong usage, 3 damage found.\n"
       "Sources and sinks: rocksdb:PATH[?cf=NAME], lmdb:PATH[?db=NAME], leveldb:PATH,\n"
       "tsv:PATH[?format=hex|raw|escaped], tsv:- ; sst:PATH (a file or a folder) is a source only.\n"
-      "Storage: a path, local:///path, noop:// .");
+      "Storage: a path, local:///path, s3://bucket/prefix, gcs://bucket/prefix, noop:// .");
   program::Run run;
   program::add_backup_command(app, run);
   program::add_inspect_command(app, run);
@@ -80,6 +80,7 @@ int main(int argc, char** argv) {
   program::add_scan_command(app, run);
   program::add_list_command(app, run);
   program::add_restore_command(app, run);
+  program::add_check_command(app, run);
   program::add_serve_command(app, run);
   try {
     app.parse(argc, argv);

@@ -3,8 +3,8 @@
 
 namespace program {
 
-kvbackup::Status run_br_profile(const StoreUri& source, kvbackup::BuiltCodecs codec,
-                                kvbackup::BuiltBackends backend, const BackupFlags& flags) {
+kvbackup::Result<int> run_br_profile(const StoreUri& source, kvbackup::BuiltCodecs codec,
+                                     kvbackup::BuiltBackends backend, const BackupFlags& flags) {
   return run_profile<kvbackup::RawLayout>(source, std::move(codec), std::move(backend), flags);
 }
 

@@ -4,8 +4,9 @@
 #if KVBACKUP_WITH_XXHASH
 namespace program {
 
-kvbackup::Status run_rocksdb_profile(const StoreUri& source, kvbackup::BuiltCodecs codec,
-                                     kvbackup::BuiltBackends backend, const BackupFlags& flags) {
+kvbackup::Result<int> run_rocksdb_profile(const StoreUri& source, kvbackup::BuiltCodecs codec,
+                                          kvbackup::BuiltBackends backend,
+                                          const BackupFlags& flags) {
   return run_profile<kvbackup::RocksdbLayout>(source, std::move(codec), std::move(backend), flags);
 }
 

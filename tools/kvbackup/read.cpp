@@ -5,8 +5,8 @@
 #include <optional>
 #include <unistd.h>
 
+#include "chain.hpp"
 #include "program.hpp"
-#include "stores.hpp"
 
 namespace program {
 
@@ -16,7 +16,7 @@ namespace {
 
 struct ReadFlags {
   CommonFlags common;
-  std::string storage;
+  ChainFlags chain;
   std::string cf{default_cf};
   std::string format = "hex";
   std::string key;
@@ -31,14 +31,9 @@ Result<std::string> key_of(const char* flag, const std::string& text, KeyFormat 
   return usage_error(std::string(flag) + ": " + std::string(key.status().message()));
 }
 
-Result<Backup<>> open_backup(const ReadFlags& flags) {
-  auto backend = open_readable_storage(flags.storage);
-  if (!backend.ok()) return backend.status();
-  return Backup<>::open(std::move(backend).value());
-}
-
 /// Whether `key` lies in what was backed up, as far as backupmeta says.
-bool is_covered(const Backup<>& backup, const std::string& cf, const std::string& key) {
+template <class AnyBackup>
+bool is_covered(const AnyBackup& backup, const std::string& cf, const std::string& key) {
   const auto ranges = backup.ranges();
   if (!ranges.ok()) return true;
   for (const KeyRange& range : ranges.value()) {
@@ -65,20 +60,20 @@ Status run_get(const ReadFlags& flags) {
   if (!format.ok()) return format.status();
   const auto key = key_of("KEY", flags.key, format.value());
   if (!key.ok()) return key.status();
-  const auto backup = open_backup(flags);
-  if (!backup.ok()) return backup.status();
-  const auto value = backup.value().get(flags.cf, key.value());
-  if (!value.ok()) return value.status();
-  if (!value.value()) {
-    const char* why = is_covered(backup.value(), flags.cf, key.value())
-                          ? "the backup does not have this key"
-                          : "the key lies outside of what was backed up";
-    return Status::error(StatusCode::not_found, why)
-        .with_object(backup.value().url())
-        .with_key(key.value());
-  }
-  print_value(flags, format.value(), key.value(), *value.value());
-  return {};
+  return with_backup(flags.chain, {}, [&](const auto& backup) -> Status {
+    const auto value = backup.get(flags.cf, key.value());
+    if (!value.ok()) return value.status();
+    if (!value.value()) {
+      const char* why = is_covered(backup, flags.cf, key.value())
+                            ? "the backup does not have this key"
+                            : "the key lies outside of what was backed up";
+      return Status::error(StatusCode::not_found, why)
+          .with_object(backup.url())
+          .with_key(key.value());
+    }
+    print_value(flags, format.value(), key.value(), *value.value());
+    return {};
+  });
 }
 
 /// Gives `put` the pairs that the flags ask for.
@@ -139,13 +134,13 @@ int run_scan(const ReadFlags& flags) {
     if (range.empty()) {
       return usage_error("--start must be below --end").with_range(range.start, range.end);
     }
-    const auto backup = open_backup(flags);
-    if (!backup.ok()) return backup.status();
-    auto source = backup.value().scan(range);
-    if (!source.ok()) return source.status();
-    json_is_begun = flags.common.json;
-    if (flags.common.json) return scan_to_json(source.value(), flags);
-    return scan_to_tsv(source.value(), flags, format.value());
+    return with_backup(flags.chain, {}, [&](const auto& backup) -> Status {
+      auto source = backup.scan(range);
+      if (!source.ok()) return source.status();
+      json_is_begun = flags.common.json;
+      if (flags.common.json) return scan_to_json(source.value(), flags);
+      return scan_to_tsv(source.value(), flags, format.value());
+    });
   }();
   if (status.ok()) return done;
   CommonFlags common = flags.common;
@@ -154,7 +149,7 @@ int run_scan(const ReadFlags& flags) {
 }
 
 void add_read_flags(CLI::App& command, ReadFlags& flags, const char* what_is_formatted) {
-  command.add_option("-s,--storage", flags.storage, "Where the backup is")->required();
+  add_chain_flags(command, flags.chain);
   command.add_option("--cf", flags.cf, "Column family")->capture_default_str();
   command.add_option("--format", flags.format, what_is_formatted)->capture_default_str();
   add_common_flags(command, flags.common);

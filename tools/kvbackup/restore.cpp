@@ -6,7 +6,6 @@
 
 #include "program.hpp"
 #include "restore_target.hpp"
-#include "stores.hpp"
 #include "uri.hpp"
 
 namespace program {
@@ -21,8 +20,14 @@ Result<std::string> key_of(const char* flag, KeyFormat format, std::string_view 
   return usage_error(std::string(flag) + ": " + std::string(key.status().message()));
 }
 
+Result<std::vector<KeyRange>> held_ranges(const Backup<>& backup) { return backup.ranges(); }
+Result<std::vector<KeyRange>> held_ranges(const TxnBackup<>& backup) {
+  return backup.user_ranges();
+}
+
 /// The ranges that --start, --end and --cf ask for; none where they ask for everything.
-Result<std::vector<KeyRange>> asked_ranges(const Backup<>& backup, const RestoreFlags& flags,
+template <class AnyBackup>
+Result<std::vector<KeyRange>> asked_ranges(const AnyBackup& backup, const RestoreFlags& flags,
                                            KeyFormat format) {
   if (flags.start.empty() && flags.end.empty() && flags.cf.empty()) return std::vector<KeyRange>{};
   auto start = key_of("--start", format, flags.start);
@@ -31,7 +36,7 @@ Result<std::vector<KeyRange>> asked_ranges(const Backup<>& backup, const Restore
   if (!end.ok()) return end.status();
   KeyRange range{flags.cf, std::move(start).value(), std::move(end).value()};
   if (range.cf.empty()) {
-    const auto held = backup.ranges();
+    const auto held = held_ranges(backup);
     if (!held.ok()) return held.status();
     for (const KeyRange& each : held.value()) {
       if (range.cf.empty()) range.cf = each.cf;
@@ -61,7 +66,8 @@ Result<std::optional<PrefixRewrite>> asked_rewrite(const RestoreFlags& flags, Ke
   return std::optional(PrefixRewrite{std::move(from).value(), std::move(to).value()});
 }
 
-Result<RestoreOptions> options_of(const Backup<>& backup, const RestoreFlags& flags) {
+template <class AnyBackup>
+Result<RestoreOptions> options_of(const AnyBackup& backup, const RestoreFlags& flags) {
   const auto format = parse_key_format(flags.format);
   if (!format.ok()) return format.status();
   auto ranges = asked_ranges(backup, flags, format.value());
@@ -78,23 +84,43 @@ Result<RestoreOptions> options_of(const Backup<>& backup, const RestoreFlags& fl
   return options;
 }
 
-int run_restore(const RestoreFlags& flags) {
-  const auto failed = [&flags](const Status& status) {
-    return report_read_failure("restore", status, flags.common);
-  };
-  if (flags.merge && flags.replace) {
-    return failed(usage_error("--merge and --replace exclude each other"));
+/// What --layout asks for.
+Result<TxnReadOptions> read_options(const RestoreFlags& flags, const StoreUri& sink) {
+  TxnReadOptions options;
+  if (flags.layout == "flat") return options;
+  if (sink.scheme != "rocksdb") {
+    return usage_error("--layout " + flags.layout +
+                       " makes column families of TiKV's, which only rocksdb: has");
   }
-  const auto sink = parse_store_uri(flags.sink);
-  if (!sink.ok()) return failed(sink.status());
-  auto backend = open_readable_storage(flags.storage);
-  if (!backend.ok()) return failed(backend.status());
-  const auto backup = Backup<>::open(std::move(backend).value());
-  if (!backup.ok()) return failed(backup.status());
-  auto options = options_of(backup.value(), flags);
-  if (!options.ok()) return failed(options.status());
-  return flags.dry_run ? show_restore(backup.value(), sink.value(), options.value(), flags)
-                       : restore_to(backup.value(), sink.value(), options.value(), flags);
+  options.view = TxnView::tikv;
+  if (flags.layout == "mvcc") options.key_prefix.clear();
+  return options;
+}
+
+int run_restore(const RestoreFlags& flags) {
+  int code = done;
+  const Status status = [&]() -> Status {
+    if (flags.merge && flags.replace) {
+      return usage_error("--merge and --replace exclude each other");
+    }
+    const auto sink = parse_store_uri(flags.sink);
+    if (!sink.ok()) return sink.status();
+    const auto read = read_options(flags, sink.value());
+    if (!read.ok()) return read.status();
+    return with_backup(flags.chain, read.value(), [&](const auto& backup) -> Status {
+      constexpr bool is_txn = requires { backup.view(); };
+      if (!is_txn && flags.layout != "flat") {
+        return usage_error("--layout " + flags.layout +
+                           " is for transactional backups, and this is a raw one");
+      }
+      auto options = options_of(backup, flags);
+      if (!options.ok()) return options.status();
+      code = flags.dry_run ? show_restore(backup, sink.value(), options.value(), flags)
+                           : restore_to(backup, sink.value(), options.value(), flags);
+      return {};
+    });
+  }();
+  return status.ok() ? code : report_read_failure("restore", status, flags.common);
 }
 
 }  // namespace
@@ -102,7 +128,7 @@ int run_restore(const RestoreFlags& flags) {
 void add_restore_command(CLI::App& app, Run& run) {
   auto flags = std::make_shared<RestoreFlags>();
   CLI::App* command = app.add_subcommand("restore", "Put a backup back into a store");
-  command->add_option("-s,--storage", flags->storage, "Where the backup is")->required();
+  add_chain_flags(*command, flags->chain);
   command
       ->add_option(
           "--sink", flags->sink,
@@ -117,6 +143,12 @@ void add_restore_command(CLI::App& app, Run& run) {
   command->add_option("--cf", flags->cf, "Column family to restore (default: all)");
   command->add_option("--rewrite-prefix", flags->rewrite_prefix,
                       "OLD=NEW: restore only keys that begin with OLD, with NEW in its place");
+  command
+      ->add_option("--layout", flags->layout,
+                   "Of a transactional backup, to rocksdb: flat = the newest value of each key, "
+                   "tikv = the records of a TiKV store, mvcc = the same without its prefix 'z'")
+      ->check(CLI::IsMember({"flat", "tikv", "mvcc"}))
+      ->capture_default_str();
   command->add_flag("--replace", flags->replace,
                     "Of a store that is there: remove what it has in the restored ranges");
   command->add_flag("--merge", flags->merge, "Put pairs into a store that is there");

@@ -8,6 +8,7 @@
 
 #include <kvbackup/kvbackup.hpp>
 
+#include "chain.hpp"
 #include "program.hpp"
 #include "uri.hpp"
 
@@ -15,7 +16,8 @@ namespace program {
 
 struct RestoreFlags {
   CommonFlags common;
-  std::string storage;
+  ChainFlags chain;
+  std::string layout = "flat";
   std::string sink;
   std::string start;
   std::string end;
@@ -33,8 +35,12 @@ struct RestoreFlags {
 /// Restores to the store that `sink` names and prints what was done. Gives the exit code.
 int restore_to(const kvbackup::Backup<>& backup, const StoreUri& sink,
                kvbackup::RestoreOptions options, const RestoreFlags& flags);
+int restore_to(const kvbackup::TxnBackup<>& backup, const StoreUri& sink,
+               kvbackup::RestoreOptions options, const RestoreFlags& flags);
 /// Prints what restore_to() would do.
 int show_restore(const kvbackup::Backup<>& backup, const StoreUri& sink,
+                 kvbackup::RestoreOptions options, const RestoreFlags& flags);
+int show_restore(const kvbackup::TxnBackup<>& backup, const StoreUri& sink,
                  kvbackup::RestoreOptions options, const RestoreFlags& flags);
 
 }  // namespace program

@@ -62,10 +62,4 @@ auto with_source(const StoreUri& uri, std::size_t scans, Use&& use)
   return use(std::move(source).value());
 }
 
-/// The backend of a storage URL.
-[[nodiscard]] kvbackup::Result<kvbackup::BuiltBackends> open_storage(const std::string& url);
-/// The same, where something can be read from it.
-[[nodiscard]] kvbackup::Result<kvbackup::BuiltBackends> open_readable_storage(
-    const std::string& url);
-
 }  // namespace program

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // kvbackup verify: proves that a backup is what was written.
+#include "verify.hpp"
+
 #include <cstdio>
 #include <memory>
 #include <optional>
 
-#include "program.hpp"
 #include "progress.hpp"
-#include "stores.hpp"
+#include "storage.hpp"
 
 namespace program {
 
@@ -16,9 +17,10 @@ namespace {
 
 struct VerifyFlags {
   CommonFlags common;
-  std::string storage;
+  StorageFlags storage;
   bool quick = false;
   bool strict = false;
+  bool br_rules = false;
   std::uint64_t concurrency = 4;
 };
 
@@ -56,25 +58,6 @@ std::string finding_json(const Finding& finding, const CommonFlags& flags) {
   return object.text();
 }
 
-void print_json(const VerifyReport& report, const std::string& url, double seconds,
-                const CommonFlags& flags) {
-  std::string findings;
-  for (const Finding& finding : report.findings) {
-    if (!findings.empty()) findings += ", ";
-    findings += finding_json(finding, flags);
-  }
-  JsonObject root;
-  root.add("command", "verify").add("storage", url).add("whole", report.is_whole());
-  root.add("protected", report.is_sealed).add("quick", report.quick);
-  root.add("files", report.files).add("total_kvs", report.pairs).add("total_bytes", report.bytes);
-  root.add("stored_bytes", report.stored_bytes);
-  root.add("damages", report.damages).add("unreadable", report.unreadable);
-  root.add("unprovable", report.unprovable).add("warnings", report.warnings);
-  root.add_json("findings", "[" + findings + "]");
-  root.add("findings_left_out", report.findings_left_out).add("seconds", seconds);
-  std::printf("%s\n", root.text().c_str());
-}
-
 const char* verdict(const VerifyReport& report) {
   if (report.is_damaged()) return "DAMAGED";
   if (!report.is_whole()) return "not proven: not everything could be read";
@@ -82,8 +65,8 @@ const char* verdict(const VerifyReport& report) {
   return report.quick ? "nothing wrong found (quick: names and sizes only)" : "whole";
 }
 
-void print_text(const VerifyReport& report, const std::string& url, double seconds,
-                const CommonFlags& flags) {
+void print_report(const VerifyReport& report, const std::string& url, double seconds,
+                  const CommonFlags& flags) {
   for (const Finding& finding : report.findings) {
     std::printf("%s\n", printable(finding.to_string(flags.key_display())).c_str());
   }
@@ -106,40 +89,88 @@ void print_text(const VerifyReport& report, const std::string& url, double secon
 int run_verify(const VerifyFlags& flags) {
   auto backend = open_readable_storage(flags.storage);
   if (!backend.ok()) return report_failure("verify", backend.status(), flags.common);
-  SystemClock clock;
-  ThreadExecutor threads;
   VerifyOptions options;
   options.quick = flags.quick;
   options.strict = flags.strict;
+  options.br_rules = flags.br_rules;
   options.concurrency = flags.concurrency;
+  const Verification verification = verify_storage(backend.value(), options);
+  const Status& status = verification.report.status();
+  if (!status.ok()) return report_failure("verify", status, flags.common);
+  const std::string url = backend.value().url();
+  if (flags.common.json) {
+    JsonObject root;
+    root.add("command", "verify").add("storage", url);
+    std::printf("%s\n", add_verification(root, verification, flags.common).text().c_str());
+  } else {
+    print_verification(verification, url, flags.common);
+  }
+  return exit_code_of(verification);
+}
+
+}  // namespace
+
+Verification verify_storage(BuiltBackends& backend, VerifyOptions options) {
+  SystemClock clock;
+  ThreadExecutor threads;
   options.executor = &threads;
   options.cancel = &cancel_token();
   const std::uint64_t start = clock.steady_ns();
   std::optional<VerifyDisplay> display(std::in_place, clock);
   options.observer = &*display;
-  const auto report = verify_backup(backend.value(), FileHasher{}, BuiltDecoders{}, options);
+  auto report = verify_backup(backend, FileHasher{}, BuiltDecoders{}, options);
   display.reset();
-  if (!report.ok()) return report_failure("verify", report.status(), flags.common);
-  const double seconds = static_cast<double>(clock.steady_ns() - start) * 1e-9;
-  const std::string url = backend.value().url();
-  if (flags.common.json) {
-    print_json(report.value(), url, seconds, flags.common);
-  } else {
-    print_text(report.value(), url, seconds, flags.common);
-  }
-  if (report.value().is_damaged()) return damage_found;
-  return report.value().is_whole() ? done : could_not_finish;
+  return {std::move(report), static_cast<double>(clock.steady_ns() - start) * 1e-9};
 }
 
-}  // namespace
+ExitCode exit_code_of(const Verification& verification) {
+  if (!verification.report.ok()) return could_not_finish;
+  if (verification.report.value().is_damaged()) return damage_found;
+  return verification.report.value().is_whole() ? done : could_not_finish;
+}
+
+JsonObject& add_verification(JsonObject& root, const Verification& verification,
+                             const CommonFlags& flags) {
+  if (!verification.report.ok()) {
+    return root.add("whole", false)
+        .add("error", verification.report.status().to_string(flags.key_display()));
+  }
+  const VerifyReport& report = verification.report.value();
+  std::string findings;
+  for (const Finding& finding : report.findings) {
+    if (!findings.empty()) findings += ", ";
+    findings += finding_json(finding, flags);
+  }
+  root.add("whole", report.is_whole()).add("protected", report.is_sealed);
+  root.add("quick", report.quick);
+  root.add("files", report.files).add("total_kvs", report.pairs).add("total_bytes", report.bytes);
+  root.add("stored_bytes", report.stored_bytes);
+  root.add("damages", report.damages).add("unreadable", report.unreadable);
+  root.add("unprovable", report.unprovable).add("warnings", report.warnings);
+  root.add_json("findings", "[" + findings + "]");
+  return root.add("findings_left_out", report.findings_left_out)
+      .add("seconds", verification.seconds);
+}
+
+void print_verification(const Verification& verification, const std::string& url,
+                        const CommonFlags& flags) {
+  if (verification.report.ok()) {
+    print_report(verification.report.value(), url, verification.seconds, flags);
+    return;
+  }
+  const Status& status = verification.report.status();
+  std::printf("%s: not proven: %s\n", printable(url).c_str(),
+              printable(status.to_string(flags.key_display())).c_str());
+}
 
 void add_verify_command(CLI::App& app, Run& run) {
   auto flags = std::make_shared<VerifyFlags>();
   CLI::App* command = app.add_subcommand("verify", "Prove that a backup is what was written");
-  command->add_option("-s,--storage", flags->storage, "Where the backup is")->required();
+  add_storage_flags(*command, flags->storage, "Where the backup is");
   command->add_flag("--quick", flags->quick, "Names and sizes only; no file is read");
   command->add_flag("--strict", flags->strict,
                     "Files that are not of the backup, lock files and checkpoints are damage");
+  command->add_flag("--br", flags->br_rules, "What would keep BR from restoring it is damage too");
   command->add_option("--concurrency", flags->concurrency, "Files worked on at once")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();

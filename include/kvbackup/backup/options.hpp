@@ -50,6 +50,8 @@ struct BackupOptions {
   /// Of the one region that is backed up. 0: none, names have the number of the part in its place.
   std::uint64_t region_id = 0;
   std::uint64_t region_epoch = 1;
+  /// Files are named "1/2_..." and not "1_2_...", as by TiKV 6.2 and later on S3.
+  bool store_folder = false;
 };
 
 }  // namespace kvbackup::inline v1

@@ -81,7 +81,8 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
                     .region_id = options.region_id,
                     .epoch = options.region_epoch,
                     .unix_ms = unix_ms(options),
-                    .is_raw_kv = LayoutT::is_raw_kv};
+                    .is_raw_kv = LayoutT::is_raw_kv,
+                    .store_folder = options.store_folder};
     context.cancel = options.cancel;
     context.clock = options.clock;
     context.rate_limiter = limiter ? &*limiter : nullptr;
@@ -95,7 +96,7 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
 
     auto files = run_workers(plan.value(), options, context);
     if (!files.ok()) return std::move(files).status();
-    if (Status status = check_stored(files.value(), options.store_id); !status.ok()) return status;
+    if (Status status = check_stored(files.value(), options); !status.ok()) return status;
     if constexpr (ConfirmedSource<Source>) {
       if (Status status = source_.confirm(); !status.ok()) return status;
     }
@@ -149,7 +150,8 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
         .region_id = std::max(options.region_id, detail::last_part_number(plan.sub_ranges.size())),
         .epoch = options.region_epoch,
         .unix_ms = 9'999'999'999'999,  // as long as any until 2286; the clock is read once a run
-        .is_raw_kv = false};
+        .is_raw_kv = false,
+        .store_folder = options.store_folder};
     for (const KeyRange& range : plan.ranges) {
       if (!is_utf8(range.cf)) {
         return Status::error(StatusCode::unsupported,
@@ -258,11 +260,11 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
   }
 
   /// Every file is there, with the size that was written.
-  [[nodiscard]] Status check_stored(const Files& files, std::uint64_t store_id) {
+  [[nodiscard]] Status check_stored(const Files& files, const BackupOptions& options) {
     if constexpr (ReadableBackend<Backend>) {
       if (!keeps_objects(backend_) || files.empty()) return {};
       // only what begins like our own names: what else lies there is none of our business
-      auto listed = backend_.list(std::to_string(store_id) + "_");
+      auto listed = backend_.list(sst_file_prefix(options.store_id, options.store_folder));
       if (!listed.ok()) return std::move(listed).status();
       for (const detail::FileRecord& record : files) {
         const std::vector<ObjectInfo>& objects = listed.value();

@@ -5,8 +5,9 @@
 //   {store_id}_{region_id}_{epoch}_{cf}.sst     a raw part that starts at the empty key
 //   backupmeta                                  written last; without it there is no backup
 //
-// (TiKV v5.1 components/backup/src/{endpoint,writer}.rs). A column family's name may hold any byte,
-// so what could not stand in an object name is percent-coded.
+// (TiKV v5.1 components/backup/src/{endpoint,writer}.rs). TiKV 6.2 and later name files on S3
+// {store_id}/{region_id}_..., since S3 limits the requests a second of each prefix. A column
+// family's name may hold any byte, so what could not stand in an object name is percent-coded.
 #pragma once
 
 #include <cstdint>
@@ -30,14 +31,19 @@ struct FileNameParts {
   std::uint64_t epoch = 1;
   std::uint64_t unix_ms = 0;
   bool is_raw_kv = true;
+  bool store_folder = false;  ///< as TiKV 6.2 and later on S3: a folder for each store
 };
+
+/// What the names of all files of that store begin with.
+[[nodiscard]] inline std::string sst_file_prefix(std::uint64_t store_id, bool store_folder) {
+  return std::to_string(store_id) + (store_folder ? '/' : '_');
+}
 
 /// The name of the file of `cf` of the part that begins at the user key `start_key`. Files of one
 /// part differ in their cf only.
 [[nodiscard]] inline std::string sst_file_name(const FileNameParts& parts, ByteView start_key,
                                                ByteView cf) {
-  std::string name = std::to_string(parts.store_id);
-  name += '_';
+  std::string name = sst_file_prefix(parts.store_id, parts.store_folder);
   name += std::to_string(parts.region_id);
   name += '_';
   name += std::to_string(parts.epoch);

@@ -99,9 +99,13 @@ class BasicBackup {
   /// it goes on.
   [[nodiscard]] Result<Source> scan(const KeyRange& range) const {
     if (Status status = state_->check_logical(); !status.ok()) return status;
-    auto files = state_->index.overlapping(range);
-    if (!files.ok()) return std::move(files).status();
-    return Source(*state_, files.value(), range);
+    return source_of(range);
+  }
+
+  /// Of a transactional backup, the records of column family write or default: `range` is in user
+  /// keys, the keys are TiKV's without data prefix. BasicTxnBackup makes pairs of them.
+  [[nodiscard]] Result<Source> scan_versions(const KeyRange& range) const {
+    return source_of(range);
   }
 
   /// The ranges that were backed up, as far as backupmeta says: what a copy of all of it takes.
@@ -164,6 +168,12 @@ class BasicBackup {
 
  private:
   explicit BasicBackup(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+  [[nodiscard]] Result<Source> source_of(const KeyRange& range) const {
+    auto files = state_->index.overlapping(range);
+    if (!files.ok()) return std::move(files).status();
+    return Source(*state_, files.value(), range);
+  }
 
   std::unique_ptr<State> state_;
 };

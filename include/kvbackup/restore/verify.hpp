@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Proves a backup: every byte of it is what was written, and it is all there.
 //
-// Of backupmeta: its seal, that the sums of its files are the totals, that names are names, that
-// the files tile the ranges. Of the storage: that every file is there and has its size, and what
-// else lies there. Of each file, in one pass: SHA-256 and CRC-32C of its bytes, the checksum of
-// every block, key order, that keys lie in the file's range behind the right prefix, counts and
-// crc64xor. Of a transactional backup also that versions are of those that it is of, and that both
-// files of a part agree about its large values.
+// Of backupmeta: its seal, that the sums of its files are the totals and what schemas say of their
+// tables, that names are names, that the files tile the ranges. Of the storage: that every file is
+// there and has its size, and what else lies there. Of each file, in one pass: SHA-256 and CRC-32C
+// of its bytes, the checksum of every block, key order, that keys lie in the file's range behind
+// the right prefix, counts and crc64xor. Of a transactional backup also that versions are of those
+// that it is of, and that both files of a part agree about its large values.
 #pragma once
 
 #include <algorithm>
@@ -30,9 +30,11 @@
 #include "kvbackup/hash/sha256_portable.hpp"
 #include "kvbackup/manifest/manifest.hpp"
 #include "kvbackup/manifest/naming.hpp"
+#include "kvbackup/restore/detail/br_rules.hpp"
 #include "kvbackup/restore/detail/coverage.hpp"
 #include "kvbackup/restore/detail/file_check.hpp"
 #include "kvbackup/restore/detail/mvcc_file.hpp"
+#include "kvbackup/restore/detail/schema_check.hpp"
 #include "kvbackup/restore/detail/workers.hpp"
 #include "kvbackup/restore/file_index.hpp"
 #include "kvbackup/restore/progress.hpp"
@@ -68,6 +70,8 @@ class Verifier {
     }
     check_sums();
     CoverageCheck(manifest_, report_).run();
+    check_schemas(manifest_, report_);
+    if (options_.br_rules) BrRules(manifest_, report_).run();
     auto listed = backend_.list("");
     if (!listed.ok()) return std::move(listed).status();
     const std::vector<ObjectInfo>& objects = listed.value();

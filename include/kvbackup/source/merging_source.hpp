@@ -37,6 +37,9 @@ class MergingSource {
   [[nodiscard]] bool valid() const { return failure_.ok() && !heap_.empty(); }
   [[nodiscard]] ByteView key() const { return heap_.front().key; }
   [[nodiscard]] ByteView value() const { return sources_[heap_.front().source].value(); }
+  /// The source that has the current pair; it must not be moved on.
+  [[nodiscard]] Source& current() { return sources_[heap_.front().source]; }
+  [[nodiscard]] const Source& current() const { return sources_[heap_.front().source]; }
   void next() {
     if (duplicates_ == Duplicates::first_wins) drop_twins();
     if (failure_.ok()) advance(0);

@@ -267,6 +267,37 @@ class BackupTest(ProgramTest):
         self.assertIn("caf", json.loads(result.stdout)["error"]["object"])
 
 
+class PlacesTest(ProgramTest):
+    def test_check_tries_a_folder_and_leaves_it_as_it_was(self):
+        folder = self.folder / "place"
+        result = json.loads(self.succeed("check", "-s", folder, "--json").stdout)
+        self.assertEqual([step["state"] for step in result["steps"]], ["ok"] * 5)
+        self.assertEqual((result["usable"], result["has_backup"]), (True, False))
+        self.assertEqual(list(folder.iterdir()), [])
+        (self.folder / "file").write_text("no folder")
+        failed = self.run_program("check", "-s", self.folder / "file", "--json")
+        self.assertEqual(failed.returncode, COULD_NOT_FINISH)
+        states = [step["state"] for step in json.loads(failed.stdout)["steps"]]
+        self.assertEqual(states, ["failed", "not tried", "not tried", "not tried", "not tried"])
+        self.fail(WRONG_USAGE, "noop", "check", "-s", "noop://")
+
+    def test_verify_after_reads_the_backup_again(self):
+        store, backup = self.generate(2000), self.folder / "backup"
+        result = self.succeed("backup", "--source", f"lmdb:{store}", "-s", backup, "--verify-after")
+        self.assertIn(": whole; files: 1, pairs: 2000", result.stdout)
+        self.fail(WRONG_USAGE, "noop", "backup", "--source", f"lmdb:{store}", "-s", "noop://", "--verify-after")
+
+    def test_a_folder_for_the_store_is_written_and_read(self):
+        store, backup = self.generate(), self.folder / "backup"
+        self.succeed("backup", "--source", f"lmdb:{store}", "-s", backup, "--store-folder", "--file-size", 1)
+        names = sorted(path.name for path in backup.iterdir())
+        self.assertEqual(names, ["1", "backupmeta"])
+        self.assertGreater(len(list((backup / "1").glob("*_1_*.sst"))), 1)
+        self.succeed("verify", "-s", backup, "--strict")
+        scanned = self.succeed("scan", "-s", backup).stdout
+        self.assertEqual(scanned, self.succeed("convert", "--source", f"lmdb:{store}", "--sink", "tsv:-").stdout)
+
+
 class BadInputTest(ProgramTest):
     def test_json_is_promised_for_wrong_flags_too(self):
         for arguments in (["backup", "--json"], ["backup", "--json", "--nonsense"]):

@@ -14,6 +14,14 @@ TEST_CASE("a file is named as a TiKV cluster named it") {
         "write.sst");
 }
 
+TEST_CASE("a folder of the store stands before the name where TiKV 6.2 puts one") {
+  const FileNameParts parts{
+      .store_id = 5, .region_id = 4, .epoch = 2, .unix_ms = 7, .store_folder = true};
+  CHECK(sst_file_name(parts, "", "default") == "5/4_2_default.sst");
+  CHECK(sst_file_prefix(5, true) == "5/");
+  CHECK(sst_file_prefix(5, false) == "5_");
+}
+
 TEST_CASE("a raw part that starts at the empty key has a name without hash and time") {
   const FileNameParts raw{.store_id = 1, .region_id = 4, .epoch = 2, .unix_ms = 7};
   CHECK(sst_file_name(raw, "", "default") == "1_4_2_default.sst");

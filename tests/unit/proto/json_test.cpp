@@ -128,6 +128,15 @@ TEST_CASE("text that is no JSON is refused with the place") {
   contains(refusal("{\"text\":\"\xff\"}"), "Invalid encoding in string;");
 }
 
+TEST_CASE("half a surrogate pair, escaped, is no text") {
+  contains(refusal(R"({"text":"\udfc6"})"), "text: the string is not UTF-8");
+  contains(refusal(R"({"texts":["a","\udfff"]})"), "texts[1]: the string is not UTF-8");
+  contains(refusal(R"({"pairs":{"\udfc6":"1"}})"), "pairs: the string is not UTF-8");
+  contains(refusal(R"({"pairs":{"a":"\udfc6"}})"), "pairs: the string is not UTF-8");
+  contains(refusal(R"({"\udfc6":1})"), "(a name that is not UTF-8): there is no such field");
+  CHECK(from_json<Sample>(R"({"text":"\ud83c\udfc6"})").value().text == "\xf0\x9f\x8f\x86");
+}
+
 TEST_CASE("JSON may nest as deep as messages may, and any depth is refused without a crash") {
   const auto nested = [](std::size_t depth) {
     std::string json = "{}";

@@ -199,7 +199,7 @@ TEST_CASE("opening what is no backup, or a broken one, says which") {
   CHECK(Backup<MemoryBackend>::open(empty).status().code() == StatusCode::corruption);
 }
 
-TEST_CASE("a transactional backup of BR's is verified, and not yet read by key") {
+TEST_CASE("a transactional backup of BR's is verified, and not read as pairs") {
   // two cfs of one part, with keys as TiKV stores them
   const auto table = [](const std::string& key, const std::string& value) {
     std::string bytes;

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "kvbackup/base/hex.hpp"
+#include "kvbackup/base/utf8.hpp"
 #include "kvbackup/config.hpp"
 #include "kvbackup/proto/decode.hpp"
 #include "kvbackup/proto/detail/field_error.hpp"
@@ -55,6 +56,7 @@ class JsonScanner {
   [[nodiscard]] const FieldError& error() const { return error_; }
 
  private:
+  /// Not always UTF-8: RapidJSON 1.1 takes the escape of half a surrogate pair.
   static std::string_view view(const Value& json) {
     return {json.GetString(), json.GetStringLength()};
   }
@@ -62,6 +64,7 @@ class JsonScanner {
   bool named(std::string_view name, std::string_view why) {
     error_.set(why);
     // Long or strange names are of no help in a message.
+    if (!is_utf8(name)) return error_.inside("(a name that is not UTF-8)");
     return error_.inside(name.size() <= 64 ? name : "(a name of over 64 bytes)");
   }
 
@@ -110,6 +113,7 @@ class JsonScanner {
     if (!json.IsObject()) return error_.set("a JSON object is expected");
     for (const auto& entry : json.GetObject()) {
       if (!entry.value.IsString()) return error_.set("its values must be strings");
+      if (!is_utf8(view(entry.name)) || !is_utf8(view(entry.value))) return error_.set(not_utf8);
       if (!map.emplace(view(entry.name), view(entry.value)).second) {
         return error_.set("a key is there twice");
       }
@@ -122,6 +126,7 @@ class JsonScanner {
     switch (info.kind) {
       case FieldKind::string:
         if (!json.IsString()) return error_.set("a string is expected");
+        if (!is_utf8(view(json))) return error_.set(not_utf8);
         static_cast<std::string*>(info.operations->open_object(member))->assign(view(json));
         return true;
       case FieldKind::bytes: return scan_bytes(info, member, json);

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "kvbackup/backend/concept.hpp"
 #include "kvbackup/base/bytes.hpp"
@@ -49,6 +50,28 @@ KVBACKUP_DETAIL_COLD [[nodiscard]] inline Status damaged_file(const File& file, 
   return Status::error(StatusCode::corruption, std::move(what))
       .with_object(file.name)
       .with_range(file.start_key, file.end_key);
+}
+
+/// All `files` are there and have their size, so that a backup with a hole is refused at once.
+template <ReadableBackend Backend>
+[[nodiscard]] Status check_listed(Backend& backend, const std::vector<const File*>& files) {
+  if (files.empty()) return {};
+  const auto listed = backend.list("");
+  if (!listed.ok()) return listed.status();
+  const std::vector<ObjectInfo>& objects = listed.value();
+  for (const File* file : files) {
+    const auto found = std::lower_bound(
+        objects.begin(), objects.end(), file->name,
+        [](const ObjectInfo& object, const std::string& name) { return object.name < name; });
+    if (found == objects.end() || found->name != file->name) {
+      return damaged_file(*file, "it is missing");
+    }
+    if (found->size != file->size) {
+      return damaged_file(*file, "it has " + std::to_string(found->size) + " bytes instead of " +
+                                     std::to_string(file->size));
+    }
+  }
+  return {};
 }
 
 /// Reads all of `file` once and proves its SHA-256. One of at most `memory` bytes stays in memory.

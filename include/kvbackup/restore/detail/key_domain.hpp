@@ -27,6 +27,17 @@ inline constexpr std::string_view br_key_prefix = "z";
   return end;
 }
 
+/// What `key` becomes in a file: of a transactional backup, the front of all keys of its versions.
+[[nodiscard]] inline std::string stored_key(const Manifest& manifest, ByteView key) {
+  std::string out(key_prefix_of(manifest));
+  if (manifest.meta.is_raw_kv) {
+    out += key;
+  } else {
+    append_memcomparable(out, key);
+  }
+  return out;
+}
+
 /// The keys that may stand in the file of [start, end) of a backup: [low, high), an empty `high` is
 /// unbounded.
 struct StoredRange {
@@ -36,20 +47,9 @@ struct StoredRange {
 [[nodiscard]] inline StoredRange stored_range(const Manifest& manifest, ByteView start,
                                               ByteView end) {
   const std::string_view prefix = key_prefix_of(manifest);
-  StoredRange range{std::string(prefix), std::string(prefix)};
-  const auto append = [&manifest](std::string& to, ByteView key) {
-    if (manifest.meta.is_raw_kv) {
-      to += key;
-    } else {
-      append_memcomparable(to, key);
-    }
-  };
-  if (!start.empty()) append(range.low, start);
-  if (end.empty()) {
-    range.high = prefix_end(prefix);
-  } else {
-    append(range.high, end);
-  }
+  StoredRange range{std::string(prefix), prefix_end(prefix)};
+  if (!start.empty()) range.low = stored_key(manifest, start);
+  if (!end.empty()) range.high = stored_key(manifest, end);
   return range;
 }
 

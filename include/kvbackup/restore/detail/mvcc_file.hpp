@@ -110,16 +110,16 @@ class MvccFile {
 inline void check_large_values(const std::vector<File>& files,
                                const std::vector<std::optional<LargeValues>>& values,
                                VerifyReport& report) {
-  struct Part {
+  struct Sums {
     const File* first = nullptr;
     LargeValues in_default;
     LargeValues in_write;
     bool is_read = true;
     bool has_write = false;
   };
-  std::map<std::string_view, Part> parts;
+  std::map<std::string_view, Sums> parts;
   for (std::size_t i = 0; i < files.size(); ++i) {
-    Part& part = parts[stem_of(files[i].name)];
+    Sums& part = parts[stem_of(files[i].name)];
     if (part.first == nullptr) part.first = &files[i];
     part.is_read = part.is_read && values[i].has_value();
     const bool is_write = cf_of(files[i]) == mvcc_write_cf;

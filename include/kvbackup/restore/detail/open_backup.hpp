@@ -42,8 +42,8 @@ class OpenBackup {
   [[nodiscard]] Status check_logical() const {
     if (manifest.meta.is_raw_kv) return {};
     return Status::error(StatusCode::unsupported,
-                         "this is a transactional backup: the versions in it (MVCC) are not read "
-                         "yet; verify and inspect work")
+                         "this is a transactional backup, which holds versions and no pairs: read "
+                         "it through a TxnBackup")
         .with_object(backend.url());
   }
 

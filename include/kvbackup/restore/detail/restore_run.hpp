@@ -23,6 +23,7 @@
 #include "kvbackup/restore/backup_reader.hpp"
 #include "kvbackup/restore/detail/checked_file.hpp"
 #include "kvbackup/restore/detail/piece_reader.hpp"
+#include "kvbackup/restore/detail/put_turns.hpp"
 #include "kvbackup/restore/detail/workers.hpp"
 #include "kvbackup/restore/pair_sums.hpp"
 #include "kvbackup/restore/part_target.hpp"
@@ -51,26 +52,10 @@ class RestoreRun {
     if (options.rate_limit > 0) limiter_.emplace(options.rate_limit, *options.clock);
   }
 
-  /// All files are there and have their size, so that a backup with a hole is refused at once.
   [[nodiscard]] Status check_objects() {
-    if (plan_.pieces.empty()) return {};
-    const auto listed = backup_.backend().list("");
-    if (!listed.ok()) return listed.status();
-    const std::vector<ObjectInfo>& objects = listed.value();
-    for (const RestorePiece& piece : plan_.pieces) {
-      const File& file = file_of(piece);
-      const auto found = std::lower_bound(
-          objects.begin(), objects.end(), file.name,
-          [](const ObjectInfo& object, const std::string& name) { return object.name < name; });
-      if (found == objects.end() || found->name != file.name) {
-        return damaged_file(file, "it is missing");
-      }
-      if (found->size != file.size) {
-        return damaged_file(file, "it has " + std::to_string(found->size) + " bytes instead of " +
-                                      std::to_string(file.size));
-      }
-    }
-    return {};
+    std::vector<const File*> files;
+    for (const RestorePiece& piece : plan_.pieces) files.push_back(&file_of(piece));
+    return check_listed(backup_.backend(), files);
   }
 
   /// Proves every file and restores none, for a target that cannot take back what is done to it.
@@ -85,7 +70,7 @@ class RestoreRun {
   /// calling thread.
   template <Sink S>
   [[nodiscard]] Status into_sink(S& sink) {
-    if (Status status = has_cfs<S> ? Status() : check_one_cf(); !status.ok()) return status;
+    if (Status status = check_cfs<S>(plan_); !status.ok()) return status;
     std::size_t entered = 0;  // ranges whose column family had its turn
     for (std::size_t begin = 0; begin < plan_.pieces.size(); begin += options_.concurrency) {
       const std::size_t count = std::min(options_.concurrency, plan_.pieces.size() - begin);
@@ -99,7 +84,7 @@ class RestoreRun {
           });
       for (std::size_t i = 0; status.ok() && i < count; ++i) {
         const RestorePiece& piece = plan_.pieces[begin + i];
-        status = enter_ranges(sink, entered, piece.parts.front().range + 1);
+        status = enter_ranges(sink, plan_, entered, piece.parts.front().range + 1);
         if (status.ok()) {
           status = apply(piece, *files[i],
                          [&sink](ByteView key, ByteView value) { return sink.put(key, value); });
@@ -108,17 +93,13 @@ class RestoreRun {
       }
       if (!status.ok()) return status;
     }
-    return enter_ranges(sink, entered, plan_.ranges.size());
+    return enter_ranges(sink, plan_, entered, plan_.ranges.size());
   }
 
   /// Each file becomes a part of its own, `concurrency` at once.
   template <PartTarget T>
   [[nodiscard]] Status into_parts(T& target) {
-    if constexpr (requires(std::string_view cf) { target.add_cf(cf); }) {
-      for (const KeyRange& range : plan_.target_ranges) {
-        if (Status status = target.add_cf(range.cf); !status.ok()) return status;
-      }
-    }
+    if (Status status = add_cfs(target, plan_); !status.ok()) return status;
     return run_workers(plan_.pieces.size(), options_.concurrency, options_.executor,
                        [&](std::size_t i) { return make_part(target, plan_.pieces[i]); });
   }
@@ -131,36 +112,6 @@ class RestoreRun {
   using Table = TableReader<CheckedFile<Backend>, Decoders, NoBlockCache>;
   using Reader = PieceReader<Table>;
 
-  template <class S>
-  static constexpr bool has_cfs = requires(S sink, std::string_view cf) {
-    sink.use(cf);
-  };
-
-  /// Hands what was done to the limiter and the observer, and looks at the cancel token.
-  class Meter {
-   public:
-    explicit Meter(RestoreRun& run) : run_(run) {}
-    [[nodiscard]] Status add(std::size_t bytes) {
-      pairs_ += 1;
-      bytes_ += bytes;
-      // often enough for a limit of a few KiB a second, and for small pairs
-      constexpr std::uint64_t step = 64 * 1024;
-      constexpr std::uint64_t most_pairs = 1024;
-      return bytes_ < step && pairs_ < most_pairs ? Status() : flush();
-    }
-    [[nodiscard]] Status flush() {
-      const std::uint64_t bytes = std::exchange(bytes_, 0);
-      run_.reporter_.add_pairs(std::exchange(pairs_, 0), bytes);
-      return run_.limiter_ ? run_.limiter_->acquire(bytes, run_.options_.cancel)
-                           : check_cancel(run_.options_.cancel);
-    }
-
-   private:
-    RestoreRun& run_;
-    std::uint64_t pairs_ = 0;
-    std::uint64_t bytes_ = 0;
-  };
-
   [[nodiscard]] const File& file_of(const RestorePiece& piece) const {
     return backup_.meta().files[piece.file];
   }
@@ -172,30 +123,6 @@ class RestoreRun {
   [[nodiscard]] Result<CheckedFile<Backend>> check(const RestorePiece& piece, Tee&& tee) {
     return check_file(backup_.backend(), file_of(piece), backup_.hash(), options_.file_memory,
                       options_.cancel, reporter_, tee);
-  }
-
-  /// Tells a sink with column families which of them the next pairs belong to; those without pairs
-  /// have their turn too, so that they are there.
-  template <Sink S>
-  [[nodiscard]] Status enter_ranges(S& sink, std::size_t& entered, std::size_t end) {
-    if constexpr (has_cfs<S>) {
-      for (; entered < end; ++entered) {
-        const std::string& cf = plan_.target_ranges[entered].cf;
-        if (entered > 0 && plan_.target_ranges[entered - 1].cf == cf) continue;
-        if (Status status = sink.use(cf); !status.ok()) return status;
-      }
-    }
-    return {};
-  }
-  [[nodiscard]] Status check_one_cf() const {
-    for (const KeyRange& range : plan_.target_ranges) {
-      if (range.cf == plan_.target_ranges.front().cf) continue;
-      return Status::error(StatusCode::invalid_argument,
-                           "the target holds one column family and the restore has several; name "
-                           "the one to restore")
-          .with_object(range.cf);
-    }
-    return {};
   }
 
   template <class Put>
@@ -215,7 +142,7 @@ class RestoreRun {
   /// Puts the pairs of a piece, and proves what backupmeta says of a whole file.
   template <class Put>
   [[nodiscard]] Status apply(const RestorePiece& piece, Reader& reader, Put&& put) {
-    Meter meter(*this);
+    PairMeter meter(reporter_, limiter_ ? &*limiter_ : nullptr, options_.cancel);
     PairSums original;
     std::string target_key;
     for (const RestorePiece::Part& part : piece.parts) {

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// The flags that say where a backup is, and the backend they name.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include <kvbackup/kvbackup.hpp>
+
+#include "program.hpp"
+
+namespace program {
+
+struct StorageFlags {
+  std::string url;
+  std::string s3_if_absent = "conditional";
+  kvbackup::StorageUrlDefaults options;  ///< the --s3.* and --gcs.* flags that were given
+};
+
+/// What a storage URL may be, for the help of a flag.
+inline constexpr const char* storage_url_help =
+    ": a path, local:///path, s3://bucket/prefix or gcs://bucket/prefix with ?KEY=VALUE&... as BR "
+    "has them";
+
+/// Adds -s, `help` beside it, and BR's flags of object storage.
+void add_storage_flags(CLI::App& command, StorageFlags& flags, const char* help);
+/// Adds BR's flags of object storage alone.
+void add_bucket_flags(CLI::App& command, StorageFlags& flags);
+
+/// The backend that the flags name; nothing is touched yet. Cancelled by cancel_token(); its
+/// warnings and retries go to standard error.
+[[nodiscard]] kvbackup::Result<kvbackup::BuiltBackends> open_storage(const StorageFlags& flags);
+/// The same, where something can be read from it.
+[[nodiscard]] kvbackup::Result<kvbackup::BuiltBackends> open_readable_storage(
+    const StorageFlags& flags);
+
+/// Calls work(0) .. work(count - 1), several at once: what is read from a bucket is mostly waited
+/// for.
+void at_once(std::size_t count, kvbackup::FunctionRef<void(std::size_t)> work);
+
+}  // namespace program
