@@ -47,7 +47,7 @@ class AllowedFolder {
       : base_(std::move(allowed)), below_(below.empty() ? below : below + "/") {}
 
   [[nodiscard]] std::string url() const {
-    return kvbackup::LocalBackend(kvbackup::detail::join_path(base_.path(), below_)).url();
+    return kvbackup::LocalBackend(base_.path() + "/" + below_).url();
   }
   kvbackup::Result<Writer> create(std::string_view name, kvbackup::CreateOptions options = {}) {
     return base_.create(full(name), options);

@@ -116,9 +116,7 @@ class AuditLog final : public GrpcServerObserver {
     const BackupRequest& request = record.request;
     const std::string storage =
         request.storage_backend ? storage_url(*request.storage_backend) : "(none)";
-    const std::string result = record.status.ok()
-                                   ? record.first_error.empty() ? "ok" : record.first_error
-                                   : record.status.to_string(flags_.common.key_display());
+    const std::string result = result_of(record);
     if (flags_.common.json) return print_json(record, storage, result);
     std::string range = request.is_raw_kv ? "raw " + (request.cf.empty() ? "default" : request.cf)
                                           : "txn (" + std::to_string(request.start_version) + ", " +
@@ -139,6 +137,12 @@ class AuditLog final : public GrpcServerObserver {
 
  private:
   static unsigned long long number(std::uint64_t n) { return n; }
+
+  [[nodiscard]] std::string result_of(const GrpcRequestRecord& record) const {
+    if (!record.status.ok()) return record.status.to_string(flags_.common.key_display());
+    if (record.errors == 0) return "ok";
+    return flags_.common.redact ? "a range failed" : record.first_error;  // which names keys
+  }
 
   void print_json(const GrpcRequestRecord& record, const std::string& storage,
                   const std::string& result) {
@@ -284,7 +288,8 @@ Status run_serve(const ServeFlags& flags) {
   if (uri.value().scheme == "lmdb") {
     LmdbSnapshotOptions options;
     options.db = uri.value().parameter("db");
-    options.workers = flags.concurrency * flags.max_requests;
+    // each request also looks once whether a database is there
+    options.workers = (flags.concurrency + 1) * flags.max_requests;
     return serve(SharedHost<LmdbSnapshot>([&] { return LmdbSnapshot::open(path, options); },
                                           allowed.value()),
                  flags, clock);

@@ -122,8 +122,9 @@ template <class ToMessage>
   const std::size_t given = options.value().size();
   for (const auto& [key, value] : defaults) {
     const auto end = options.value().begin() + static_cast<std::ptrdiff_t>(given);
-    const bool is_given = std::any_of(options.value().begin(), end,
-                                      [&key](const auto& option) { return option.first == key; });
+    const bool is_given =
+        std::any_of(options.value().begin(), end,
+                    [&wanted = key](const auto& option) { return option.first == wanted; });
     if (!is_given) options.value().emplace_back(key, value);
   }
   auto message = to_message(std::move(options).value());

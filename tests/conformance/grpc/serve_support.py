@@ -36,8 +36,8 @@ def raw_request(folder, **fields):
 class Server:
     """A `serve` that listens on a free port. After the block `lines` holds its audit."""
 
-    def __init__(self, *arguments, listen="127.0.0.1:0"):
-        self.command = [PROGRAM, "serve", "--json", "--listen", listen, *map(str, arguments)]
+    def __init__(self, *arguments):
+        self.command = [PROGRAM, "serve", "--json", "--listen", "127.0.0.1:0", *map(str, arguments)]
         self.lines = []
         self.address = None
         self.process = None
@@ -101,8 +101,8 @@ class ServeTest(unittest.TestCase):
         subprocess.run([PROGRAM, "generate", "--sink", f"{scheme}:{path}", "--count", str(PAIRS)],
                        capture_output=True, timeout=120, check=True)
 
-    def serve(self, *arguments, **options):
-        return Server("--source", f"lmdb:{self.store}", "--allow-local", self.folder, *arguments, **options)
+    def serve(self, *arguments):
+        return Server("--source", f"lmdb:{self.store}", "--allow-local", self.folder, *arguments)
 
     def fail(self, code, text, *arguments):  # pylint: disable=arguments-renamed
         """`serve` ends at once with that exit code and that text."""
