@@ -3,12 +3,12 @@
 # source tree and, installed beside kvbackupConfig.cmake, the hosts that use find_package.
 
 # Every component: its macro is KVBACKUP_WITH_<NAME>.
-set(kvbackup_component_names lz4 snappy zstd xxhash openssl curl rapidjson lmdb rocksdb leveldb)
+set(kvbackup_component_names lz4 snappy zstd xxhash openssl curl rapidjson lmdb rocksdb leveldb grpc)
 
 # What each one needs. header and library are looked up where pkg-config says, then in the usual
 # places, so that a machine without pkg-config works too. module is left out where the library
 # installs no pkg-config file. target: the first of them that the host has already is taken as it
-# is.
+# is. with: further libraries that the headers call directly.
 set(kvbackup_lz4_needs       header lz4.h library lz4 module liblz4 package liblz4-dev target LZ4::lz4)
 set(kvbackup_snappy_needs    header snappy.h library snappy module snappy package libsnappy-dev
                              target Snappy::snappy)
@@ -28,10 +28,13 @@ set(kvbackup_rocksdb_needs   header rocksdb/db.h library rocksdb module rocksdb
                              package librocksdb-dev target RocksDB::rocksdb-shared RocksDB::rocksdb)
 set(kvbackup_leveldb_needs   header leveldb/db.h library leveldb package libleveldb-dev
                              target leveldb::leveldb)
+set(kvbackup_grpc_needs      header grpcpp/grpcpp.h library grpc++ with gpr absl_synchronization module grpc++
+                             package libgrpc++-dev target gRPC::grpc++)
 
 # kvbackup_find_library(<name> <result variable>): the target of a component's library, or "".
 function(kvbackup_find_library name result)
-  cmake_parse_arguments(need "" "header;library;module;package" "target" ${kvbackup_${name}_needs})
+  cmake_parse_arguments(need "" "header;library;module;package" "target;with"
+                        ${kvbackup_${name}_needs})
   set(found kvbackup::${name}_library)
   foreach(target IN LISTS need_target)
     if(TARGET ${target})
@@ -53,6 +56,12 @@ function(kvbackup_find_library name result)
       mark_as_advanced(KVBACKUP_${name}_LIBRARY)
       list(APPEND files ${KVBACKUP_${name}_LIBRARY})
     endif()
+    foreach(further IN LISTS need_with)
+      find_library(KVBACKUP_${further}_LIBRARY ${further}
+                   HINTS ${kvbackup_pc_${name}_LIBRARY_DIRS})
+      mark_as_advanced(KVBACKUP_${further}_LIBRARY)
+      list(APPEND files ${KVBACKUP_${further}_LIBRARY})
+    endforeach()
     if("${files}" MATCHES "NOTFOUND")
       set(found "")
     else()
@@ -61,6 +70,9 @@ function(kvbackup_find_library name result)
       if(need_library)
         target_link_libraries(${found} INTERFACE "${KVBACKUP_${name}_LIBRARY}")
       endif()
+      foreach(further IN LISTS need_with)
+        target_link_libraries(${found} INTERFACE "${KVBACKUP_${further}_LIBRARY}")
+      endforeach()
     endif()
   endif()
   set(${result} "${found}" PARENT_SCOPE)

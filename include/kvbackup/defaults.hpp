@@ -5,9 +5,11 @@
 #pragma once
 
 #include "kvbackup/backend/any.hpp"
+#include "kvbackup/backend/gcs.hpp"
 #include "kvbackup/backend/local.hpp"
 #include "kvbackup/backend/memory.hpp"
 #include "kvbackup/backend/noop.hpp"
+#include "kvbackup/backend/s3.hpp"
 #include "kvbackup/codec/any.hpp"
 #include "kvbackup/codec/lz4.hpp"
 #include "kvbackup/codec/none.hpp"
@@ -22,14 +24,15 @@
 #include "kvbackup/sst/checksum.hpp"
 #include "kvbackup/sst/decoders.hpp"
 
-#define KVBACKUP_DETAIL_PASTE_(lz4, snappy, zstd, xxhash, openssl, posix) \
-  built_lz4_##lz4##_snappy_##snappy##_zstd_##zstd##_xxhash_##xxhash##_openssl_##openssl##_posix_##posix
-#define KVBACKUP_DETAIL_PASTE(lz4, snappy, zstd, xxhash, openssl, posix) \
-  KVBACKUP_DETAIL_PASTE_(lz4, snappy, zstd, xxhash, openssl, posix)
+#define KVBACKUP_DETAIL_PASTE_(lz4, snappy, zstd, xxhash, openssl, curl, threads, posix) \
+  built_lz4_##lz4##_snappy_##snappy##_zstd_##zstd##_xxhash_##xxhash##_openssl_##openssl##_curl_##curl##_threads_##threads##_posix_##posix
+#define KVBACKUP_DETAIL_PASTE(lz4, snappy, zstd, xxhash, openssl, curl, threads, posix) \
+  KVBACKUP_DETAIL_PASTE_(lz4, snappy, zstd, xxhash, openssl, curl, threads, posix)
 
 namespace kvbackup::inline v1 {
 inline namespace KVBACKUP_DETAIL_PASTE(KVBACKUP_WITH_LZ4, KVBACKUP_WITH_SNAPPY, KVBACKUP_WITH_ZSTD,
                                        KVBACKUP_WITH_XXHASH, KVBACKUP_WITH_OPENSSL,
+                                       KVBACKUP_WITH_CURL, KVBACKUP_WITH_THREADS,
                                        KVBACKUP_WITH_POSIX) {
 
 /// The Hasher of this build: SHA-256 by OpenSSL where it is built in, the portable one elsewhere.
@@ -77,12 +80,21 @@ inline namespace KVBACKUP_DETAIL_PASTE(KVBACKUP_WITH_LZ4, KVBACKUP_WITH_SNAPPY, 
 #endif
                                                   >>;
 
-/// A run-time choice among the backends of this build.
+  /// A run-time choice among the backends of this build; open_backend() opens it.
+  using BuiltBackends = AnyBackend<NoopBackend, MemoryBackend
 #if KVBACKUP_WITH_POSIX
-  using BuiltBackends = AnyBackend<NoopBackend, MemoryBackend, LocalBackend>;
-#else
-  using BuiltBackends = AnyBackend<NoopBackend, MemoryBackend>;
+                                   ,
+                                   LocalBackend
 #endif
+#if KVBACKUP_WITH_CURL && KVBACKUP_WITH_OPENSSL && KVBACKUP_WITH_THREADS && KVBACKUP_WITH_POSIX
+                                   ,
+                                   S3Backend
+#endif
+#if KVBACKUP_WITH_CURL && KVBACKUP_WITH_OPENSSL && KVBACKUP_WITH_POSIX
+                                   ,
+                                   GcsBackend
+#endif
+                                   >;
 
   /// A backup that is read where it lies, with what this build has.
   template <ReadableBackend Backend = BuiltBackends, BlockCache Cache = NoBlockCache>

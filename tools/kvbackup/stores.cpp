@@ -4,17 +4,9 @@
 namespace program {
 
 kvbackup::Result<kvbackup::BuiltBackends> open_storage(const std::string& url) {
-  auto location = kvbackup::parse_storage_url(url);
-  if (!location.ok()) {
-    // a storage URL is a flag: whatever is wrong with it is wrong usage
-    return usage_error("--storage: " + std::string(location.status().message()))
-        .with_object(location.status().object());
-  }
-  switch (location.value().kind) {
-    case kvbackup::StorageKind::noop: return kvbackup::BuiltBackends(kvbackup::NoopBackend());
-    case kvbackup::StorageKind::local: break;
-  }
-  return kvbackup::BuiltBackends(kvbackup::LocalBackend(std::move(location.value().path)));
+  const auto storage = kvbackup::parse_storage_url(url);
+  if (!storage.ok()) return storage.status();
+  return kvbackup::open_backend<kvbackup::BuiltBackends>(storage.value());
 }
 
 kvbackup::Result<kvbackup::BuiltBackends> open_readable_storage(const std::string& url) {

@@ -3,19 +3,18 @@
 #pragma once
 
 #include "kvbackup/backend/concept.hpp"
+#include "kvbackup/backend/detail/bucket_url.hpp"
 #include "kvbackup/backend/detail/gcs_client.hpp"
 #include "kvbackup/backend/detail/gcs_reply.hpp"
 #include "kvbackup/backend/detail/gcs_upload.hpp"
 #include "kvbackup/backend/gcs_options.hpp"
 #include "kvbackup/base/bytes.hpp"
-#include "kvbackup/base/percent.hpp"
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/base/status.hpp"
 #include "kvbackup/base/utf8.hpp"
 #include "kvbackup/config.hpp"
 #include "kvbackup/hash/crc32c.hpp"
 #include "kvbackup/net/curl_transport.hpp"
-#include "kvbackup/net/url.hpp"
 
 #if KVBACKUP_WITH_OPENSSL && KVBACKUP_WITH_POSIX
 #include <algorithm>
@@ -80,15 +79,8 @@ class BasicGcsBackend {
   /// As BR spells it: "gcs://bucket/prefix?endpoint=...", without credentials.
   [[nodiscard]] std::string url() const {
     const GcsOptions& options = client_->options();
-    std::string out = "gcs://" + percent_encode(options.bucket);
-    if (!options.prefix.empty()) {
-      out += '/';
-      out += percent_encode(options.prefix, "/");
-    }
-    const auto endpoint = parse_url(options.endpoint);
-    if (endpoint.ok() && endpoint.value().query.empty()) {
-      out += "?endpoint=" + percent_encode(options.endpoint, ":/");
-    }
+    std::string out = detail::bucket_url("gcs", options.bucket, options.prefix);
+    detail::append_endpoint(out, options.endpoint);
     return out;
   }
 

@@ -45,9 +45,8 @@ struct GcsOptions {
   Environment* environment = nullptr;
   RandomSource* random = nullptr;
 
-  /// What a message of BR asks for.
-  [[nodiscard]] static GcsOptions from(const GCS& message) {
-    GcsOptions options;
+  /// What a message of BR asks for; what it has no field for is as in `options`.
+  [[nodiscard]] static GcsOptions from(const GCS& message, GcsOptions options) {
     options.endpoint = message.endpoint;
     options.bucket = message.bucket;
     options.prefix = message.prefix;
@@ -56,6 +55,7 @@ struct GcsOptions {
     options.credentials_blob = message.credentials_blob;
     return options;
   }
+  [[nodiscard]] static GcsOptions from(const GCS& message) { return from(message, GcsOptions()); }
 };
 
 /// Those that TiKV takes, and ARCHIVE.

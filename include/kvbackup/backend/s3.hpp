@@ -3,17 +3,16 @@
 #pragma once
 
 #include "kvbackup/backend/concept.hpp"
+#include "kvbackup/backend/detail/bucket_url.hpp"
 #include "kvbackup/backend/detail/s3_client.hpp"
 #include "kvbackup/backend/detail/s3_object.hpp"
 #include "kvbackup/backend/detail/s3_reply.hpp"
 #include "kvbackup/backend/s3_options.hpp"
 #include "kvbackup/base/bytes.hpp"
-#include "kvbackup/base/percent.hpp"
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/base/status.hpp"
 #include "kvbackup/config.hpp"
 #include "kvbackup/net/curl_transport.hpp"
-#include "kvbackup/net/url.hpp"
 
 #if KVBACKUP_WITH_OPENSSL && KVBACKUP_WITH_THREADS && KVBACKUP_WITH_POSIX
 #include <algorithm>
@@ -77,15 +76,8 @@ class BasicS3Backend {
   /// As BR spells it: "s3://bucket/prefix?endpoint=...", without credentials.
   [[nodiscard]] std::string url() const {
     const S3Options& options = client_->options();
-    std::string out = "s3://" + percent_encode(options.bucket);
-    if (!options.prefix.empty()) {
-      out += '/';
-      out += percent_encode(options.prefix, "/");
-    }
-    const auto endpoint = parse_url(options.endpoint);
-    if (endpoint.ok() && endpoint.value().query.empty()) {
-      out += "?endpoint=" + percent_encode(options.endpoint, ":/");
-    }
+    std::string out = detail::bucket_url("s3", options.bucket, options.prefix);
+    detail::append_endpoint(out, options.endpoint);
     return out;
   }
 

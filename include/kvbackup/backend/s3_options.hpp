@@ -77,9 +77,8 @@ struct S3Options {
   Environment* environment = nullptr;
   RandomSource* random = nullptr;
 
-  /// What a message of BR asks for.
-  [[nodiscard]] static S3Options from(const S3& message) {
-    S3Options options;
+  /// What a message of BR asks for; what it has no field for is as in `options`.
+  [[nodiscard]] static S3Options from(const S3& message, S3Options options) {
     options.endpoint = message.endpoint;
     options.region = message.region;
     options.bucket = message.bucket;
@@ -93,6 +92,7 @@ struct S3Options {
     options.force_path_style = message.force_path_style;
     return options;
   }
+  [[nodiscard]] static S3Options from(const S3& message) { return from(message, S3Options()); }
 };
 
 }  // namespace kvbackup::inline v1

@@ -16,6 +16,7 @@
 #include "kvbackup/backup/observer.hpp"
 #include "kvbackup/base/cancel.hpp"
 #include "kvbackup/base/clock.hpp"
+#include "kvbackup/base/function_ref.hpp"
 #include "kvbackup/base/rate_limiter.hpp"
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/codec/concept.hpp"
@@ -32,15 +33,20 @@ struct FileRecord {
   std::uint32_t crc32c = 0;
 };
 
+/// Takes the files of a part that was finished, and the keys that the part covers. A failure ends
+/// the sub-range.
+using PartDone = FunctionRef<Status(ByteView start, ByteView end, std::vector<FileRecord>& files)>;
+
 /// What the parts of one run share; outlives them all.
 struct RunContext {
-  FileNameParts name;  ///< region_id is set for each part
+  FileNameParts name;  ///< a region_id of 0 stands for the number of each part
   const CancelToken* cancel = nullptr;
   Clock* clock = nullptr;
   RateLimiter* rate_limiter = nullptr;
   RateLimiter* read_limiter = nullptr;
   std::uint32_t part_retries = 0;
   ProgressReporter* progress = nullptr;
+  std::optional<PartDone> part_done;  ///< called with all files of the sub-range so far
 };
 
 /// Hands the bytes of one table to its hasher and its object, as blocks finish.
@@ -91,7 +97,7 @@ class PartWriter {
         start_(start),
         cfs_(layout.cfs(range_cf)),
         files_(cfs_.size()) {
-    name_.region_id = part_number;
+    if (name_.region_id == 0) name_.region_id = part_number;
   }
 
   Status add(const SourceEntry& entry) {

@@ -206,12 +206,13 @@ class SubRangeWriter {
     }
     if (Status status = report(); !status.ok()) return status;
     if (Status status = part_->finish(end, files); !status.ok()) return status;
+    const std::string start = part_->start();
     part_.reset();
     ++parts_;
     rebuilds_ = 0;
     taken_ = reported_ = lost_ = Taken();
     report_at_ = report_interval;
-    return {};
+    return run_.part_done ? (*run_.part_done)(start, end, files) : Status();
   }
 
   /// Whether the open part ended with the loss of an object that may be stored by another attempt.
