@@ -292,6 +292,29 @@ void put_texts() {
   put("key_text", "percent", "a%20b%2F%ff~");
 }
 
+/// The first byte chooses between keys, write records and lock records.
+void put_mvcc() {
+  put("mvcc", "key", std::string(1, '\0') + mvcc_key("user key", 20));
+  MvccWrite write;
+  write.start_ts = 300;
+  write.short_value = "value";
+  write.has_overlapped_rollback = true;
+  write.gc_fence = 400;
+  put("mvcc", "write", "\x01" + encode_mvcc_write(write) + "l");
+  MvccLock lock;
+  lock.primary = "primary";
+  lock.ts = 300;
+  lock.ttl = 3000;
+  lock.short_value = "value";
+  lock.for_update_ts = 301;
+  lock.txn_size = 2;
+  lock.min_commit_ts = 302;
+  lock.use_async_commit = true;
+  lock.secondaries = {"a", ""};
+  lock.rollback_ts = {1, 2};
+  put("mvcc", "lock", "\x02" + encode_mvcc_lock(lock));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -303,6 +326,7 @@ int main(int argc, char** argv) {
   put_messages();
   put_blocks();
   put_texts();
+  put_mvcc();
   put_backups();
   put_tables("none", NoneCodec{});
   put_tables("lz4", Lz4Codec{});

@@ -33,6 +33,23 @@ std::string key_text(ByteView key, const CommonFlags& flags) {
   return key.empty() ? "\"\"" : to_hex(key);
 }
 
+/// The tables of a transactional backup, whose schemas are bytes in backupmeta.
+std::string schemas_json(const BackupMeta& meta) {
+  std::string schemas;
+  for (const Schema& schema : meta.schemas) {
+    JsonObject each;
+    if (const auto table = parse_schema(schema); table.ok()) {
+      each.add("db", table.value().db).add("table", table.value().table);
+      each.add("id", std::to_string(table.value().id));
+    }
+    each.add("total_kvs", schema.total_kvs).add("total_bytes", schema.total_bytes);
+    each.add("crc64xor", std::to_string(schema.crc64xor));
+    if (!schemas.empty()) schemas += ", ";
+    schemas += each.text();
+  }
+  return "[" + schemas + "]";
+}
+
 Status print_json(const Manifest& manifest, const std::string& url, const InspectFlags& flags,
                   const Tables& tables) {
   const auto meta = to_json(manifest.meta);
@@ -45,6 +62,7 @@ Status print_json(const Manifest& manifest, const std::string& url, const Inspec
     if (!info.ok()) return info.status();
     root.add_json("info", info.value());
   }
+  if (!manifest.meta.schemas.empty()) root.add_json("schemas", schemas_json(manifest.meta));
   if (flags.files) root.add_json("tables", tables_json(manifest.meta, tables.summaries));
   if (tables.sizes) {
     JsonObject sizes;
@@ -85,6 +103,34 @@ void print_files(const BackupMeta& meta, const CommonFlags& flags) {
   }
 }
 
+/// How many jobs the JSON array of ddls has.
+std::string count_of_ddls(const std::string& ddls) {
+  std::uint64_t jobs = 0;
+  const Status json = scan_json(ddls, [&jobs](std::string_view path, std::string_view value) {
+    if (path == "[]" && value == "{}") ++jobs;
+    return Status();
+  });
+  return json.ok() || ddls.empty() ? std::to_string(jobs) : "not readable";
+}
+
+void print_schemas(const BackupMeta& meta) {
+  std::printf("schemas:       %zu, DDL jobs: %s\n", meta.schemas.size(),
+              count_of_ddls(meta.ddls).c_str());
+  for (const Schema& schema : meta.schemas) {
+    const auto table = parse_schema(schema);
+    std::printf("table:         %s, ",
+                table.ok() ? printable(table.value().name()).c_str() : "not readable");
+    if (has_checksum(schema)) {
+      std::printf("%llu kvs, %llu bytes, crc64xor %llu\n",
+                  static_cast<unsigned long long>(schema.total_kvs),
+                  static_cast<unsigned long long>(schema.total_bytes),
+                  static_cast<unsigned long long>(schema.crc64xor));
+    } else {
+      std::printf("no checksum\n");
+    }
+  }
+}
+
 void print_sizes(const SizeHistograms& sizes) {
   std::printf("\n%s\n%s\n%s", sizes.keys.text("keys", "bytes").c_str(),
               sizes.values.text("values", "bytes").c_str(),
@@ -115,8 +161,10 @@ void print_text(const Manifest& manifest, const std::string& url, const InspectF
   std::printf("kind:          %s\n", meta.is_raw_kv ? "raw" : "transactional");
   std::printf("cluster:       %llu %s\n", static_cast<unsigned long long>(meta.cluster_id),
               printable(meta.cluster_version).c_str());
-  std::printf("versions:      %llu .. %llu\n", static_cast<unsigned long long>(meta.start_version),
-              static_cast<unsigned long long>(meta.end_version));
+  const char* extent = is_full(meta) ? " (full)" : " (incremental)";
+  std::printf("versions:      %llu .. %llu%s\n",
+              static_cast<unsigned long long>(meta.start_version),
+              static_cast<unsigned long long>(meta.end_version), meta.is_raw_kv ? "" : extent);
   std::uint64_t kvs = 0;
   std::uint64_t bytes = 0;
   std::uint64_t size = 0;
@@ -133,6 +181,7 @@ void print_text(const Manifest& manifest, const std::string& url, const InspectF
     std::printf("compression:   %.2f bytes of keys and values in a stored byte\n",
                 static_cast<double>(bytes) / static_cast<double>(size));
   }
+  if (!meta.is_raw_kv) print_schemas(meta);
   if (manifest.info) {
     for (const CompletedRange& range : manifest.info->ranges) {
       std::printf("range:         %s [%s, %s)\n", printable(range.cf).c_str(),

@@ -19,6 +19,7 @@ struct VerifyFlags {
   std::string storage;
   bool quick = false;
   bool strict = false;
+  bool br_rules = false;
   std::uint64_t concurrency = 4;
 };
 
@@ -111,6 +112,7 @@ int run_verify(const VerifyFlags& flags) {
   VerifyOptions options;
   options.quick = flags.quick;
   options.strict = flags.strict;
+  options.br_rules = flags.br_rules;
   options.concurrency = flags.concurrency;
   options.executor = &threads;
   options.cancel = &cancel_token();
@@ -140,6 +142,7 @@ void add_verify_command(CLI::App& app, Run& run) {
   command->add_flag("--quick", flags->quick, "Names and sizes only; no file is read");
   command->add_flag("--strict", flags->strict,
                     "Files that are not of the backup, lock files and checkpoints are damage");
+  command->add_flag("--br", flags->br_rules, "What would keep BR from restoring it is damage too");
   command->add_option("--concurrency", flags->concurrency, "Files worked on at once")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();

@@ -19,8 +19,10 @@
 
 namespace kvbackup::inline v1 {
 
-/// The logical pairs of a range of a backup, file after file: a SeekableSource. Borrows the backup.
-/// A key outside of its file's range ends it with corruption.
+/// The pairs of a range of a backup, file after file: a SeekableSource. Borrows the backup. Of a
+/// transactional one they are the records of a column family, whose keys are in TiKV's form; range
+/// and seek() are in user keys all the same. A key outside of its file's range ends it with
+/// corruption.
 template <class State>
 class BackupSource {
   using Table = typename State::Table;
@@ -81,15 +83,9 @@ class BackupSource {
     low_ = std::move(stored.low);
     stop_ = std::move(stored.high);
     ends_at_stop_ = !range_.end.empty() && !detail::ends_within(opened.end_key, range_.end);
-    if (ends_at_stop_) {
-      stop_ = detail::key_prefix_of(state_->manifest);
-      stop_ += range_.end;
-    }
+    if (ends_at_stop_) stop_ = detail::stored_key(state_->manifest, range_.end);
     std::string first;
-    if (from > ByteView(opened.start_key)) {
-      first = detail::key_prefix_of(state_->manifest);
-      first += from;
-    }
+    if (from > ByteView(opened.start_key)) first = detail::stored_key(state_->manifest, from);
     source_.emplace(table_->source(first));
     if (source_->valid() && source_->key() < ByteView(low_)) {
       fail_outside();

@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // Proves a backup: every byte of it is what was written, and it is all there.
 //
-// Of backupmeta: its seal, that the sums of its files are the totals, that names are names, that
-// the files tile the ranges. Of the storage: that every file is there and has its size, and what
-// else lies there. Of each file, in one pass: SHA-256 and CRC-32C of its bytes, the checksum of
-// every block, key order, that keys lie in the file's range behind the right prefix, counts and
-// crc64xor.
+// Of backupmeta: its seal, that the sums of its files are the totals and what schemas say of their
+// tables, that names are names, that the files tile the ranges. Of the storage: that every file is
+// there and has its size, and what else lies there. Of each file, in one pass: SHA-256 and CRC-32C
+// of its bytes, the checksum of every block, key order, that keys lie in the file's range behind
+// the right prefix, counts and crc64xor.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <set>
 #include <string>
@@ -29,10 +30,14 @@
 #include "kvbackup/hash/sha256_portable.hpp"
 #include "kvbackup/manifest/manifest.hpp"
 #include "kvbackup/manifest/naming.hpp"
+#include "kvbackup/restore/detail/br_rules.hpp"
 #include "kvbackup/restore/detail/coverage.hpp"
 #include "kvbackup/restore/detail/file_check.hpp"
+#include "kvbackup/restore/detail/schema_check.hpp"
+#include "kvbackup/restore/detail/version_record.hpp"
 #include "kvbackup/restore/detail/workers.hpp"
 #include "kvbackup/restore/file_index.hpp"
+#include "kvbackup/restore/pair_sums.hpp"
 #include "kvbackup/restore/progress.hpp"
 #include "kvbackup/restore/verify_report.hpp"
 
@@ -60,16 +65,14 @@ class Verifier {
       report_.add({Severity::unprovable, std::string(backupmeta_name), std::nullopt,
                    "it is BR's own and has no seal: what it says cannot be proven"});
     }
-    if (!manifest_.meta.is_raw_kv) {
-      report_.add({Severity::unprovable, "", std::nullopt,
-                   "counts and crc64xor of a transactional backup are not proven yet: its versions "
-                   "(MVCC) are not read"});
-    } else if (lacks_crc()) {
+    if (manifest_.meta.is_raw_kv && lacks_crc()) {
       report_.add({Severity::unprovable, "", std::nullopt,
                    "it records no crc64xor, as TiKV before 6.1 does for raw files"});
     }
     check_sums();
     CoverageCheck(manifest_, report_).run();
+    check_schemas(manifest_, report_);
+    if (options_.br_rules) BrRules(manifest_, report_).run();
     auto listed = backend_.list("");
     if (!listed.ok()) return std::move(listed).status();
     const std::vector<ObjectInfo>& objects = listed.value();
@@ -188,11 +191,13 @@ class Verifier {
     }
     RestoreReporter reporter(options_.observer, work.size(), size);
     std::vector<FileFindings> found(work.size());
+    std::vector<std::optional<PairSums>> large_values(files.size());
     Status status =
         run_workers(work.size(), options_.concurrency, options_.executor, [&](std::size_t index) {
           FileCheck<Backend, Hash, Decoders> check(backend_, manifest_, work[index], hash_,
                                                    decoders_, options_.cancel, reporter);
           Status checked = check.run(found[index]);
+          large_values[work[index]] = check.large_values();
           if (checked.ok()) reporter.add_file();
           return checked;
         });
@@ -204,7 +209,27 @@ class Verifier {
     report_.pairs = progress.pairs;
     report_.bytes = progress.bytes;
     report_.stored_bytes = progress.stored_bytes;
+    if (!manifest_.meta.is_raw_kv && status.ok()) check_large_values(large_values);
     return status;
+  }
+
+  // The default file of a part holds the values that its write file names.
+  void check_large_values(const std::vector<std::optional<PairSums>>& large_values) {
+    const std::vector<File>& files = manifest_.meta.files;
+    std::map<std::string_view, std::size_t> defaults;
+    for (std::size_t i = 0; i < files.size(); ++i) {
+      if (cf_of(files[i]) != write_cf) defaults.emplace(stem_of(files[i].name), i);
+    }
+    for (std::size_t i = 0; i < files.size(); ++i) {
+      if (cf_of(files[i]) != write_cf || !large_values[i]) continue;
+      const auto other = defaults.find(stem_of(files[i].name));
+      const auto held = other == defaults.end() ? PairSums() : large_values[other->second];
+      if (!held || *held == *large_values[i]) continue;
+      report_.add({Severity::damage, files[i].name, range_of(files[i]),
+                   "its records name " + std::to_string(large_values[i]->pairs) +
+                       " large values, and the default file of its part holds " +
+                       std::to_string(held->pairs) + ", or those of other versions"});
+    }
   }
 
   // What lies there and is not of the backup.

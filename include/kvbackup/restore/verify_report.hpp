@@ -24,6 +24,8 @@ struct VerifyOptions {
   bool quick = false;
   /// What lies beside the backup (files that are not listed, lock files, checkpoints) is damage.
   bool strict = false;
+  /// Whatever would keep BR from restoring the backup is damage too.
+  bool br_rules = false;
   /// Files worked on at once. Above 1 it needs an `executor`. Never changes the report.
   std::size_t concurrency = 1;
   /// Threads. Null: the calling thread does everything.

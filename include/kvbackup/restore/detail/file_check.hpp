@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -21,9 +22,12 @@
 #include "kvbackup/proto/wire.hpp"
 #include "kvbackup/restore/detail/forward_file.hpp"
 #include "kvbackup/restore/detail/key_domain.hpp"
+#include "kvbackup/restore/detail/version_record.hpp"
 #include "kvbackup/restore/file_index.hpp"
+#include "kvbackup/restore/pair_sums.hpp"
 #include "kvbackup/restore/progress.hpp"
 #include "kvbackup/restore/verify_report.hpp"
+#include "kvbackup/source/mvcc_keys.hpp"
 #include "kvbackup/sst/block_cache.hpp"
 #include "kvbackup/sst/table_reader.hpp"
 
@@ -56,12 +60,19 @@ class FileCheck {
     tap_.flush_pairs();
     const FileDigest digest = tap_.hash.finish();
     const bool bytes_fit = check_bytes(digest);
+    is_read_ = table.ok() && bytes_fit;
     if (table.ok()) {
       check_content(digest);
     } else {
       report_table(table, bytes_fit);
     }
     return {};
+  }
+
+  /// Of a file of a transactional backup that run() has read whole: the keys of the large values
+  /// that it holds (default) or names (write).
+  [[nodiscard]] std::optional<PairSums> large_values() const {
+    return is_read_ ? std::optional(large_values_) : std::nullopt;
   }
 
  private:
@@ -130,10 +141,29 @@ class FileCheck {
       }
       if (at.type() != EntryType::value) strange_entry_ = "entries that are no plain values";
       if (at.repeats_key()) strange_entry_ = "a key twice";
-      if (manifest_.meta.is_raw_kv) tap_.add_pair(key.substr(prefix), at.value());
+      if (manifest_.meta.is_raw_kv) {
+        tap_.add_pair(key.substr(prefix), at.value());
+      } else {
+        add_version(key.substr(prefix), at.value());
+      }
     }
     if (!at.status().ok()) return at.status();
     return table.value().verify_other_blocks();  // which stand behind those of data
+  }
+
+  void add_version(ByteView key, ByteView value) {
+    if (const char* wrong = version_.parse(cf_of(file_), key, value)) {
+      strange_entry_ = wrong;
+      return;
+    }
+    if (version_.counted()) tap_.add_pair(version_.user_key(), *version_.counted());
+    if (cf_of(file_) != write_cf) {
+      large_values_.add(key, {});
+    } else if (version_.write().has_large_value()) {
+      large_key_ = version_.key().row;
+      append_mvcc_ts(large_key_, version_.write().start_ts);
+      large_values_.add(large_key_, {});
+    }
   }
 
   void add(Severity severity, std::string what) {
@@ -202,11 +232,10 @@ class FileCheck {
       add(Severity::damage, "its properties say " + std::to_string(recorded_entries_) +
                                 " entries, and it has " + std::to_string(entries_));
     }
-    if (!manifest_.meta.is_raw_kv) return;
     compare("pairs", file_.total_kvs, digest.total_kvs);
     compare("bytes of keys and values", file_.total_bytes, digest.total_bytes);
     // TiKV before 6.1 records none for raw files
-    const bool has_crc = has_crc32c() || file_.crc64xor != 0;
+    const bool has_crc = has_crc32c() || !manifest_.meta.is_raw_kv || file_.crc64xor != 0;
     if (has_crc) compare("crc64xor", file_.crc64xor, digest.crc64xor);
   }
   void report_outside() {
@@ -242,6 +271,12 @@ class FileCheck {
   std::uint64_t outside_ = 0;
   std::string first_outside_;
   const char* strange_entry_ = nullptr;
+  bool is_read_ = false;  // to its end, and its bytes are the right ones
+
+  // of a transactional backup
+  VersionRecord version_;
+  std::string large_key_;
+  PairSums large_values_;
 };
 
 }  // namespace kvbackup::inline v1::detail

@@ -2,14 +2,13 @@
 // Between the logical keys of a backup and the keys inside its files.
 #pragma once
 
-#include <algorithm>
-#include <cstddef>
 #include <string>
 #include <string_view>
 
 #include "kvbackup/base/bytes.hpp"
 #include "kvbackup/manifest/manifest.hpp"
 #include "kvbackup/proto/backup.hpp"
+#include "kvbackup/source/mvcc_keys.hpp"
 
 namespace kvbackup::inline v1::detail {
 
@@ -20,25 +19,23 @@ inline constexpr std::string_view br_key_prefix = "z";
   return manifest.info ? std::string_view(manifest.info->key_prefix) : br_key_prefix;
 }
 
-/// TiKV's memcomparable form of a key, whose order is that of the keys although other bytes follow
-/// it: groups of 8 bytes, each with 0xff less its padding behind it (tikv_util codec/bytes.rs).
-inline void append_memcomparable(std::string& out, ByteView key) {
-  constexpr std::size_t group = 8;
-  for (std::size_t at = 0; at <= key.size(); at += group) {
-    const ByteView bytes = key.substr(at, group);
-    const std::size_t padding = group - bytes.size();
-    out.append(bytes);
-    out.append(padding, '\0');
-    out.push_back(static_cast<char>(0xff - padding));
-  }
-}
-
 /// The first key that does not begin with `prefix`; empty if there is none.
 [[nodiscard]] inline std::string prefix_end(std::string_view prefix) {
   std::string end(prefix);
   while (!end.empty() && end.back() == '\xff') end.pop_back();
   if (!end.empty()) end.back() = static_cast<char>(static_cast<unsigned char>(end.back()) + 1);
   return end;
+}
+
+/// What `key` becomes in a file: of a transactional backup, the front of all keys of its versions.
+[[nodiscard]] inline std::string stored_key(const Manifest& manifest, ByteView key) {
+  std::string out(key_prefix_of(manifest));
+  if (manifest.meta.is_raw_kv) {
+    out += key;
+  } else {
+    append_memcomparable(out, key);
+  }
+  return out;
 }
 
 /// The keys that may stand in the file of [start, end) of a backup: [low, high), an empty `high` is
@@ -50,20 +47,9 @@ struct StoredRange {
 [[nodiscard]] inline StoredRange stored_range(const Manifest& manifest, ByteView start,
                                               ByteView end) {
   const std::string_view prefix = key_prefix_of(manifest);
-  StoredRange range{std::string(prefix), std::string(prefix)};
-  const auto append = [&manifest](std::string& to, ByteView key) {
-    if (manifest.meta.is_raw_kv) {
-      to += key;
-    } else {
-      append_memcomparable(to, key);
-    }
-  };
-  if (!start.empty()) append(range.low, start);
-  if (end.empty()) {
-    range.high = prefix_end(prefix);
-  } else {
-    append(range.high, end);
-  }
+  StoredRange range{std::string(prefix), prefix_end(prefix)};
+  if (!start.empty()) range.low = stored_key(manifest, start);
+  if (!end.empty()) range.high = stored_key(manifest, end);
   return range;
 }
 

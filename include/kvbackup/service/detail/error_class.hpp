@@ -127,10 +127,11 @@ struct JudgedError {
 /// another one may answer. What the request itself makes impossible is not.
 [[nodiscard]] inline bool is_broken_for_now(const Status& status) {
   switch (status.code()) {
-    case StatusCode::invalid_argument:
-    case StatusCode::unsupported:
-    case StatusCode::permission_denied: return status.retryable();
-    default: return true;
+    case StatusCode::unavailable:
+    case StatusCode::cancelled:   // by the node's end
+    case StatusCode::corruption:  // an answer that cannot be
+      return true;
+    default: return status.retryable();
   }
 }
 
