@@ -115,6 +115,8 @@
 #include "kvbackup/service/node_ref.hpp"
 #include "kvbackup/service/range_tree.hpp"
 #include "kvbackup/service/regions.hpp"
+#include "kvbackup/service/schemas.hpp"
+#include "kvbackup/service/table_ranges.hpp"
 #include "kvbackup/sink/byte_writer.hpp"
 #include "kvbackup/sink/callable_sink.hpp"
 #include "kvbackup/sink/concept.hpp"

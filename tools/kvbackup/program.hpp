@@ -89,6 +89,7 @@ void add_get_command(CLI::App& app, Run& run);
 void add_scan_command(CLI::App& app, Run& run);
 void add_list_command(CLI::App& app, Run& run);
 void add_restore_command(CLI::App& app, Run& run);
+void add_request_command(CLI::App& app, Run& run);
 
 /// Adds --json and --redact.
 void add_common_flags(CLI::App& command, CommonFlags& flags);

@@ -59,11 +59,11 @@ class Coordinator {
 
   [[nodiscard]] Result<CoordinatorResult> run() {
     if (Status status = check_options(); !status.ok()) return status;
-    auto ranges = ranges_to_ask();
-    if (!ranges.ok()) return std::move(ranges).status();
+    const auto tables = TableSums::make(options_.schemas);
+    if (!tables.ok()) return tables.status();
+    const auto ranges = ranges_to_ask(tables.value());
+    if (!ranges.ok()) return ranges.status();
     const std::vector<KeyRange>& asked = ranges.value();
-    TableSums tables(options_.tables, asked);
-    if (Status status = tables.check(); !status.ok()) return status;
     if (Status status = check_destination(); !status.ok()) return status;
     const std::uint64_t begun_ms = options_.clock->unix_ms();
     if (Status status = write_lock(); !status.ok()) return status;
@@ -77,10 +77,8 @@ class Coordinator {
     for (std::size_t i = 0; i < asked.size(); ++i) add_range(result, asked[i], run.book().take(i));
     add_sums(result);
     if (Status status = check_stored(result.meta.files); !status.ok()) return status;
-    if (options_.request.start_version == 0 && !options_.tables.empty()) {
-      for (const File& file : result.meta.files) tables.add(file);
-      Status status = tables.settle(result.meta.schemas, result.notes);
-      if (!status.ok()) return status;
+    if (Status status = tables.value().settle(result.meta, asked, result.notes); !status.ok()) {
+      return status;
     }
     if (Status status = write_backupmeta(result); !status.ok()) return status;
     return result;
@@ -110,7 +108,7 @@ class Coordinator {
     const std::string from = std::to_string(request.start_version);
     const std::string to = std::to_string(request.end_version);
     if (request.is_raw_kv) {
-      if (request.start_version != 0 || request.end_version != 0 || !options_.tables.empty()) {
+      if (request.start_version != 0 || request.end_version != 0 || !options_.schemas.empty()) {
         return Status::error(StatusCode::invalid_argument,
                              "a raw backup has no versions and no tables");
       }
@@ -126,40 +124,27 @@ class Coordinator {
     return {};
   }
 
-  [[nodiscard]] Result<std::vector<KeyRange>> ranges_to_ask() const {
-    std::vector<KeyRange> ranges = options_.ranges;
-    const bool know_tables =
-        !options_.tables.empty() &&
-        std::none_of(options_.tables.begin(), options_.tables.end(),
-                     [](const BackupTable& table) { return table.key_ranges.empty(); });
+  [[nodiscard]] Result<std::vector<KeyRange>> ranges_to_ask(const TableSums& tables) const {
     const BackupRequest& request = options_.request;
-    if (ranges.empty() && know_tables && request.start_key.empty() && request.end_key.empty()) {
-      for (const BackupTable& table : options_.tables) {
-        ranges.insert(ranges.end(), table.key_ranges.begin(), table.key_ranges.end());
-      }
+    std::vector<KeyRange> ranges = options_.ranges;
+    const bool by_table = ranges.empty() && !options_.schemas.empty() &&
+                          request.start_key.empty() && request.end_key.empty();
+    if (by_table) {
+      ranges = tables.key_ranges();
     } else if (ranges.empty()) {
       ranges.push_back({request.cf, request.start_key, request.end_key});
     }
     for (KeyRange& range : ranges) {
-      if (!request.is_raw_kv || range.cf.empty()) range.cf = default_cf;
-      if (range.empty()) {
-        return Status::error(StatusCode::invalid_argument,
-                             "the start of a key range must be below its end")
-            .with_range(range.start, range.end);
-      }
-      if (!is_utf8(range.cf)) {
-        return Status::error(StatusCode::invalid_argument,
-                             "the name of a column family must be UTF-8")
-            .with_object(range.cf);
-      }
+      if (!request.is_raw_kv) range.cf = default_cf;
+      if (is_utf8(range.cf)) continue;
+      return Status::error(StatusCode::invalid_argument,
+                           "the name of a column family must be UTF-8")
+          .with_object(range.cf);
     }
+    auto merged = normalize_ranges(ranges);
     // tables side by side stay ranges of their own: BR restores no file of two
-    if (know_tables && options_.ranges.empty()) {
-      std::sort(ranges.begin(), ranges.end(),
-                [](const KeyRange& a, const KeyRange& b) { return a.start < b.start; });
-      return ranges;
-    }
-    return normalize_ranges(std::move(ranges));
+    if (merged.ok() && by_table) return ranges;
+    return merged;
   }
 
   /// BR's gates, in BR's words.
@@ -198,7 +183,7 @@ class Coordinator {
     meta.start_version = request.start_version;
     meta.end_version = request.end_version;
     meta.is_raw_kv = request.is_raw_kv;
-    for (const BackupTable& table : options_.tables) meta.schemas.push_back(table.schema);
+    meta.schemas = options_.schemas;
     meta.ddls = !options_.ddls.empty() ? options_.ddls : request.is_raw_kv ? "null" : "[]";
     meta.br_version = "kvbackup " KVBACKUP_VERSION_STRING;
     KvbackupInfo& info = result.info;

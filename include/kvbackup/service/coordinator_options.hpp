@@ -22,17 +22,6 @@
 
 namespace kvbackup::inline v1 {
 
-/// A table of TiDB that a backup describes.
-struct BackupTable {
-  /// Goes into backupmeta. Sums that are all 0 are filled in from the files of the table; others
-  /// must equal theirs. In an incremental backup they stay as they are, as in BR.
-  Schema schema;
-  /// The keys of its records and indexes; empty: they are not known, and nothing is summed.
-  std::vector<KeyRange> key_ranges;
-  /// For messages: "db.table".
-  std::string name;
-};
-
 /// Resolves the locks of transactions that stand in the way of a backup.
 class LockResolver {
  public:
@@ -74,12 +63,14 @@ class CoordinatorObserver {
 struct CoordinatorOptions {
   /// What each node is asked, but for the keys: those of `ranges`.
   BackupRequest request;
-  /// Empty: the key ranges of `tables` where all are known, else the keys and the cf of `request`.
-  /// Ranges of one cf must not overlap; adjacent ones are merged.
+  /// Empty: the keys and the cf of `request`, or, where that has no bounds and there are schemas,
+  /// the keys of their tables. Ranges of one cf must not overlap; adjacent ones are merged.
   std::vector<KeyRange> ranges;
   /// As PD answers it: a JSON string with its quotes and the line end.
   std::string cluster_version;
-  std::vector<BackupTable> tables;
+  /// Tables of TiDB; they go into backupmeta. Of a full backup, sums that are all 0 are filled in
+  /// from the files of the table, and others must equal theirs.
+  std::vector<Schema> schemas;
   /// A JSON array of DDL jobs. Empty: "[]", or "null" for a raw backup, as BR writes them.
   std::string ddls;
 

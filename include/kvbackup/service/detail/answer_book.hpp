@@ -59,6 +59,7 @@ class AnswerBook {
       names_.insert(freed.begin(), freed.end());
       return status;
     }
+    ++answers_taken_;
     count(answer);
     // the files stay where they are in memory, so the names do
     for (AnsweredRange& old : tree.insert(
@@ -82,7 +83,7 @@ class AnswerBook {
   }
 
   /// Answers that were taken, those put out since too.
-  [[nodiscard]] std::uint64_t answers_seen() const { return answers_seen_; }
+  [[nodiscard]] std::uint64_t answers_taken() const { return answers_taken_; }
   [[nodiscard]] bool is_live(std::string_view name) const { return names_.contains(name); }
 
   /// answers, files and the sums over them.
@@ -140,7 +141,8 @@ class AnswerBook {
   std::vector<AskedRange> ranges_;
   std::set<std::string_view> names_;  // of the files in the trees, which own them
   std::size_t memory_ = 0;
-  std::uint64_t answers_seen_ = 0;
+  std::uint64_t answers_seen_ = 0;  // those refused too
+  std::uint64_t answers_taken_ = 0;
   CoordinatorProgress sums_;
 };
 

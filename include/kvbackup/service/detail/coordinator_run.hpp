@@ -48,13 +48,13 @@ class CoordinatorRun {
     RetryTeller teller(options_.observer);
     std::vector<Gap> gaps = book_.gaps();
     while (!gaps.empty()) {
-      const std::uint64_t answers_before = book_.answers_seen();
+      const std::uint64_t answers_before = book_.answers_taken();
       if (Status status = ask_round(gaps); !status.ok()) return status;
       const std::uint64_t asked_for = gaps.size();
       gaps = book_.gaps();
       if (gaps.empty()) break;
       if (Status status = resolve_locks(); !status.ok()) return status;
-      if (!retry || book_.answers_seen() != answers_before) {
+      if (!retry || book_.answers_taken() != answers_before) {
         retry.emplace(options_.retry,
                       RetrySeams{options_.clock, options_.random, options_.cancel, &teller});
       }
