@@ -28,8 +28,9 @@ set(kvbackup_rocksdb_needs   header rocksdb/db.h library rocksdb module rocksdb
                              package librocksdb-dev target RocksDB::rocksdb-shared RocksDB::rocksdb)
 set(kvbackup_leveldb_needs   header leveldb/db.h library leveldb package libleveldb-dev
                              target leveldb::leveldb)
-set(kvbackup_grpc_needs      header grpcpp/grpcpp.h library grpc++ with gpr absl_synchronization module grpc++
-                             package libgrpc++-dev target gRPC::grpc++)
+set(kvbackup_grpc_needs      header grpcpp/grpcpp.h library grpc++ module grpc++
+                             package libgrpc++-dev target gRPC::grpc++
+                             with grpc gpr absl_synchronization)
 
 # kvbackup_find_library(<name> <result variable>): the target of a component's library, or "".
 function(kvbackup_find_library name result)
@@ -57,10 +58,10 @@ function(kvbackup_find_library name result)
       list(APPEND files ${KVBACKUP_${name}_LIBRARY})
     endif()
     foreach(further IN LISTS need_with)
-      find_library(KVBACKUP_${further}_LIBRARY ${further}
+      find_library(KVBACKUP_${name}_${further}_LIBRARY ${further}
                    HINTS ${kvbackup_pc_${name}_LIBRARY_DIRS})
-      mark_as_advanced(KVBACKUP_${further}_LIBRARY)
-      list(APPEND files ${KVBACKUP_${further}_LIBRARY})
+      mark_as_advanced(KVBACKUP_${name}_${further}_LIBRARY)
+      list(APPEND files ${KVBACKUP_${name}_${further}_LIBRARY})
     endforeach()
     if("${files}" MATCHES "NOTFOUND")
       set(found "")
@@ -71,7 +72,7 @@ function(kvbackup_find_library name result)
         target_link_libraries(${found} INTERFACE "${KVBACKUP_${name}_LIBRARY}")
       endif()
       foreach(further IN LISTS need_with)
-        target_link_libraries(${found} INTERFACE "${KVBACKUP_${further}_LIBRARY}")
+        target_link_libraries(${found} INTERFACE "${KVBACKUP_${name}_${further}_LIBRARY}")
       endforeach()
     endif()
   endif()

@@ -24,7 +24,7 @@ struct MemoryHost {
     return kvbackup::RangeSnapshot<const Store&>(*store);
   }
   kvbackup::Result<kvbackup::MemoryBackend> open_storage(
-      const kvbackup::StorageBackend& storage) const {
+      const kvbackup::StorageBackend& storage, const kvbackup::CancelToken* /*cancel*/) const {
     using kvbackup::Status;
     using kvbackup::StatusCode;
     if (std::holds_alternative<kvbackup::Local>(storage.backend)) return backend;

@@ -26,7 +26,7 @@ struct GrpcClientTls {
 };
 
 struct GrpcNodeOptions {
-  std::optional<GrpcClientTls> tls;  ///< without it everything is sent in the clear
+  std::optional<GrpcClientTls> tls = std::nullopt;  ///< without it everything is sent in the clear
   /// How long one request may take in all; 0 is unlimited.
   std::uint64_t deadline_ms = 0;
 };

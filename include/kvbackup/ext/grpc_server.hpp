@@ -42,10 +42,10 @@ class GrpcServerObserver {
 struct GrpcServerOptions {
   /// HOST:PORT; port 0 is one that is free.
   std::string listen = "127.0.0.1:0";
-  std::optional<GrpcServerTls> tls;  ///< without it everything is sent in the clear
-  std::size_t threads = 8;           ///< requests worked on at once
-  std::size_t max_waiting = 64;      ///< requests that wait for a thread; more are refused
-  std::size_t response_queue = 16;   ///< responses of a request that its client has not taken yet
+  std::optional<GrpcServerTls> tls = std::nullopt;  ///< without it everything is sent in the clear
+  std::size_t threads = 8;                          ///< requests worked on at once
+  std::size_t max_waiting = 64;     ///< requests that wait for a thread; more are refused
+  std::size_t response_queue = 16;  ///< responses of a request that its client has not taken yet
   std::size_t longest_request = 4u << 20;  ///< bytes
   GrpcServerObserver* observer = nullptr;
 };

@@ -8,8 +8,9 @@
 // | expression                | result                | meaning
 // |---------------------------|-----------------------|------------------------------------------
 // | h.snapshot()              | Result<S>, a Snapshot | one state of the store, for a raw request
-// | h.open_storage(storage)   | Result<B>, an         | where the files go; whether a client may
-// |                           | ObjectBackend         | name that storage is decided here
+// | h.open_storage(storage,   | Result<B>, an         | where the files go; whether a client may
+// |                cancel)    | ObjectBackend         | name that storage is decided here. The
+// |                           |                       | token outlives the backend
 // clang-format on
 //
 // Both are called from several threads at once. A node writes files and no backupmeta: that is the
@@ -46,11 +47,11 @@
 namespace kvbackup::inline v1 {
 
 template <class H>
-concept BackupHost = requires(H& host, const StorageBackend& storage) {
+concept BackupHost = requires(H& host, const StorageBackend& storage, const CancelToken* cancel) {
   { host.snapshot().ok() } -> std::same_as<bool>;
   requires Snapshot<typename decltype(host.snapshot())::value_type>;
-  { host.open_storage(storage).ok() } -> std::same_as<bool>;
-  requires ObjectBackend<typename decltype(host.open_storage(storage))::value_type>;
+  { host.open_storage(storage, cancel).ok() } -> std::same_as<bool>;
+  requires ObjectBackend<typename decltype(host.open_storage(storage, cancel))::value_type>;
 };
 
 struct BackupServiceOptions {
@@ -159,7 +160,8 @@ class BackupService {
           Status::error(StatusCode::not_found, "bad storage backend: the request names no storage");
       return respond(whole(request, error_of(unset)));
     }
-    auto backend = host_.open_storage(*request.storage_backend);
+    detail::Answers answers(respond, cancel);
+    auto backend = host_.open_storage(*request.storage_backend, &answers.cancel());
     if (!backend.ok()) return respond(whole(request, error_of(backend.status())));
     using Backend = typename decltype(backend)::value_type;
     const std::size_t asked = request.concurrency;
@@ -171,7 +173,6 @@ class BackupService {
             asked == 0 ? options_.max_concurrency : std::min(asked, options_.max_concurrency),
         .clock = &clock_,
         .executor = executor_};
-    detail::Answers answers(respond, cancel);
     detail::RequestRun<S, LayoutT, Codecs, Hash, Backend, Regions> run(
         request, settings, snapshot, std::move(layout), std::move(codec), hash_,
         std::move(backend).value(), regions_, answers);

@@ -231,7 +231,10 @@ struct FailingHost : MemoryHost {
   FaultBackend<MemoryBackend> faulty;
   explicit FailingHost(const Store* s, Status status, Operation operation = Operation::commit)
       : MemoryHost{s}, faulty(backend, operation, 2, std::move(status)) {}
-  Result<FaultBackend<MemoryBackend>> open_storage(const StorageBackend&) const { return faulty; }
+  Result<FaultBackend<MemoryBackend>> open_storage(const StorageBackend&,
+                                                   const CancelToken*) const {
+    return faulty;
+  }
 };
 
 struct BusyRegions : FixedRegions {

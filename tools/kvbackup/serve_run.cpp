@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+// The store, the service and the server of `kvbackup serve`, and a line for each request.
+#include <kvbackup/kvbackup.hpp>
+
+#if KVBACKUP_WITH_GRPC
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <tuple>
+#include <utility>
+
+#include <kvbackup/ext/grpc.hpp>
+
+#include "serve.hpp"
+#include "stores.hpp"
+#include "uri.hpp"
+
+namespace program {
+
+using namespace kvbackup;
+
+namespace {
+
+/// A snapshot that several requests may hold.
+template <class S>
+class SharedSnapshot {
+ public:
+  explicit SharedSnapshot(std::shared_ptr<const S> held) : held_(std::move(held)) {}
+  [[nodiscard]] auto scan(const KeyRange& range) const { return held_->scan(range); }
+  [[nodiscard]] std::size_t workers() const requires requires(const S& s) { s.workers(); }
+  { return held_->workers(); }
+
+ private:
+  std::shared_ptr<const S> held_;
+};
+
+template <class S>
+using OpenStore = std::function<Result<S>()>;
+
+/// Stores that a process may open only once at a time: requests that overlap share a snapshot, and
+/// the first one after a pause takes a new one.
+template <class S>
+class SharedHost {
+ public:
+  SharedHost(OpenStore<S> open, const AllowedStorage& allowed)
+      : open_(std::move(open)), allowed_(allowed), state_(std::make_unique<State>()) {}
+
+  Result<SharedSnapshot<S>> snapshot() {
+    const std::lock_guard lock(state_->mutex);
+    auto held = state_->last.lock();
+    if (held == nullptr) {
+      auto opened = open_();
+      if (!opened.ok()) return std::move(opened).status();
+      held = std::make_shared<const S>(std::move(opened).value());
+      state_->last = held;
+    }
+    return SharedSnapshot<S>(std::move(held));
+  }
+  Result<ServeBackends> open_storage(const StorageBackend& storage, const CancelToken* cancel) {
+    return allowed_.open(storage, cancel);
+  }
+
+ private:
+  struct State {
+    std::mutex mutex;
+    std::weak_ptr<const S> last;
+  };
+  OpenStore<S> open_;
+  const AllowedStorage& allowed_;
+  std::unique_ptr<State> state_;
+};
+
+/// RocksDB: each request sees the store as it is when it comes, which transactional ones need.
+class RocksdbHost {
+ public:
+  RocksdbHost(OpenStore<RocksdbSnapshot> open, const AllowedStorage& allowed, MvccHost& mvcc,
+              Clock& clock)
+      : open_(std::move(open)), allowed_(allowed), mvcc_(mvcc), clock_(clock) {}
+
+  Result<RocksdbSnapshot> snapshot() { return open_(); }
+  Result<ServeBackends> open_storage(const StorageBackend& storage, const CancelToken* cancel) {
+    return allowed_.open(storage, cancel);
+  }
+  [[nodiscard]] MvccOptions mvcc_options() const {
+    MvccOptions options;
+    options.host = &mvcc_;
+    options.clock = &clock_;
+    return options;
+  }
+
+ private:
+  OpenStore<RocksdbSnapshot> open_;
+  const AllowedStorage& allowed_;
+  MvccHost& mvcc_;
+  Clock& clock_;
+};
+
+/// --gc-safe-point.
+class FixedSafePoint final : public MvccHost {
+ public:
+  explicit FixedSafePoint(std::uint64_t safe_point) : safe_point_(safe_point) {}
+  [[nodiscard]] Result<std::uint64_t> gc_safe_point() override { return safe_point_; }
+
+ private:
+  std::uint64_t safe_point_;
+};
+
+/// A line of standard output for each request.
+class AuditLog final : public GrpcServerObserver {
+ public:
+  AuditLog(const ServeFlags& flags, Clock& clock) : flags_(flags), clock_(clock) {}
+
+  void on_request(const GrpcRequestRecord& record) override {
+    const BackupRequest& request = record.request;
+    const std::string storage =
+        request.storage_backend ? storage_url(*request.storage_backend) : "(none)";
+    const std::string result = record.status.ok()
+                                   ? record.first_error.empty() ? "ok" : record.first_error
+                                   : record.status.to_string(flags_.common.key_display());
+    if (flags_.common.json) return print_json(record, storage, result);
+    std::string range = request.is_raw_kv ? "raw " + (request.cf.empty() ? "default" : request.cf)
+                                          : "txn (" + std::to_string(request.start_version) + ", " +
+                                                std::to_string(request.end_version) + "]";
+    if (!flags_.common.redact) {
+      range += " [" + to_hex(request.start_key) + ", " + to_hex(request.end_key) + ")";
+    }
+    std::printf(
+        "%s %s%s%s: %s to %s: %llu responses, %llu of them errors, %llu files, %llu pairs, "
+        "%s: %s\n",
+        utc(clock_.unix_ms()).c_str(), printable(record.peer).c_str(),
+        record.identity.empty() ? "" : " ", printable(record.identity).c_str(),
+        printable(range).c_str(), printable(storage).c_str(), number(record.responses),
+        number(record.errors), number(record.files), number(record.pairs),
+        human_bytes(static_cast<double>(record.stored_bytes)).c_str(), printable(result).c_str());
+    std::fflush(stdout);
+  }
+
+ private:
+  static unsigned long long number(std::uint64_t n) { return n; }
+
+  void print_json(const GrpcRequestRecord& record, const std::string& storage,
+                  const std::string& result) {
+    const BackupRequest& request = record.request;
+    JsonObject line;
+    line.add("time_unix_ms", clock_.unix_ms()).add("peer", record.peer);
+    line.add("identity", record.identity).add("raw", request.is_raw_kv).add("cf", request.cf);
+    line.add("start_version", request.start_version).add("end_version", request.end_version);
+    if (!flags_.common.redact) {
+      line.add("start", to_hex(request.start_key)).add("end", to_hex(request.end_key));
+    }
+    line.add("storage", storage).add("responses", record.responses).add("errors", record.errors);
+    line.add("files", record.files).add("total_kvs", record.pairs);
+    line.add("size", record.stored_bytes).add("ok", record.status.ok() && record.errors == 0);
+    line.add("result", result);
+    std::printf("%s\n", line.text().c_str());
+    std::fflush(stdout);
+  }
+
+  const ServeFlags& flags_;
+  Clock& clock_;
+};
+
+Result<std::string> pem_file(const char* flag, const std::string& path) {
+  auto text = process_environment().file(path);
+  if (text.ok() && text.value().find("-----BEGIN ") != std::string::npos) return text;
+  return usage_error(std::string(flag) + ": this is no PEM file that can be read")
+      .with_object(path);
+}
+
+Result<GrpcServerOptions> server_options(const ServeFlags& flags) {
+  GrpcServerOptions options;
+  options.listen = flags.listen;
+  options.threads = flags.max_requests;
+  if (flags.tls_cert.empty()) return options;
+  auto certificate = pem_file("--tls-cert", flags.tls_cert);
+  if (!certificate.ok()) return std::move(certificate).status();
+  auto key = pem_file("--tls-key", flags.tls_key);
+  if (!key.ok()) return std::move(key).status();
+  options.tls = {std::move(certificate).value(), std::move(key).value(), ""};
+  if (flags.tls_ca.empty()) return options;
+  auto ca = pem_file("--tls-ca", flags.tls_ca);
+  if (!ca.ok()) return std::move(ca).status();
+  options.tls->client_ca = std::move(ca).value();
+  return options;
+}
+
+/// The regions of the whole store.
+Result<FixedRegions> all_regions(const ServeFlags& flags, KeyFormat format) {
+  if (flags.split_keys.empty()) return FixedRegions();
+  const auto text = process_environment().file(flags.split_keys);
+  if (!text.ok()) return text.status();
+  std::vector<std::string> keys;
+  std::size_t number = 0;
+  for (std::string_view rest = text.value(); !rest.empty();) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
+    ++number;
+    auto key = decode_key(format, line);
+    if (!key.ok()) {
+      return usage_error("--split-keys: line " + std::to_string(number) + ": " +
+                         std::string(key.status().message()));
+    }
+    keys.push_back(std::move(key).value());
+  }
+  auto regions = FixedRegions::split_at(std::move(keys));
+  if (!regions.ok()) {
+    return usage_error("--split-keys: " + std::string(regions.status().message()));
+  }
+  return regions;
+}
+
+/// Those that this node answers for.
+Result<FixedRegions> regions_of(const ServeFlags& flags) {
+  const auto format = parse_key_format(flags.format);
+  if (!format.ok()) return format.status();
+  auto regions = all_regions(flags, format.value());
+  if (!regions.ok() || (flags.start.empty() && flags.end.empty())) return regions;
+  KeyRange led;
+  for (const auto& [flag, text, key] : {std::tuple("--start: ", &flags.start, &led.start),
+                                        std::tuple("--end: ", &flags.end, &led.end)}) {
+    auto decoded = decode_key(format.value(), *text);
+    if (!decoded.ok()) return usage_error(flag + std::string(decoded.status().message()));
+    *key = std::move(decoded).value();
+  }
+  if (led.empty()) return usage_error("--start must be below --end");
+  return FixedRegions::of(regions.value().clips(led));
+}
+
+void print_listening(const ServeFlags& flags, int port) {
+  const std::string address =
+      flags.listen.substr(0, flags.listen.rfind(':') + 1) + std::to_string(port);
+  if (flags.common.json) {
+    JsonObject line;
+    line.add("command", "serve").add("listening", address);
+    std::printf("%s\n", line.text().c_str());
+  } else {
+    std::printf("Listening on %s\n", printable(address).c_str());
+  }
+  std::fflush(stdout);
+}
+
+template <BackupHost Host>
+Status serve(Host host, const ServeFlags& flags, Clock& clock) {
+  auto regions = regions_of(flags);
+  if (!regions.ok()) return std::move(regions).status();
+  auto options = server_options(flags);
+  if (!options.ok()) return std::move(options).status();
+  constexpr std::uint64_t most_mib = UINT64_MAX >> 20;
+  if (flags.file_size_mib > most_mib) return usage_error("--file-size is too large");
+  // a store that cannot be opened is better found out now than by the first client
+  if (auto snapshot = host.snapshot(); !snapshot.ok()) return std::move(snapshot).status();
+
+  ThreadExecutor threads;
+  AuditLog audit(flags, clock);
+  options.value().observer = &audit;
+  BackupServiceOptions service_options;
+  service_options.cluster_id = flags.cluster_id;
+  service_options.store_id = flags.store_id;
+  service_options.part_size = flags.file_size_mib << 20;
+  service_options.max_requests = flags.max_requests;
+  service_options.max_concurrency = flags.concurrency;
+  using Service = BackupService<Host, BuiltCodecs, FileHasher>;
+  Service service(std::move(host), BuiltCodecs{}, FileHasher{}, clock, &threads,
+                  std::move(service_options), std::move(regions).value());
+  auto server = GrpcBackupServer<Service>::start(service, options.value());
+  if (!server.ok()) return std::move(server).status();
+  print_listening(flags, server.value().port());
+  constexpr std::uint64_t between_looks_ns = 100'000'000;  // a signal ends the sleep
+  while (!cancel_token().cancelled()) clock.sleep_ns(between_looks_ns);
+  server.value().stop();
+  return {};
+}
+
+}  // namespace
+
+Status run_serve(const ServeFlags& flags) {
+  // gRPC would write its own log between our lines
+  ::setenv("GRPC_VERBOSITY", "NONE", 0);
+  const auto uri = parse_store_uri(flags.source);
+  if (!uri.ok()) return uri.status();
+  const auto allowed = AllowedStorage::of(flags);
+  if (!allowed.ok()) return allowed.status();
+  SystemClock clock;
+  const std::string& path = uri.value().path;
+  if (uri.value().scheme == "rocksdb") {
+    FixedSafePoint mvcc(flags.gc_safe_point);
+    RocksdbSnapshotOptions options;
+    options.cf = uri.value().parameter("cf");
+    return serve(RocksdbHost([&] { return RocksdbSnapshot::open(path, options); }, allowed.value(),
+                             mvcc, clock),
+                 flags, clock);
+  }
+  if (uri.value().scheme == "leveldb") {
+    return serve(
+        SharedHost<LeveldbSnapshot>([&] { return LeveldbSnapshot::open(path); }, allowed.value()),
+        flags, clock);
+  }
+  if (uri.value().scheme == "lmdb") {
+    LmdbSnapshotOptions options;
+    options.db = uri.value().parameter("db");
+    options.workers = flags.concurrency * flags.max_requests;
+    return serve(SharedHost<LmdbSnapshot>([&] { return LmdbSnapshot::open(path, options); },
+                                          allowed.value()),
+                 flags, clock);
+  }
+  return usage_error(
+      "--source: " + uri.value().scheme +
+      ": is read once and from its beginning; serve takes rocksdb, lmdb and leveldb");
+}
+
+}  // namespace program
+#endif
