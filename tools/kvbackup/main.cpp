@@ -81,6 +81,7 @@ int main(int argc, char** argv) {
   program::add_list_command(app, run);
   program::add_restore_command(app, run);
   program::add_check_command(app, run);
+  program::add_request_command(app, run);
   program::add_serve_command(app, run);
   try {
     app.parse(argc, argv);

@@ -176,7 +176,7 @@ inline void drop_fields(std::string& unknown_fields, bool (*is_dropped)(std::uin
                                                       std::to_string(kvbackup_info_format))
         .with_object(backupmeta_name);
   }
-  if (info.file_crc32c.size() != files) {
+  if (!info.file_crc32c.empty() && info.file_crc32c.size() != files) {
     return damaged_backupmeta("it has not one checksum a file");
   }
   return {};

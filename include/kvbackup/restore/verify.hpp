@@ -86,7 +86,8 @@ class Verifier {
 
   [[nodiscard]] bool lacks_crc() const {
     const std::vector<File>& files = manifest_.meta.files;
-    return !manifest_.info && std::any_of(files.begin(), files.end(), [](const File& file) {
+    const bool wrote_them = manifest_.info && !manifest_.info->file_crc32c.empty();
+    return !wrote_them && std::any_of(files.begin(), files.end(), [](const File& file) {
       return file.total_kvs != 0 && file.crc64xor == 0;
     });
   }
