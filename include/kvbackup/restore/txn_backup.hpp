@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -53,17 +54,20 @@ namespace detail {
   return Status::error(StatusCode::invalid_argument, std::move(message)).with_object(url);
 }
 
-/// The key ranges of a transactional backup, once each though they may be recorded for every column
-/// family; all keys where nothing is recorded.
+/// The key ranges of a transactional backup, sorted, and once each though they may be recorded for
+/// every column family; all keys where nothing is recorded.
 [[nodiscard]] inline std::vector<KeyRange> txn_ranges(const Manifest& manifest) {
   std::vector<KeyRange> out;
   if (manifest.info) {
     for (const CompletedRange& range : manifest.info->ranges) {
-      KeyRange user{std::string(default_cf), range.start, range.end};
-      if (std::find(out.begin(), out.end(), user) == out.end()) out.push_back(std::move(user));
+      out.push_back({std::string(default_cf), range.start, range.end});
     }
   }
   if (out.empty()) out.emplace_back();
+  std::sort(out.begin(), out.end(), [](const KeyRange& a, const KeyRange& b) {
+    return std::tie(a.start, a.end) < std::tie(b.start, b.end);
+  });
+  out.erase(std::unique(out.begin(), out.end()), out.end());
   return out;
 }
 
