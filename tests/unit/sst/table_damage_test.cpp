@@ -245,6 +245,27 @@ TEST_CASE("keys that the index would not find are refused by name") {
   CHECK(says(table("b", "c"), "corruption", "key 64"));
 }
 
+TEST_CASE("a seek into a block without entries goes on behind it") {
+  const auto table = [](const std::string& empty_bound) {
+    CraftedTable out;
+    out.index(internal_key(empty_bound, 0, 1), out.block(CraftedTable::entries({})));
+    const Entries entries{{internal_key("x", 5, 1), "v"}};
+    out.index(internal_key("x", 0, 1), out.block(CraftedTable::entries(entries)));
+    return out.finish();
+  };
+  const InMemoryTable reader = open_table(table("bbbb"));
+  for (const char* from : {"", "a", "bbbb", "c", "x"}) {
+    CHECK(pairs_of(reader.source(from)) == std::vector<Pair>{{"x", "v"}});
+  }
+  CHECK(reader.get("a").value().outcome == Lookup::Outcome::absent);
+  auto cursor = reader.cursor();
+  cursor.seek("y");
+  CHECK_FALSE(cursor.valid());
+  CHECK(cursor.status().ok());
+  // the key stands behind a block in which a lookup would look for it
+  CHECK(says(table("y"), "corruption", "key 78"));
+}
+
 #if KVBACKUP_WITH_ZSTD
 TEST_CASE("LevelDB's Zstandard blocks have a bare frame") {
   const std::string plain =
