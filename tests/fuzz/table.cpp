@@ -21,8 +21,8 @@ struct AnyChecksum {
   [[nodiscard]] static constexpr bool has(ChecksumKind) { return true; }
   [[nodiscard]] static std::uint32_t of(ChecksumKind, ByteView payload_and_type) {
     const auto begin = reinterpret_cast<std::uintptr_t>(file.data());
-    const auto end = reinterpret_cast<std::uintptr_t>(payload_and_type.data()) +
-                     payload_and_type.size();
+    const auto end =
+        reinterpret_cast<std::uintptr_t>(payload_and_type.data()) + payload_and_type.size();
     if (end < begin || end - begin > file.size() || file.size() - (end - begin) < 4) return 0;
     return load_le32(file.data() + (end - begin));
   }
