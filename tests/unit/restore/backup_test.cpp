@@ -179,6 +179,38 @@ TEST_CASE("a damaged file ends a get or a scan with an error that names it") {
   CHECK(backup.get("default", store.begin()->first).value() == store.begin()->second);
 }
 
+TEST_CASE("a file that is missing, shorter or of no possible name is damage to a get and a scan") {
+  const Store store = many_pairs(3000);
+  const auto check = [&store](const MemoryBackend& backend, const char* what) {
+    const auto backup = opened(backend);
+    const File& file = backup.meta().files[1];
+    auto source = backup.scan({});
+    require_ok(source.status());
+    while (source.value().valid()) source.value().next();
+    for (const Status& status :
+         {backup.get("default", file.start_key).status(), Status(source.value().status())}) {
+      CHECK(status.code() == StatusCode::corruption);
+      CHECK(status.object() == file.name);
+      check_contains(status.to_string(), {what});
+    }
+    CHECK(backup.get("default", store.begin()->first).value() == store.begin()->second);
+  };
+  const MemoryBackend missing = backup_of(store, 30'000);
+  const std::string name = opened(missing).meta().files[1].name;
+  require_ok(missing.remove(name));
+  check(missing, "missing");
+
+  const MemoryBackend shorter = backup_of(store, 30'000);
+  put(shorter, name, ByteView(shorter.read(name).value()).substr(0, 1000));
+  check(shorter, "not the object that backupmeta describes");
+
+  const MemoryBackend renamed = backup_of(store, 30'000);
+  rewrite_manifest(renamed, [](BackupMeta& meta, KvbackupInfo&) {
+    meta.files[1].name = "../" + meta.files[1].name;
+  });
+  check(renamed, "not the object that backupmeta describes");
+}
+
 TEST_CASE("a file with keys outside of its range ends a scan with an error") {
   const MemoryBackend backend = backup_of({{"b", "1"}, {"c", "2"}, {"d", "3"}});
   rewrite_manifest(backend, [](BackupMeta& meta, KvbackupInfo&) {

@@ -157,7 +157,9 @@ class FileCheck {
   }
 
   void report_unread(const Status& status) {
-    if (status.code() == StatusCode::not_found) return add(Severity::damage, "it is missing");
+    if (status.code() == StatusCode::corruption) {
+      return add(Severity::damage, std::string(status.message()));
+    }
     add(Severity::unreadable,
         "it cannot be read: " + std::string(kvbackup::v1::to_string(status.code())) + ": " +
             std::string(status.message()));
