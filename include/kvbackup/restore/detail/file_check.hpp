@@ -181,7 +181,8 @@ class FileCheck {
 
   // The table could not be read to its end.
   void report_table(const Status& status, bool bytes_fit) {
-    if (status.code() == StatusCode::unsupported) {
+    if (status.code() == StatusCode::unsupported ||
+        status.code() == StatusCode::resource_exhausted) {
       return add(Severity::unprovable,
                  "its content cannot be proven: " + std::string(status.message()));
     }
