@@ -21,6 +21,7 @@
 #include "kvbackup/manifest/manifest.hpp"
 #include "kvbackup/proto/backup.hpp"
 #include "kvbackup/restore/backup_reader.hpp"
+#include "kvbackup/restore/detail/held_ranges.hpp"
 #include "kvbackup/restore/detail/key_domain.hpp"
 #include "kvbackup/restore/table_schema.hpp"
 #include "kvbackup/restore/txn_source.hpp"
@@ -146,9 +147,19 @@ class BasicTxnBackup {
     return out;
   }
 
+  /// not_found, naming the range, unless all of `asked`, which is in the view, was backed up.
+  [[nodiscard]] Status check_held(const std::vector<KeyRange>& asked) const {
+    auto held = ranges();
+    if (!held.ok()) return std::move(held).status();
+    return detail::check_held(std::move(held).value(), asked);
+  }
+
   /// The pairs of `range`, which in TxnView::tikv begins and ends between user keys, as ranges()
   /// and view_of() have it. corruption that names the key where a value is missing.
   [[nodiscard]] Result<Source> scan(const KeyRange& range) const {
+    const bool has_cf =
+        range.cf == default_cf || (view() == TxnView::tikv && range.cf == mvcc_write_cf);
+    if (!has_cf) return detail::no_such_cf(range.cf);
     return view() == TxnView::flat ? scan_flat(range) : scan_tikv(range);
   }
 

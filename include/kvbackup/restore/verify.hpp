@@ -10,6 +10,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -191,12 +192,14 @@ class Verifier {
     RestoreReporter reporter(options_.observer, work.size(), size);
     std::vector<FileFindings> found(work.size());
     std::vector<std::optional<LargeValues>> large_values(files.size());
+    std::atomic<std::uint64_t> unproven{0};
     Status status =
         run_workers(work.size(), options_.concurrency, options_.executor, [&](std::size_t index) {
           FileCheck<Backend, Hash, Decoders> check(backend_, manifest_, work[index], hash_,
                                                    decoders_, options_.cancel, reporter);
           Status checked = check.run(found[index]);
           if (checked.ok()) reporter.add_file();
+          if (check.is_unproven()) unproven.fetch_add(1, std::memory_order_relaxed);
           large_values[work[index]] = check.large_values();
           return checked;
         });
@@ -208,6 +211,7 @@ class Verifier {
       check_large_values(files, large_values, report_);
     }
     const RestoreProgress progress = reporter.progress();
+    report_.unproven_files = unproven.load(std::memory_order_relaxed);
     report_.pairs = progress.pairs;
     report_.bytes = progress.bytes;
     report_.stored_bytes = progress.stored_bytes;

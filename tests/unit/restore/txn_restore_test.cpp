@@ -444,6 +444,9 @@ TEST_CASE("a range of TiKV's records that ends within a user key is refused") {
   CHECK(ranges.value()[0] == KeyRange{"default", "z", "{"});
   CHECK(ranges.value()[1] == KeyRange{"write", "z", "{"});
   check_refused(backup.scan({"write", "zab", "{"}).status(), {"begins and ends between user keys"});
+  CHECK(backup.scan({"lock", "z", "{"}).status().code() == StatusCode::not_found);
+  require_ok(backup.check_held(ranges.value()));
+  CHECK(backup.check_held({{"write", "", "{"}}).code() == StatusCode::not_found);
 }
 
 TEST_CASE("a restore is cancelled between files and between pairs") {
