@@ -6,7 +6,7 @@
 #
 # --demo     what the kvbackup program and scripts/demo.sh need
 # --test     that, and what the tests need (default)
-# --servers  that, and the object stores and clients that `scripts/test.sh --servers` starts
+# --servers  that, and the object stores and clients of the tests labelled `servers`
 #
 # KVBACKUP_SKIP_DEPS=1 does nothing: you have installed what is needed in your own way.
 # Ends with 0 when everything is there, 3 when packages are missing and this script cannot install
