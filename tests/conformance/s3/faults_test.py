@@ -195,8 +195,9 @@ class Backups(Proxied):
 
     def test_damage_on_the_way_back_is_found_and_named(self):
         self.assertEqual(tool(RGW, "backup", S3_PREFIX="damage").returncode, 0)
-        done = self.proxied([{**GET, "path": r".*\.sst", "do": "corrupt_answer", "bytes": 3}], "verify",
-                            S3_PREFIX="damage")
+        # not the first read: of the end of a file more is read than is looked at
+        done = self.proxied([{**GET, "path": r".*\.sst", "skip": 1, "do": "corrupt_answer", "bytes": 3}],
+                            "verify", S3_PREFIX="damage")
         self.assertEqual(done.returncode, 3, done.said)
         self.assertRegex(done.stdout.decode(), r"damage: .*object .*\.sst")
         done = self.proxied([{**GET, "path": ".*backupmeta", "do": "corrupt_answer", "bytes": 200}], "verify",

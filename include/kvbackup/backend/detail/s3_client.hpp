@@ -41,6 +41,7 @@ struct S3Call {
   std::string payload_sha256;  // of the body, in hex; empty: computed
   std::uint64_t response_limit = 16u << 20;
   bool xml_answer = false;  // a 2xx may turn out to be an <Error>
+  bool once = false;        // as of HttpRequest
   std::string_view doing;   // completes "cannot ..."
   std::string_view right;   // the permission that a refusal lacks
   const CancelToken* cancel = nullptr;
@@ -197,6 +198,7 @@ class S3Client {
     request.body = call.body;
     request.response_limit = call.response_limit;
     request.timeouts = options_.timeouts;
+    request.once = call.once;
     request.cancel = call.cancel;
     return transport_.perform(request);
   }

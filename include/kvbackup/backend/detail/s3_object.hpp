@@ -193,6 +193,7 @@ class S3Object {
       create.headers.push_back({"x-amz-checksum-algorithm", "SHA256"});
     }
     create.xml_answer = true;
+    create.once = true;
     const std::uint64_t began = client_->options().clock->steady_ns();
     S3Answer answer = client_->call(create);
     Status status = std::move(answer.status);
