@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <functional>
 #include <iterator>
 #include <map>
 #include <optional>
@@ -23,7 +22,7 @@ namespace kvbackup::inline v1 {
 /// are first named, keys rising. Errors: a range without room for a key, two
 /// ranges of one column family that overlap.
 [[nodiscard]] inline Result<std::vector<KeyRange>> normalize_ranges(std::vector<KeyRange> ranges) {
-  std::map<std::string, std::size_t, std::less<>> cf_ranks;
+  std::map<std::string, std::size_t> cf_ranks;
   for (KeyRange& range : ranges) {
     if (range.cf.empty()) range.cf = default_cf;
     if (range.empty()) {

@@ -1,2 +1,2 @@
-#SPDX - License - Identifier : Apache - 2.0
+# SPDX-License-Identifier: Apache-2.0
 set_tests_properties(unit.service PROPERTIES LABELS threads)
