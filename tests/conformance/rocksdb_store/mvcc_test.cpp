@@ -72,7 +72,7 @@ TEST_CASE("random histories in RocksDB give what a replay of them gives") {
 }
 
 TEST_CASE("thousands of random histories in RocksDB give what a replay of them gives", "[.full]") {
-  check_histories(1'000'000, 5'000);
+  check_histories(1'000'000, 2'000);
 }
 
 TEST_CASE("many random histories in memory give what a replay of them gives", "[.full]") {

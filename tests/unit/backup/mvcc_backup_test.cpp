@@ -234,7 +234,7 @@ TEST_CASE("a part ends at a batch of 1024 entries, once both its files are large
 
 TEST_CASE("the bytes of a transactional backup do not depend on the number of workers") {
   MvccStore store;
-  for (int i = 0; i < 20000; ++i) {
+  for (std::size_t i = 0; i < 20000; ++i) {
     store.put("k" + std::to_string(i), 1, 2, std::string(i % 300, 'v'));
   }
   std::map<std::string, std::string> first;
