@@ -2,12 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 # Installs the Debian or Ubuntu packages that are missing, and only those.
 #
-#   scripts/deps.sh [--demo | --test | --full | --servers]
+#   scripts/deps.sh [--demo | --test | --servers | --full]
 #
 # --demo     what the kvbackup program and scripts/demo.sh need
 # --test     that, and what the tests need (default)
+# --servers  that, and the object stores and clients of the tests labelled `servers`
 # --full     that, and Node.js with its gRPC client, from npm, below build/node
-# --servers  that, and the object stores and clients that `scripts/test.sh --servers` starts
 #
 # KVBACKUP_SKIP_DEPS=1 does nothing: you have installed what is needed in your own way.
 # Ends with 0 when everything is there, 3 when packages are missing and this script cannot install
@@ -41,8 +41,10 @@ mode=${1:---test}
 case "$mode" in
   --demo) packages=("${demo_packages[@]}") ;;
   --test) packages=("${demo_packages[@]}" "${test_packages[@]}") ;;
-  --full) packages=("${demo_packages[@]}" "${test_packages[@]}" "${full_packages[@]}") ;;
   --servers) packages=("${demo_packages[@]}" "${test_packages[@]}" "${server_packages[@]}") ;;
+  --full)
+    packages=("${demo_packages[@]}" "${test_packages[@]}" "${server_packages[@]}" "${full_packages[@]}")
+    ;;
   *)
     sed -n '3,14s/^# \{0,1\}//p' "$0" >&2
     exit 2

@@ -5,10 +5,10 @@
 #   scripts/test.sh [--quick | --full | --servers]
 #
 # --quick    one optimised build with g++, every test but those labelled `full` (default)
-# --full     every test of that build; then, without those labelled `full`, clang with
-#            AddressSanitizer and UndefinedBehaviorSanitizer on the single header, and
-#            ThreadSanitizer on the tests labelled `threads`. This is what .ci/run runs.
-# --servers  only the tests of object storage: starts Ceph's gateway, OpenStack Swift and a Cloud
+# --full     every test of that build, those of object storage too; then, without those labelled
+#            `full`, clang with AddressSanitizer and UndefinedBehaviorSanitizer on the single header,
+#            and ThreadSanitizer on the tests labelled `threads`. This is what .ci/run runs.
+# --servers  only the tests of object storage: they start Ceph's gateway, OpenStack Swift and a Cloud
 #            Storage of our own on loopback
 #
 # Builds go to build/<preset>. The last line is "N passed, N failed", summed over the builds. Ends
@@ -43,7 +43,13 @@ export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 export TSAN_OPTIONS=${TSAN_OPTIONS:-halt_on_error=1}
 
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+# A run that is broken off leaves no server behind; after one that was not, there is none to stop.
+clean_up() {
+  rm -f "$log"
+  [ ! -e build/release/tests/servers/servers.json ] ||
+    python3 tests/servers/s3_servers.py stop build/release/tests/servers
+}
+trap clean_up EXIT
 passed=0
 failed=0
 closing=()
@@ -82,13 +88,14 @@ run_preset() {
 }
 
 settings=(-DKVBACKUP_TEST_SERVERS=OFF)
+[ "$mode" = --quick ] || settings=(-DKVBACKUP_TEST_SERVERS=ON)
 if [ "$mode" = --quick ]; then
   run_preset release -LE full
 elif [ "$mode" = --servers ]; then
-  settings=(-DKVBACKUP_TEST_SERVERS=ON)
   run_preset release -L servers
 else
   run_preset release
+  settings=(-DKVBACKUP_TEST_SERVERS=OFF)
   run_preset clang -LE full
   run_preset tsan -LE full
 fi

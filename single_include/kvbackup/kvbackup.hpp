@@ -690,1668 +690,6 @@ requires(sizeof...(Bs) > 0) class AnyBackend {
 
 }  // namespace kvbackup::inline v1
 
-// ---- kvbackup/base/percent.hpp ----
-// The one percent-coder: column family names in object names, parts of URLs.
-
-namespace kvbackup::inline v1 {
-
-/// RFC 3986 unreserved characters: the ones that never need coding.
-[[nodiscard]] constexpr bool is_unreserved(char c) noexcept {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
-         c == '.' || c == '_' || c == '~';
-}
-
-/// `text` with every byte that is neither unreserved nor in `keep` as %XX (upper-case digits).
-[[nodiscard]] inline std::string percent_encode(ByteView text, ByteView keep = {}) {
-  static constexpr char digits[] = "0123456789ABCDEF";
-  std::string out;
-  for (const char c : text) {
-    if (is_unreserved(c) || keep.find(c) != ByteView::npos) {
-      out.push_back(c);
-      continue;
-    }
-    const auto byte = static_cast<unsigned char>(c);
-    out.push_back('%');
-    out.push_back(digits[byte >> 4]);
-    out.push_back(digits[byte & 15]);
-  }
-  return out;
-}
-
-/// The bytes that `text` stands for; nothing if a % is not followed by two hex digits.
-[[nodiscard]] inline std::optional<std::string> percent_decode(ByteView text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] != '%') {
-      out.push_back(text[i]);
-      continue;
-    }
-    if (text.size() - i < 3) return std::nullopt;
-    const int high = hex_digit(text[i + 1]);
-    const int low = hex_digit(text[i + 2]);
-    if (high < 0 || low < 0) return std::nullopt;
-    out.push_back(static_cast<char>(high << 4 | low));
-    i += 2;
-  }
-  return out;
-}
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/base/cancel.hpp ----
-namespace kvbackup::inline v1 {
-
-/// A flag that a host sets to end a run early. cancel() is safe from any thread and from a signal
-/// handler. The run ends with StatusCode::cancelled at its next block or blocking call.
-class CancelToken {
- public:
-  CancelToken() noexcept = default;
-  /// Also cancelled when `parent` is, which must outlive it; it may be null.
-  explicit CancelToken(const CancelToken* parent) noexcept : parent_(parent) {}
-  CancelToken(const CancelToken&) = delete;
-  CancelToken& operator=(const CancelToken&) = delete;
-
-  void cancel() noexcept { cancelled_.store(true, std::memory_order_relaxed); }
-  [[nodiscard]] bool cancelled() const noexcept {
-    return cancelled_.load(std::memory_order_relaxed) ||
-           (parent_ != nullptr && parent_->cancelled());
-  }
-
- private:
-  const CancelToken* parent_ = nullptr;
-  std::atomic<bool> cancelled_{false};
-  static_assert(std::atomic<bool>::is_always_lock_free, "cancel() must be signal safe");
-};
-
-/// Ok, or StatusCode::cancelled if there is a token and it is set.
-[[nodiscard]] inline Status check_cancel(const CancelToken* token) {
-  if (token == nullptr || !token->cancelled()) return {};
-  return Status::error(StatusCode::cancelled, "the run was cancelled by its caller");
-}
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/net/concept.hpp ----
-// The HttpTransport contract: one request out, one answer back.
-//
-// | expression            | result               | meaning
-// |-----------------------|----------------------|---------------------------------------------------
-// | t.perform(request)    | Result<HttpResponse> | sends it once; any HTTP status is an answer
-//
-// Laws no compiler checks: perform() may be called from several threads at once. It follows no
-// redirect and never repeats a request whose answer may have been lost; what is worth repeating is
-// a retryable() failure. No failure shows the query, a header or the body of a request.
-
-namespace kvbackup::inline v1 {
-
-struct HttpHeader {
-  std::string name;
-  std::string value;
-
-  friend bool operator==(const HttpHeader&, const HttpHeader&) = default;
-};
-
-/// Whether two header names are the same: ASCII letters of either case.
-[[nodiscard]] constexpr bool same_header_name(std::string_view a, std::string_view b) noexcept {
-  if (a.size() != b.size()) return false;
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    if (lower(a[i]) != lower(b[i])) return false;
-  }
-  return true;
-}
-
-/// The value of the first header of that name; nothing if there is none.
-[[nodiscard]] inline std::optional<std::string_view> find_header(
-    const std::vector<HttpHeader>& headers, std::string_view name) noexcept {
-  for (const HttpHeader& header : headers) {
-    if (same_header_name(header.name, name)) return header.value;
-  }
-  return std::nullopt;
-}
-
-/// Milliseconds; 0 is no limit.
-struct HttpTimeouts {
-  std::uint32_t connect_ms = 10'000;  ///< to be connected, TLS included
-  std::uint32_t idle_ms = 60'000;     ///< without a byte in either direction
-};
-
-/// A request. Everything it views must live until perform() returns.
-struct HttpRequest {
-  std::string method;  ///< "GET" and so on
-  std::string url;     ///< absolute, http or https, sent as it is spelled
-  std::vector<HttpHeader> headers;
-  /// Sent with its length. In memory, so that it can be sent again.
-  ByteView body;
-  /// An answer with a longer body is an error.
-  std::uint64_t response_limit = 16u << 20;
-  HttpTimeouts timeouts;
-  /// Never by way of a proxy: for addresses that mean this machine or its host.
-  bool no_proxy = false;
-  const CancelToken* cancel = nullptr;
-};
-
-struct HttpResponse {
-  int status = 0;  ///< of the final answer, 200 to 599
-  std::vector<HttpHeader> headers;
-  std::string body;
-
-  [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const noexcept {
-    return find_header(headers, name);
-  }
-};
-
-template <class T>
-concept HttpTransport = requires(T& transport, const HttpRequest& request) {
-  { transport.perform(request) } -> std::same_as<Result<HttpResponse>>;
-};
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/base/clock.hpp ----
-#if KVBACKUP_WITH_POSIX
-#include <time.h>
-#endif
-
-namespace kvbackup::inline v1 {
-
-/// The seam through which the library reads time and waits. Called from several threads at once.
-/// Implement it to run a backup with a fixed time (its output is then reproducible) or to test
-/// waits.
-class Clock {
- public:
-  virtual ~Clock() = default;
-  /// Wall clock, milliseconds since 1970-01-01 UTC.
-  [[nodiscard]] virtual std::uint64_t unix_ms() = 0;
-  /// A clock that never goes back, nanoseconds since some fixed moment.
-  [[nodiscard]] virtual std::uint64_t steady_ns() = 0;
-  /// Blocks the calling thread for about that long; may return early.
-  virtual void sleep_ns(std::uint64_t duration) = 0;
-};
-
-#if KVBACKUP_WITH_POSIX
-/// The machine's clocks.
-class SystemClock final : public Clock {
- public:
-  [[nodiscard]] std::uint64_t unix_ms() override { return read(CLOCK_REALTIME) / 1'000'000; }
-  [[nodiscard]] std::uint64_t steady_ns() override { return read(CLOCK_MONOTONIC); }
-  void sleep_ns(std::uint64_t duration) override {
-    timespec time{};
-    time.tv_sec = static_cast<time_t>(duration / 1'000'000'000);
-    time.tv_nsec = static_cast<long>(duration % 1'000'000'000);
-    ::nanosleep(&time, nullptr);
-  }
-
- private:
-  static std::uint64_t read(clockid_t id) {
-    timespec time{};
-    ::clock_gettime(id, &time);
-    return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
-           static_cast<std::uint64_t>(time.tv_nsec);
-  }
-};
-#endif
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/base/file.hpp ----
-// Files of a POSIX system: a descriptor that closes itself, and errno as a Status.
-
-#if KVBACKUP_WITH_POSIX
-
-#include <cerrno>
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
-#include <fcntl.h>
-#include <limits>
-#include <string>
-#include <string_view>
-#include <unistd.h>
-#include <utility>
-
-#include <sys/stat.h>
-#include <sys/types.h>
-
-namespace kvbackup::inline v1 {
-
-namespace detail {
-// strerror_r gives the text (GNU) or fills the buffer and gives an int (POSIX); overloads take
-// both.
-inline const char* errno_text_of(const char* text, const char*) noexcept { return text; }
-inline const char* errno_text_of(int, const char* buffer) noexcept { return buffer; }
-
-/// "folder/name", with one slash between them.
-[[nodiscard]] inline std::string join_path(std::string_view folder, std::string_view name) {
-  std::string path(folder);
-  if (!path.ends_with('/')) path += '/';
-  path += name;
-  return path;
-}
-
-struct ErrnoMeaning {
-  StatusCode code;
-  bool retryable;
-  const char* advice;
-};
-
-KVBACKUP_DETAIL_COLD inline ErrnoMeaning errno_meaning(int error) noexcept {
-  switch (error) {
-    case ENOSPC: return {StatusCode::no_space, false, "free space there or choose another place"};
-    case EDQUOT: return {StatusCode::no_space, false, "raise the quota or choose another place"};
-    case EACCES:
-    case EPERM: return {StatusCode::permission_denied, false, "grant this user the right to do so"};
-    case EROFS:
-      return {StatusCode::permission_denied, false,
-              "remount the file system for writing or choose another place"};
-    case ENOENT: return {StatusCode::not_found, false, "check the path"};
-    case EEXIST:
-    case ENOTEMPTY: return {StatusCode::already_exists, false, "choose another name"};
-    case ENOTDIR:
-      return {StatusCode::invalid_argument, false,
-              "a part of the path is no folder; choose another path"};
-    case EISDIR: return {StatusCode::invalid_argument, false, "a folder is in the way"};
-    case ELOOP:
-      return {StatusCode::invalid_argument, false, "symbolic links are not followed here"};
-    case ENAMETOOLONG: return {StatusCode::invalid_argument, false, "choose a shorter path"};
-    case EFBIG:
-      return {StatusCode::resource_exhausted, false,
-              "raise the limit on file sizes (ulimit -f) or make smaller parts"};
-    case EMFILE:
-    case ENFILE:
-      return {StatusCode::unavailable, true, "raise the limit on open files (ulimit -n)"};
-    case EINTR:
-    case EAGAIN:
-    case EBUSY:
-    case ENOMEM:
-    case ETIMEDOUT: return {StatusCode::unavailable, true, "try again"};
-    case ENOSYS:
-    case EOPNOTSUPP:
-      return {StatusCode::unsupported, false, "the file system cannot do it; choose another place"};
-    default: return {StatusCode::io_error, false, "check the disk and the system's log"};
-  }
-}
-}  // namespace detail
-
-/// The system's text for an errno value; safe in several threads.
-[[nodiscard]] KVBACKUP_DETAIL_COLD inline std::string errno_text(int error) {
-  char buffer[256] = "unknown error";
-  return detail::errno_text_of(::strerror_r(error, buffer, sizeof buffer), buffer);
-}
-
-/// A failed system call as a Status: "cannot `doing`: TEXT (errno N); ADVICE", about `object`. The
-/// native code is `error`.
-[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status errno_status(int error, std::string_view doing,
-                                                              std::string_view object) {
-  const detail::ErrnoMeaning meaning = detail::errno_meaning(error);
-  std::string message = "cannot ";
-  message += doing;
-  message += ": ";
-  message += errno_text(error);
-  message += " (errno ";
-  message += std::to_string(error);
-  message += "); ";
-  message += meaning.advice;
-  return Status::error(meaning.code, std::move(message))
-      .with_object(object)
-      .with_native(error)
-      .as_retryable(meaning.retryable);
-}
-
-/// An open file or folder. Closes it when destroyed; never inherited by programs that are started.
-/// Its path is kept for messages only.
-class FileHandle {
- public:
-  FileHandle() noexcept = default;
-  /// Takes over `descriptor`.
-  FileHandle(int descriptor, std::string path) noexcept
-      : descriptor_(descriptor), path_(std::move(path)) {}
-  FileHandle(FileHandle&& other) noexcept
-      : descriptor_(other.release()), path_(std::move(other.path_)) {}
-  FileHandle& operator=(FileHandle&& other) noexcept {
-    if (this != &other) {
-      close();
-      descriptor_ = other.release();
-      path_ = std::move(other.path_);
-    }
-    return *this;
-  }
-  ~FileHandle() { close(); }
-
-  /// open(2) of `path`.
-  [[nodiscard]] static Result<FileHandle> open(std::string path, int flags, mode_t mode = 0) {
-    return opened(AT_FDCWD, std::move(path), 0, flags, mode);
-  }
-  /// openat(2) of `name`, relative to `folder`.
-  [[nodiscard]] static Result<FileHandle> open_at(const FileHandle& folder, std::string_view name,
-                                                  int flags, mode_t mode = 0) {
-    std::string path = detail::join_path(folder.path_, name);
-    const std::size_t begin = path.size() - name.size();
-    return opened(folder.descriptor_, std::move(path), begin, flags, mode);
-  }
-
-  [[nodiscard]] bool is_open() const noexcept { return descriptor_ >= 0; }
-  [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
-  [[nodiscard]] const std::string& path() const noexcept { return path_; }
-
-  /// Gives the descriptor away; the caller closes it.
-  [[nodiscard]] int release() noexcept { return std::exchange(descriptor_, -1); }
-  void close() noexcept {
-    if (is_open()) ::close(release());
-  }
-
-  /// Writes all of `bytes` at the file's position.
-  Status write_all(ByteView bytes) {
-    while (!bytes.empty()) {
-      const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
-      if (written > 0) {
-        bytes.remove_prefix(static_cast<std::size_t>(written));
-      } else if (written == 0 || errno != EINTR) {
-        return errno_status(written == 0 ? EIO : errno, "write the file", path_);
-      }
-    }
-    return {};
-  }
-
-  /// Reads the `size` bytes at `offset` to `out`. A file that ends before is an io_error.
-  Status read_exact_at(std::uint64_t offset, char* out, std::size_t size) const {
-    constexpr auto largest = static_cast<std::uint64_t>(std::numeric_limits<off_t>::max());
-    if (size > largest || offset > largest - size) {
-      return errno_status(EOVERFLOW, "read the file", path_);
-    }
-    while (size > 0) {
-      const ssize_t got = ::pread(descriptor_, out, size, static_cast<off_t>(offset));
-      if (got > 0) {
-        out += got;
-        offset += static_cast<std::uint64_t>(got);
-        size -= static_cast<std::size_t>(got);
-      } else if (got == 0) {
-        return Status::error(StatusCode::io_error,
-                             "the file became shorter while it was read; is something writing it?")
-            .with_object(path_);
-      } else if (errno != EINTR) {
-        return errno_status(errno, "read the file", path_);
-      }
-    }
-    return {};
-  }
-
-  /// fsync(2): everything written, and of a folder its entries, is on the disk when it returns.
-  Status sync() const {
-    return synced([](int fd) { return ::fsync(fd); });
-  }
-  /// fdatasync(2): the bytes and what is needed to read them back, without timestamps.
-  Status sync_data() const {
-#if defined(_POSIX_SYNCHRONIZED_IO) && _POSIX_SYNCHRONIZED_IO > 0
-    return synced([](int fd) { return ::fdatasync(fd); });
-#else
-    return sync();
-#endif
-  }
-
-  /// What fstat(2) says.
-  [[nodiscard]] Result<struct stat> status() const {
-    struct stat info {};
-    if (::fstat(descriptor_, &info) != 0) return errno_status(errno, "stat the file", path_);
-    return info;
-  }
-  /// Bytes in the file.
-  [[nodiscard]] Result<std::uint64_t> size() const {
-    const auto info = status();
-    if (!info.ok()) return info.status();
-    return static_cast<std::uint64_t>(info.value().st_size);
-  }
-
- private:
-  /// The name relative to `folder` begins at `begin` of `path`.
-  static Result<FileHandle> opened(int folder, std::string path, std::size_t begin, int flags,
-                                   mode_t mode) {
-    int descriptor = -1;
-    do {
-      descriptor = ::openat(folder, path.c_str() + begin, flags | O_CLOEXEC, mode);
-    } while (descriptor < 0 && errno == EINTR);
-    if (descriptor < 0) {
-      const bool is_folder = (flags & O_DIRECTORY) != 0;
-      return errno_status(errno, is_folder ? "open the folder" : "open the file", path);
-    }
-    return FileHandle(descriptor, std::move(path));
-  }
-
-  template <class Sync>
-  Status synced(Sync sync) const {
-    while (sync(descriptor_) != 0) {
-      if (errno != EINTR) return errno_status(errno, "write to the disk (fsync)", path_);
-    }
-    return {};
-  }
-
-  int descriptor_ = -1;
-  std::string path_;
-};
-
-}  // namespace kvbackup::inline v1
-
-#endif
-
-// ---- kvbackup/net/environment.hpp ----
-// The seams through which net/ and the backends see the process they run in: its environment and
-// files, randomness, and somebody to tell.
-
-#if KVBACKUP_WITH_POSIX
-#include <cstdlib>
-#include <fcntl.h>
-#include <time.h>
-#include <unistd.h>
-#endif
-
-namespace kvbackup::inline v1 {
-
-/// Where credentials are looked for. Called from several threads at once.
-class Environment {
- public:
-  virtual ~Environment() = default;
-  /// The environment variable; nothing if it is not set or empty.
-  [[nodiscard]] virtual std::optional<std::string> variable(const char* name) = 0;
-  /// A small text file, such as one with credentials; not_found if there is none.
-  [[nodiscard]] virtual Result<std::string> file(const std::string& path) = 0;
-};
-
-/// Numbers nobody foresees: names of uploads, waits of a retry. Not for keys. Called from several
-/// threads at once.
-class RandomSource {
- public:
-  virtual ~RandomSource() = default;
-  [[nodiscard]] virtual std::uint64_t next() = 0;
-};
-
-/// Told of what is no failure but worth knowing. Called from several threads at once, never under a
-/// lock of the library; no text holds a credential. Hooks must not throw.
-class NetObserver {
- public:
-  virtual ~NetObserver() = default;
-  /// Something is not as it should be, and the work goes on.
-  virtual void on_warning(std::string_view /*text*/) {}
-  /// A request failed for `why` and is sent again after `wait_ms`.
-  virtual void on_retry(const Status& /*why*/, std::uint64_t /*wait_ms*/) {}
-};
-
-#if KVBACKUP_WITH_POSIX
-/// This process's own.
-class ProcessEnvironment final : public Environment {
- public:
-  /// The longest file that file() gives; no file of credentials comes near it.
-  static constexpr std::uint64_t longest_file = 1u << 20;
-
-  [[nodiscard]] std::optional<std::string> variable(const char* name) override {
-    const char* value = std::getenv(name);
-    if (value == nullptr || *value == '\0') return std::nullopt;
-    return std::string(value);
-  }
-  [[nodiscard]] Result<std::string> file(const std::string& path) override {
-    const auto file = FileHandle::open(path, O_RDONLY);
-    if (!file.ok()) return file.status();
-    const auto size = file.value().size();
-    if (!size.ok()) return size.status();
-    if (size.value() > longest_file) {
-      return Status::error(StatusCode::resource_exhausted, "the file is longer than 1 MiB")
-          .with_object(path);
-    }
-    std::string text(static_cast<std::size_t>(size.value()), '\0');
-    if (Status status = file.value().read_exact_at(0, text.data(), text.size()); !status.ok()) {
-      return status;
-    }
-    return text;
-  }
-};
-
-/// splitmix64 (public domain, Sebastiano Vigna) over the time, the process and a counter.
-class ProcessRandom final : public RandomSource {
- public:
-  [[nodiscard]] std::uint64_t next() override {
-    static std::atomic<std::uint64_t> counter{0};
-    timespec now{};
-    ::clock_gettime(CLOCK_REALTIME, &now);
-    std::uint64_t x = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
-                      static_cast<std::uint64_t>(now.tv_nsec);
-    x ^= static_cast<std::uint64_t>(::getpid()) << 40;
-    x += counter.fetch_add(1, std::memory_order_relaxed) * 0x9e3779b97f4a7c15u;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-    return x ^ (x >> 31);
-  }
-};
-
-/// The machine's clock, environment and randomness, for whoever is given no other.
-[[nodiscard]] inline Clock& system_clock() noexcept {
-  static SystemClock clock;
-  return clock;
-}
-[[nodiscard]] inline Environment& process_environment() noexcept {
-  static ProcessEnvironment environment;
-  return environment;
-}
-[[nodiscard]] inline RandomSource& process_random() noexcept {
-  static ProcessRandom random;
-  return random;
-}
-#endif
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/net/time_text.hpp ----
-// Times as HTTP, AWS and ISO 8601 spell them. All of them are UTC.
-
-namespace kvbackup::inline v1 {
-
-namespace detail {
-struct CivilTime {
-  std::uint64_t year = 1970;
-  std::uint64_t month = 1;  // 1 to 12
-  std::uint64_t day = 1;
-  std::uint64_t hour = 0;
-  std::uint64_t minute = 0;
-  std::uint64_t second = 0;
-};
-
-// In the proleptic Gregorian calendar 400 years have 146097 days. Years are counted from March, so
-// that the day a leap year adds is its last.
-inline constexpr std::uint64_t days_per_era = 146'097;
-inline constexpr std::uint64_t days_to_1970 = 719'468;  // from 0000-03-01
-
-[[nodiscard]] constexpr std::uint64_t days_to_month(std::uint64_t months_from_march) noexcept {
-  return (153 * months_from_march + 2) / 5;
-}
-
-/// Seconds since 1970 of a time of the years 1970 to 9999; nothing if it is none.
-[[nodiscard]] constexpr std::optional<std::uint64_t> to_unix_seconds(const CivilTime& t) noexcept {
-  if (t.year < 1970 || t.year > 9999 || t.month < 1 || t.month > 12 || t.day < 1 || t.day > 31 ||
-      t.hour > 23 || t.minute > 59 || t.second > 60) {
-    return std::nullopt;
-  }
-  const std::uint64_t year = t.month > 2 ? t.year : t.year - 1;
-  const std::uint64_t day_of_year = days_to_month((t.month + 9) % 12) + t.day - 1;
-  const std::uint64_t days = year * 365 + year / 4 - year / 100 + year / 400 + day_of_year;
-  return (days - days_to_1970) * 86'400 + t.hour * 3'600 + t.minute * 60 + t.second;
-}
-
-[[nodiscard]] constexpr CivilTime to_civil(std::uint64_t unix_seconds) noexcept {
-  const std::uint64_t days = unix_seconds / 86'400 + days_to_1970;
-  const std::uint64_t of_day = unix_seconds % 86'400;
-  const std::uint64_t era = days / days_per_era;
-  const std::uint64_t of_era = days % days_per_era;
-  const std::uint64_t year_of_era =
-      (of_era - of_era / 1'460 + of_era / 36'524 - of_era / 146'096) / 365;
-  const std::uint64_t of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-  const std::uint64_t month = (5 * of_year + 2) / 153;  // from March
-  CivilTime t;
-  t.month = month < 10 ? month + 3 : month - 9;
-  t.year = era * 400 + year_of_era + (t.month <= 2 ? 1 : 0);
-  t.day = of_year - days_to_month(month) + 1;
-  t.hour = of_day / 3'600;
-  t.minute = of_day / 60 % 60;
-  t.second = of_day % 60;
-  return t;
-}
-
-inline void append_digits(std::string& out, std::uint64_t number, std::size_t width) {
-  const std::string digits = std::to_string(number);
-  if (digits.size() < width) out.append(width - digits.size(), '0');
-  out += digits;
-}
-
-/// Reads a number of exactly `width` digits from the front of `text`.
-[[nodiscard]] inline bool take_digits(std::string_view& text, std::size_t width,
-                                      std::uint64_t& number) noexcept {
-  if (text.size() < width) return false;
-  const auto [rest, failed] = std::from_chars(text.data(), text.data() + width, number);
-  if (failed != std::errc() || rest != text.data() + width) return false;
-  text.remove_prefix(width);
-  return true;
-}
-[[nodiscard]] inline bool take_text(std::string_view& text, std::string_view expected) noexcept {
-  if (!text.starts_with(expected)) return false;
-  text.remove_prefix(expected.size());
-  return true;
-}
-}  // namespace detail
-
-/// "20130524T000000Z", as x-amz-date has it; its first eight characters are the day.
-[[nodiscard]] inline std::string amz_date(std::uint64_t unix_ms) {
-  const detail::CivilTime t = detail::to_civil(unix_ms / 1'000);
-  std::string out;
-  detail::append_digits(out, t.year, 4);
-  detail::append_digits(out, t.month, 2);
-  detail::append_digits(out, t.day, 2);
-  out += 'T';
-  detail::append_digits(out, t.hour, 2);
-  detail::append_digits(out, t.minute, 2);
-  detail::append_digits(out, t.second, 2);
-  out += 'Z';
-  return out;
-}
-
-/// "Fri, 24 May 2013 00:00:00 GMT", the form that RFC 9110 has servers send, as Unix milliseconds.
-[[nodiscard]] inline std::optional<std::uint64_t> parse_http_date(std::string_view text) noexcept {
-  constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
-  detail::CivilTime t;
-  const std::size_t comma = text.find(", ");
-  if (comma != 3) return std::nullopt;
-  text.remove_prefix(5);
-  if (!detail::take_digits(text, 2, t.day) || !detail::take_text(text, " ")) return std::nullopt;
-  const std::size_t month = months.find(text.substr(0, 3));
-  if (month == std::string_view::npos || month % 3 != 0 || text.size() < 3) return std::nullopt;
-  t.month = month / 3 + 1;
-  text.remove_prefix(3);
-  if (!detail::take_text(text, " ") || !detail::take_digits(text, 4, t.year) ||
-      !detail::take_text(text, " ") || !detail::take_digits(text, 2, t.hour) ||
-      !detail::take_text(text, ":") || !detail::take_digits(text, 2, t.minute) ||
-      !detail::take_text(text, ":") || !detail::take_digits(text, 2, t.second) || text != " GMT") {
-    return std::nullopt;
-  }
-  const auto seconds = detail::to_unix_seconds(t);
-  if (!seconds) return std::nullopt;
-  return *seconds * 1'000;
-}
-
-/// "2013-05-24T00:00:00Z", with or without a fraction of a second, as Unix milliseconds.
-[[nodiscard]] inline std::optional<std::uint64_t> parse_iso_time(std::string_view text) noexcept {
-  detail::CivilTime t;
-  if (!detail::take_digits(text, 4, t.year) || !detail::take_text(text, "-") ||
-      !detail::take_digits(text, 2, t.month) || !detail::take_text(text, "-") ||
-      !detail::take_digits(text, 2, t.day) || !detail::take_text(text, "T") ||
-      !detail::take_digits(text, 2, t.hour) || !detail::take_text(text, ":") ||
-      !detail::take_digits(text, 2, t.minute) || !detail::take_text(text, ":") ||
-      !detail::take_digits(text, 2, t.second)) {
-    return std::nullopt;
-  }
-  if (detail::take_text(text, ".")) {
-    const std::size_t end = text.find_first_not_of("0123456789");
-    text.remove_prefix(end == std::string_view::npos ? text.size() : end);
-  }
-  const auto seconds = detail::to_unix_seconds(t);
-  if (!seconds || text != "Z") return std::nullopt;
-  return *seconds * 1'000;
-}
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/net/retry.hpp ----
-// The one retry policy: what is sent again, and after which wait.
-
-namespace kvbackup::inline v1 {
-
-/// Exponential back-off with full jitter: before attempt n + 1 a wait of 0 to
-/// min(first_wait_ms * 2^(n-1), longest_wait_ms), or what the server's Retry-After asks if that is
-/// longer.
-struct RetryOptions {
-  std::uint32_t attempts = 10;             ///< at most, the first included; 0 counts as 1
-  std::uint32_t first_wait_ms = 200;       ///< bound of the first wait
-  std::uint32_t longest_wait_ms = 20'000;  ///< bound of every wait but for Retry-After
-  /// No attempt begins later than this after the first one did; 0 is no limit.
-  std::uint64_t budget_ms = 15 * 60 * 1'000;
-};
-
-/// HTTP statuses that a server gives for a while only.
-[[nodiscard]] constexpr bool is_retryable_http_status(int status) noexcept {
-  switch (status) {
-    case 408:
-    case 425:
-    case 429:
-    case 500:
-    case 502:
-    case 503:
-    case 504: return true;
-    default: return false;
-  }
-}
-
-/// What the Retry-After header asks, in milliseconds from now; nothing if it is absent or is none.
-[[nodiscard]] inline std::optional<std::uint64_t> retry_after_ms(const HttpResponse& response,
-                                                                 std::uint64_t now_unix_ms) {
-  const auto text = response.header("Retry-After");
-  if (!text) return std::nullopt;
-  std::uint32_t seconds = 0;
-  const auto [rest, failed] = std::from_chars(text->data(), text->data() + text->size(), seconds);
-  if (failed == std::errc() && rest == text->data() + text->size()) {
-    return std::uint64_t{seconds} * 1'000;
-  }
-  const auto at = parse_http_date(*text);
-  if (!at) return std::nullopt;
-  return *at - std::min(*at, now_unix_ms);
-}
-
-/// The seams of a retry. All are borrowed; cancel and observer may be null.
-struct RetrySeams {
-  Clock* clock = nullptr;
-  RandomSource* random = nullptr;
-  const CancelToken* cancel = nullptr;
-  NetObserver* observer = nullptr;
-};
-
-/// Counts the attempts of one request.
-///
-///     for (Retry retry(options, seams);;) {
-///       Status status = attempt();
-///       if (status.ok() || !retry.again(status, retry_after)) return status;
-///     }
-class Retry {
- public:
-  /// The longest sleep between two looks at the cancel token.
-  static constexpr std::uint64_t slice_ms = 20;
-
-  Retry(const RetryOptions& options, const RetrySeams& seams)
-      : options_(options), seams_(seams), began_ns_(seams.clock->steady_ns()) {}
-
-  /// Attempts that failed so far.
-  [[nodiscard]] std::uint32_t failures() const noexcept { return failures_; }
-
-  /// Whether to try again after `failure`; the wait is over when it says yes. False if the failure
-  /// is not retryable(), attempts or budget are used up, or the token is set; `failure` then says
-  /// so.
-  [[nodiscard]] bool again(Status& failure, std::optional<std::uint64_t> retry_after = {}) {
-    ++failures_;
-    if (!failure.retryable() || failures_ >= options_.attempts) return false;
-    const std::uint64_t wait = std::max(jitter(), retry_after.value_or(0));
-    if (options_.budget_ms != 0) {
-      const std::uint64_t spent = (seams_.clock->steady_ns() - began_ns_) / 1'000'000;
-      if (spent >= options_.budget_ms || wait > options_.budget_ms - spent) return false;
-    }
-    if (seams_.observer != nullptr) seams_.observer->on_retry(failure, wait);
-    Status status = sleep(wait);
-    if (status.ok()) return true;
-    failure = std::move(status);
-    return false;
-  }
-
- private:
-  [[nodiscard]] std::uint64_t jitter() {
-    const std::uint64_t doublings = std::min<std::uint64_t>(failures_ - 1, 31);
-    const std::uint64_t bound = std::min<std::uint64_t>(
-        std::uint64_t{options_.first_wait_ms} << doublings, options_.longest_wait_ms);
-    return seams_.random->next() % (bound + 1);
-  }
-
-  Status sleep(std::uint64_t wait_ms) {
-    while (wait_ms != 0) {
-      if (Status status = check_cancel(seams_.cancel); !status.ok()) return status;
-      const std::uint64_t slice = std::min(wait_ms, slice_ms);
-      seams_.clock->sleep_ns(slice * 1'000'000);
-      wait_ms -= slice;
-    }
-    return check_cancel(seams_.cancel);
-  }
-
-  const RetryOptions& options_;
-  RetrySeams seams_;
-  std::uint64_t began_ns_;
-  std::uint32_t failures_ = 0;
-};
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/base/function_ref.hpp ----
-namespace kvbackup::inline v1 {
-
-template <class Signature>
-class FunctionRef;
-
-/// A borrowed callable object: two pointers, no allocation. Lives no longer than what it was made
-/// from. A function is no object: wrap it in a lambda.
-template <class R, class... Args>
-class FunctionRef<R(Args...)> {
- public:
-  template <class F>
-  requires(!std::same_as<std::remove_cvref_t<F>, FunctionRef> &&
-           std::is_object_v<std::remove_reference_t<F>> && std::is_invocable_r_v<R, F&, Args...>)
-      // NOLINTNEXTLINE(google-explicit-constructor): a parameter type, meant to be made from a
-      // lambda
-      FunctionRef(F&& f)
-  noexcept
-      : object_(const_cast<void*>(static_cast<const void*>(std::addressof(f)))),
-        call_([](void* object, Args... args) -> R {
-          return (*static_cast<std::remove_reference_t<F>*>(object))(std::forward<Args>(args)...);
-        }) {}
-
-  R operator()(Args... args) const { return call_(object_, std::forward<Args>(args)...); }
-
- private:
-  void* object_;
-  R (*call_)(void*, Args...);
-};
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/base/utf8.hpp ----
-namespace kvbackup::inline v1 {
-
-/// Whether `bytes` are UTF-8 by RFC 3629: shortest forms only, no surrogates, nothing over
-/// U+10FFFF.
-[[nodiscard]] inline bool is_utf8(ByteView bytes) noexcept {
-  std::size_t i = 0;
-  const std::size_t size = bytes.size();
-  const auto at = [&](std::size_t index) { return static_cast<unsigned char>(bytes[index]); };
-  while (i < size) {
-    std::uint64_t word = 0;
-    if (size - i >= sizeof word) {
-      std::memcpy(&word, bytes.data() + i, sizeof word);
-      if ((word & 0x8080808080808080u) == 0) {
-        i += sizeof word;
-        continue;
-      }
-    }
-    const unsigned char lead = at(i++);
-    if (lead < 0x80) continue;
-    if (lead < 0xc2 || lead > 0xf4) return false;
-    const std::size_t tail = lead < 0xe0 ? 1u : lead < 0xf0 ? 2u : 3u;
-    if (size - i < tail) return false;
-    // The byte after the lead rules out long forms, surrogates and what lies past the last
-    // character.
-    const unsigned low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
-    const unsigned high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
-    if (at(i) < low || at(i) > high) return false;
-    for (std::size_t k = 1; k < tail; ++k) {
-      if ((at(i + k) & 0xc0) != 0x80) return false;
-    }
-    i += tail;
-  }
-  return true;
-}
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/net/detail/code_point.hpp ----
-// The characters that XML and JSON spell as numbers.
-
-namespace kvbackup::inline v1::detail {
-
-/// Appends the UTF-8 of a code point; false if it is none that a text may hold.
-inline bool append_code_point(std::string& out, std::uint32_t point) {
-  if (point == 0 || point > 0x10ffff || (point >= 0xd800 && point < 0xe000)) return false;
-  const auto put = [&out](std::uint32_t byte) { out += static_cast<char>(byte); };
-  if (point < 0x80) {
-    put(point);
-  } else if (point < 0x800) {
-    put(0xc0 | point >> 6);
-    put(0x80 | (point & 0x3f));
-  } else if (point < 0x10000) {
-    put(0xe0 | point >> 12);
-    put(0x80 | (point >> 6 & 0x3f));
-    put(0x80 | (point & 0x3f));
-  } else {
-    put(0xf0 | point >> 18);
-    put(0x80 | (point >> 12 & 0x3f));
-    put(0x80 | (point >> 6 & 0x3f));
-    put(0x80 | (point & 0x3f));
-  }
-  return true;
-}
-
-}  // namespace kvbackup::inline v1::detail
-
-// ---- kvbackup/net/xml.hpp ----
-// The XML that object stores answer with: elements, text and entities. Nothing else of XML has a
-// meaning here, and a document type definition is refused.
-
-namespace kvbackup::inline v1 {
-
-namespace detail {
-
-/// Walks a document once. Its memory is that of the text of the elements that are open.
-class XmlScanner {
- public:
-  using OnElement = FunctionRef<Status(std::string_view path, std::string_view text)>;
-
-  XmlScanner(std::string_view text, OnElement on_element) : rest_(text), on_element_(on_element) {}
-
-  Status run() {
-    if (!is_utf8(rest_)) return bad("it is not UTF-8");
-    while (!rest_.empty()) {
-      const std::size_t open = rest_.find('<');
-      if (Status status = take_text(rest_.substr(0, open)); !status.ok()) return status;
-      rest_.remove_prefix(open == std::string_view::npos ? rest_.size() : open);
-      if (rest_.empty()) break;
-      if (Status status = take_markup(); !status.ok()) return status;
-    }
-    if (!elements_.empty()) return bad("it ends inside an element");
-    if (!root_seen_) return bad("it has no element");
-    return {};
-  }
-
- private:
-  // No answer nests deeper than six; what nests deeper is no answer.
-  static constexpr std::size_t deepest = 32;
-  static constexpr std::size_t longest_name = 128;
-
-  struct Element {
-    std::string_view name;        // as it is spelled, with its prefix
-    std::size_t parent_size = 0;  // of path_ without it
-    std::string text;
-  };
-
-  KVBACKUP_DETAIL_COLD static Status bad(const char* why) {
-    std::string message = "the server's answer is no XML that can be read: ";
-    message += why;
-    return Status::error(StatusCode::corruption, std::move(message));
-  }
-
-  Status take_markup() {
-    if (rest_.starts_with("<!--")) return skip_past("-->", 4);
-    if (rest_.starts_with("<?")) return skip_past("?>", 2);
-    if (rest_.starts_with("<![CDATA[")) return take_cdata();
-    if (rest_.starts_with("<!")) return bad("it holds a document type definition");
-    return rest_.starts_with("</") ? take_end() : take_start();
-  }
-
-  Status skip_past(std::string_view mark, std::size_t from) {
-    const std::size_t at = rest_.find(mark, from);
-    if (at == std::string_view::npos) return bad("it is cut off");
-    rest_.remove_prefix(at + mark.size());
-    return {};
-  }
-
-  Status take_cdata() {
-    constexpr std::size_t begin = 9;
-    const std::size_t end = rest_.find("]]>", begin);
-    if (end == std::string_view::npos) return bad("it is cut off");
-    if (elements_.empty()) return bad("it has text outside of its root");
-    elements_.back().text += rest_.substr(begin, end - begin);
-    rest_.remove_prefix(end + 3);
-    return {};
-  }
-
-  /// The end of a tag, past attributes whose values may hold '>'; npos if it is cut off.
-  [[nodiscard]] std::size_t tag_end() const {
-    char quote = '\0';
-    for (std::size_t i = 1; i < rest_.size(); ++i) {
-      const char c = rest_[i];
-      if (quote != '\0') {
-        if (c == quote) quote = '\0';
-      } else if (c == '"' || c == '\'') {
-        quote = c;
-      } else if (c == '>') {
-        return i;
-      } else if (c == '<') {
-        return std::string_view::npos;
-      }
-    }
-    return std::string_view::npos;
-  }
-
-  Status take_start() {
-    const std::size_t end = tag_end();
-    if (end == std::string_view::npos) return bad("a tag is cut off");
-    std::string_view tag = rest_.substr(1, end - 1);
-    rest_.remove_prefix(end + 1);
-    const bool empty = tag.ends_with('/');
-    if (empty) tag.remove_suffix(1);
-    const std::string_view name = tag.substr(0, tag.find_first_of(" \t\r\n"));
-    if (name.empty() || name.size() > longest_name) return bad("an element has no proper name");
-    if (elements_.empty() && root_seen_) return bad("it has two roots");
-    if (elements_.size() == deepest) return bad("its elements nest too deeply");
-    root_seen_ = true;
-    elements_.push_back({name, path_.size(), {}});
-    if (!path_.empty()) path_ += '/';
-    path_ += name.substr(name.find(':') + 1);  // npos + 1 is 0
-    return empty ? close() : Status();
-  }
-
-  Status take_end() {
-    const std::size_t end = rest_.find('>');
-    if (end == std::string_view::npos) return bad("a tag is cut off");
-    std::string_view name = rest_.substr(2, end - 2);
-    name = name.substr(0, name.find_first_of(" \t\r\n"));
-    rest_.remove_prefix(end + 1);
-    if (elements_.empty() || elements_.back().name != name) {
-      return bad("an end tag has no start tag");
-    }
-    return close();
-  }
-
-  Status close() {
-    const Element element = std::move(elements_.back());
-    elements_.pop_back();
-    Status status = on_element_(path_, element.text);
-    path_.resize(element.parent_size);
-    return status;
-  }
-
-  Status take_text(std::string_view text) {
-    if (elements_.empty()) {
-      if (text.find_first_not_of(" \t\r\n\xef\xbb\xbf") == std::string_view::npos) return {};
-      return bad("it has text outside of its root");
-    }
-    std::string& out = elements_.back().text;
-    while (true) {
-      const std::size_t mark = text.find('&');
-      out += text.substr(0, mark);
-      if (mark == std::string_view::npos) return {};
-      text.remove_prefix(mark + 1);
-      const std::size_t end = text.substr(0, 12).find(';');
-      if (end == std::string_view::npos || !append_entity(out, text.substr(0, end))) {
-        return bad("it holds an unknown entity");
-      }
-      text.remove_prefix(end + 1);
-    }
-  }
-
-  static bool append_entity(std::string& out, std::string_view name) {
-    constexpr std::pair<std::string_view, char> known[] = {
-        {"lt", '<'}, {"gt", '>'}, {"amp", '&'}, {"quot", '"'}, {"apos", '\''}};
-    for (const auto& [entity, c] : known) {
-      if (entity != name) continue;
-      out += c;
-      return true;
-    }
-    if (!name.starts_with('#')) return false;
-    const bool hex = name.starts_with("#x");
-    const std::string_view digits = name.substr(hex ? 2 : 1);
-    std::uint32_t point = 0;
-    const char* end = digits.data() + digits.size();
-    const auto [rest, failed] = std::from_chars(digits.data(), end, point, hex ? 16 : 10);
-    return failed == std::errc() && rest == end && append_code_point(out, point);
-  }
-
-  std::string_view rest_;
-  OnElement on_element_;
-  std::vector<Element> elements_;
-  std::string path_;
-  bool root_seen_ = false;
-};
-
-}  // namespace detail
-
-/// Calls `on_element(path, text)` at the end of each element: its local names from the root joined
-/// by '/' ("ListBucketResult/Contents/Key"), and its own text. Both views die with the call.
-/// Attributes, comments and processing instructions are skipped. Errors: the first that on_element
-/// gives; corruption for what is no such document. The size of `text` is the caller's to bound.
-[[nodiscard]] inline Status scan_xml(
-    std::string_view text,
-    FunctionRef<Status(std::string_view path, std::string_view text)> on_element) {
-  return detail::XmlScanner(text, on_element).run();
-}
-
-/// `text` as the content of an XML element.
-[[nodiscard]] inline std::string xml_escape(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    switch (c) {
-      case '<': out += "&lt;"; break;
-      case '>': out += "&gt;"; break;
-      case '&': out += "&amp;"; break;
-      case '"': out += "&quot;"; break;
-      default: out += c;
-    }
-  }
-  return out;
-}
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/backend/detail/s3_reply.hpp ----
-// What S3 servers answer, and what it means.
-
-namespace kvbackup::inline v1::detail {
-
-/// The error that a server describes; empty where it describes none.
-struct S3Error {
-  std::string code;
-  std::string message;
-  std::string region;  // the right one, where the asked one is wrong
-};
-
-/// Reads an <Error>, also one inside of a 200: servers that began to answer before they were done
-/// have no other way.
-[[nodiscard]] inline S3Error read_s3_error(const HttpResponse& response) {
-  S3Error error;
-  const Status status = scan_xml(response.body, [&](std::string_view path, std::string_view text) {
-    if (path == "Error/Code") error.code = text;
-    if (path == "Error/Message") error.message = text;
-    if (path == "Error/Region") error.region = text;
-    return Status();
-  });
-  // a proxy's page is none of the server's errors
-  if (!status.ok()) error = {};
-  if (const auto region = response.header("x-amz-bucket-region")) error.region = *region;
-  return error;
-}
-
-struct S3Meaning {
-  std::string_view code;
-  StatusCode status;
-  std::string_view advice;
-};
-
-/// What to do about errors that stay.
-inline constexpr S3Meaning s3_meanings[] = {
-    {"AccessControlListNotSupported", StatusCode::invalid_argument,
-     "the bucket has access control lists switched off: leave the option acl empty"},
-    {"AuthorizationHeaderMalformed", StatusCode::invalid_argument, "check the option region"},
-    {"BucketRegionError", StatusCode::invalid_argument, "check the option region"},
-    {"EntityTooLarge", StatusCode::resource_exhausted, "make smaller objects"},
-    {"ExpiredToken", StatusCode::permission_denied, "the credentials have expired: get new ones"},
-    {"InvalidAccessKeyId", StatusCode::permission_denied, "check the access key"},
-    {"InvalidArgument", StatusCode::invalid_argument,
-     "check the options storage_class, acl, sse and sse_kms_key_id"},
-    {"InvalidRange", StatusCode::invalid_argument, "the range lies outside the object"},
-    {"InvalidStorageClass", StatusCode::invalid_argument, "check the option storage_class"},
-    {"InvalidToken", StatusCode::permission_denied, "check the session token"},
-    {"KMS.NotFoundException", StatusCode::invalid_argument, "check the option sse_kms_key_id"},
-    {"NoSuchBucket", StatusCode::not_found,
-     "there is no such bucket: check bucket, region and endpoint, or create it"},
-    {"NoSuchKey", StatusCode::not_found, "there is no object of this name"},
-    {"NoSuchUpload", StatusCode::io_error,
-     "the upload was ended from outside (a lifecycle rule, another client): write the object anew"},
-    {"NotImplemented", StatusCode::unsupported, "the server has no such feature"},
-    {"PreconditionFailed", StatusCode::already_exists,
-     "an object of this name is there and is not replaced; choose an empty destination or another "
-     "name"},
-    {"QuotaExceeded", StatusCode::no_space, "raise the quota or free space"},
-    {"RequestTimeTooSkewed", StatusCode::permission_denied, "set the clock of this machine"},
-    {"SignatureDoesNotMatch", StatusCode::permission_denied, "check the secret access key"},
-};
-
-/// Errors of S3 that pass, whatever the HTTP status says. The two about digests mean that the body
-/// was damaged on its way.
-inline constexpr std::string_view s3_passing_codes[] = {
-    "BadDigest",
-    "BandwidthLimitExceeded",
-    "ConditionalRequestConflict",
-    "IncompleteBody",
-    "InternalError",
-    "OperationAborted",
-    "PriorRequestNotComplete",
-    "RequestLimitExceeded",
-    "RequestThrottled",
-    "RequestThrottledException",
-    "RequestTimeout",
-    "RequestTimeoutException",
-    "ServiceUnavailable",
-    "SlowDown",
-    "ThrottledException",
-    "Throttling",
-    "ThrottlingException",
-    "TooManyRequestsException",
-    "XAmzContentSHA256Mismatch",
-};
-
-[[nodiscard]] inline bool is_passing(int status, const S3Error& error) noexcept {
-  const auto& passing = s3_passing_codes;
-  const bool known =
-      std::find(std::begin(passing), std::end(passing), error.code) != std::end(passing);
-  return known || (is_retryable_http_status(status) && error.code != "NotImplemented");
-}
-
-[[nodiscard]] inline S3Meaning s3_meaning(int status, const S3Error& error) noexcept {
-  for (const S3Meaning& meaning : s3_meanings) {
-    if (meaning.code == error.code) return meaning;
-  }
-  switch (status) {
-    case 401:
-    case 403: return {"", StatusCode::permission_denied, ""};
-    case 404: return {"", StatusCode::not_found, "there is no such object or bucket"};
-    case 412: return s3_meaning(0, {"PreconditionFailed", {}, {}});
-    case 416: return s3_meaning(0, {"InvalidRange", {}, {}});
-    case 501: return s3_meaning(0, {"NotImplemented", {}, {}});
-    case 507: return s3_meaning(0, {"QuotaExceeded", {}, {}});
-    default: break;
-  }
-  if (status >= 300 && status < 400) {
-    return {"", StatusCode::invalid_argument, "the bucket is elsewhere: check region and endpoint"};
-  }
-  return {"", status >= 500 ? StatusCode::unavailable : StatusCode::invalid_argument,
-          "check the options of the storage"};
-}
-
-/// A word of a server in a message: printable and short. Nothing of the request is in it, but for
-/// what the server repeats; `secrets` are taken out.
-[[nodiscard]] inline std::string shown_text(std::string_view text,
-                                            const std::vector<std::string_view>& secrets) {
-  constexpr std::size_t longest = 200;
-  std::string out(text);
-  for (const std::string_view secret : secrets) {
-    if (secret.empty()) continue;
-    for (std::size_t at = 0; (at = out.find(secret, at)) != std::string::npos;) {
-      out.replace(at, secret.size(), "***");
-    }
-  }
-  if (out.size() > longest) out.resize(longest);
-  for (char& c : out) {
-    if (c < ' ' || c == '\x7f') c = ' ';
-  }
-  return out;
-}
-
-/// The answer as a failure. `doing` completes "cannot ..."; `right` is the permission that a
-/// refusal lacks.
-[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status s3_failure(
-    const HttpResponse& response, const S3Error& error, std::string_view doing,
-    std::string_view right, const std::vector<std::string_view>& secrets) {
-  const bool passing = is_passing(response.status, error);
-  const S3Meaning meaning = s3_meaning(response.status, error);
-  std::string message = "cannot ";
-  message += doing;
-  message += ": the server answered ";
-  message += std::to_string(response.status);
-  if (!error.code.empty()) {
-    message += ' ';
-    message += shown_text(error.code, secrets);
-  }
-  if (!error.message.empty()) {
-    message += " (";
-    message += shown_text(error.message, secrets);
-    message += ')';
-  }
-  message += "; ";
-  if (passing) {
-    message += "try again later";
-  } else if (!meaning.advice.empty()) {
-    message += meaning.advice;
-  } else {
-    message += "the credentials need the right ";
-    message += right;
-  }
-  return Status::error(passing ? StatusCode::unavailable : meaning.status, std::move(message))
-      .with_native(response.status)
-      .as_retryable(passing);
-}
-
-[[nodiscard]] inline std::optional<std::uint64_t> parse_size(std::string_view text) noexcept {
-  std::uint64_t size = 0;
-  const char* end = text.data() + text.size();
-  const auto [rest, failed] = std::from_chars(text.data(), end, size);
-  if (failed != std::errc() || rest != end) return std::nullopt;
-  return size;
-}
-
-/// One page of ListObjectsV2.
-struct S3Page {
-  std::vector<ObjectInfo> objects;  // with their whole keys
-  std::string next;                 // the token of the next page; empty if this is the last
-};
-
-[[nodiscard]] inline Result<S3Page> read_s3_page(std::string_view xml) {
-  S3Page page;
-  ObjectInfo object;
-  bool coded = false;
-  bool truncated = false;
-  Status status = scan_xml(xml, [&](std::string_view path, std::string_view text) -> Status {
-    if (path == "ListBucketResult/Contents/Key") {
-      object.name = text;
-    } else if (path == "ListBucketResult/Contents/Size") {
-      const auto size = parse_size(text);
-      if (!size) return Status::error(StatusCode::corruption, "a listed object has no proper size");
-      object.size = *size;
-    } else if (path == "ListBucketResult/Contents") {
-      page.objects.push_back(std::exchange(object, {}));
-    } else if (path == "ListBucketResult/EncodingType") {
-      coded = text == "url";
-    } else if (path == "ListBucketResult/IsTruncated") {
-      truncated = text == "true";
-    } else if (path == "ListBucketResult/NextContinuationToken") {
-      page.next = text;
-    }
-    return {};
-  });
-  if (!status.ok()) return status;
-  if (truncated && page.next.empty()) {
-    return Status::error(StatusCode::corruption, "a page of the list does not say what follows");
-  }
-  if (!truncated) page.next.clear();
-  if (!coded) return page;
-  for (ObjectInfo& each : page.objects) {
-    // as in a form: a plus is a blank, which other servers spell %20
-    std::replace(each.name.begin(), each.name.end(), '+', ' ');
-    auto name = percent_decode(each.name);
-    if (!name) return Status::error(StatusCode::corruption, "a listed key has a bad percent code");
-    each.name = std::move(*name);
-  }
-  return page;
-}
-
-/// The text of one element; empty if it is not there.
-[[nodiscard]] inline Result<std::string> read_s3_element(std::string_view xml,
-                                                         std::string_view wanted) {
-  std::string found;
-  Status status = scan_xml(xml, [&](std::string_view path, std::string_view text) {
-    if (path == wanted) found = text;
-    return Status();
-  });
-  if (!status.ok()) return status;
-  return found;
-}
-
-}  // namespace kvbackup::inline v1::detail
-
-// ---- kvbackup/net/json_fields.hpp ----
-// The JSON that credential endpoints and object stores answer with, without a JSON library.
-
-namespace kvbackup::inline v1 {
-
-namespace detail {
-
-/// Walks a document once, by recursion no deeper than `deepest`.
-class JsonFieldScanner {
- public:
-  using OnValue = FunctionRef<Status(std::string_view path, std::string_view value)>;
-
-  JsonFieldScanner(std::string_view text, OnValue on_value) : rest_(text), on_value_(on_value) {}
-
-  Status run() {
-    if (!is_utf8(rest_)) return bad("it is not UTF-8");
-    if (Status status = take_value(0); !status.ok()) return status;
-    skip_space();
-    return rest_.empty() ? Status() : bad("something follows its end");
-  }
-
- private:
-  static constexpr std::size_t deepest = 16;
-
-  KVBACKUP_DETAIL_COLD static Status bad(const char* why) {
-    std::string message = "the server's answer is no JSON that can be read: ";
-    message += why;
-    return Status::error(StatusCode::corruption, std::move(message));
-  }
-
-  void skip_space() {
-    const std::size_t at = rest_.find_first_not_of(" \t\r\n");
-    rest_.remove_prefix(at == std::string_view::npos ? rest_.size() : at);
-  }
-  bool take(char c) {
-    skip_space();
-    if (!rest_.starts_with(c)) return false;
-    rest_.remove_prefix(1);
-    return true;
-  }
-
-  Status take_value(std::size_t depth) {
-    if (depth == deepest) return bad("it nests too deeply");
-    if (take('{')) return take_members('}', depth);
-    if (take('[')) return take_members(']', depth);
-    if (rest_.starts_with('"')) {
-      std::string text;
-      if (!take_string(text)) return bad("a string is not well formed");
-      return on_value_(path_, text);
-    }
-    const std::string_view word = rest_.substr(0, rest_.find_first_of(" \t\r\n,]}"));
-    if (word.empty() || word.find_first_not_of("+-.0123456789Eaeflnrstu") != std::string::npos) {
-      return bad("a value is missing");
-    }
-    rest_.remove_prefix(word.size());
-    return on_value_(path_, word);
-  }
-
-  /// What stands between the brackets; an element of an array has the path "[]".
-  Status take_members(char end, std::size_t depth) {
-    const std::size_t before = path_.size();
-    for (bool first = true; !take(end); first = false) {
-      if (!first && !take(',')) return bad("a comma is missing");
-      skip_space();
-      if (before != 0) path_ += '/';
-      if (end == ']') {
-        path_ += "[]";
-      } else if (!take_string(path_) || !take(':')) {
-        return bad("a name is missing");
-      }
-      if (Status status = take_value(depth + 1); !status.ok()) return status;
-      path_.resize(before);
-    }
-    // the end of a member of an array, so that a caller can tell its members apart
-    return on_value_(path_, end == '}' ? "{}" : "[]");
-  }
-
-  bool take_string(std::string& out) {
-    if (!rest_.starts_with('"')) return false;
-    rest_.remove_prefix(1);
-    while (true) {
-      const std::size_t at = rest_.find_first_of("\"\\");
-      if (at == std::string_view::npos) return false;
-      out += rest_.substr(0, at);
-      const char c = rest_[at];
-      rest_.remove_prefix(at + 1);
-      if (c == '"') return true;
-      if (!take_escape(out)) return false;
-    }
-  }
-
-  bool take_escape(std::string& out) {
-    constexpr std::string_view letters = "\"\\/bfnrt";
-    constexpr std::string_view meanings = "\"\\/\b\f\n\r\t";
-    if (rest_.empty()) return false;
-    const char c = rest_.front();
-    rest_.remove_prefix(1);
-    if (c != 'u') {
-      const std::size_t index = letters.find(c);
-      if (index == std::string_view::npos) return false;
-      out += meanings[index];
-      return true;
-    }
-    std::uint32_t point = 0;
-    if (!take_hex(point)) return false;
-    if (point >= 0xd800 && point < 0xdc00 && rest_.starts_with("\\u")) {
-      rest_.remove_prefix(2);
-      std::uint32_t low = 0;
-      if (!take_hex(low) || low < 0xdc00 || low > 0xdfff) return false;
-      point = 0x10000 + ((point - 0xd800) << 10) + (low - 0xdc00);
-    }
-    return append_code_point(out, point);
-  }
-
-  bool take_hex(std::uint32_t& value) {
-    if (rest_.size() < 4) return false;
-    const auto [end, failed] = std::from_chars(rest_.data(), rest_.data() + 4, value, 16);
-    if (failed != std::errc() || end != rest_.data() + 4) return false;
-    rest_.remove_prefix(4);
-    return true;
-  }
-
-  std::string_view rest_;
-  OnValue on_value_;
-  std::string path_;
-};
-
-}  // namespace detail
-
-/// Calls `on_value(path, value)` for each string (decoded), number, true, false and null: its names
-/// from the root joined by '/', "[]" for an element of an array ("items/[]/name"). At the end of an
-/// object or array it is called with its path and "{}" or "[]". Both views die with the call.
-/// Errors: the first that on_value gives; corruption for what is no JSON.
-[[nodiscard]] inline Status scan_json(
-    std::string_view text,
-    FunctionRef<Status(std::string_view path, std::string_view value)> on_value) {
-  return detail::JsonFieldScanner(text, on_value).run();
-}
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/backend/detail/gcs_reply.hpp ----
-// What Cloud Storage's JSON API answers, and what it means.
-
-namespace kvbackup::inline v1::detail {
-
-/// The error that a server describes; empty where it describes none.
-struct GcsError {
-  std::string reason;
-  std::string message;
-};
-
-[[nodiscard]] inline GcsError read_gcs_error(const HttpResponse& response) {
-  GcsError error;
-  const Status status =
-      scan_json(response.body, [&](std::string_view path, std::string_view value) {
-        if (path == "error/errors/[]/reason") error.reason = value;
-        if (path == "error/message") error.message = value;
-        return Status();
-      });
-  // a proxy's page is none of the server's errors
-  return status.ok() ? error : GcsError();
-}
-
-/// Whether waiting helps, whatever the HTTP status says. A hash that does not fit means that the
-/// body was damaged on its way.
-[[nodiscard]] inline bool is_passing(int status, const GcsError& error) noexcept {
-  return is_retryable_http_status(status) || error.reason == "rateLimitExceeded" ||
-         error.reason == "userRateLimitExceeded" ||
-         (status == 400 && error.message.find("hash") != std::string::npos);
-}
-
-struct GcsMeaning {
-  StatusCode code = StatusCode::invalid_argument;
-  std::string_view advice;
-};
-
-[[nodiscard]] inline GcsMeaning gcs_meaning(int status, const GcsError& error) noexcept {
-  switch (status) {
-    case 401: return {StatusCode::permission_denied, "the credentials are refused: check them"};
-    case 403: return {StatusCode::permission_denied, ""};
-    case 404:
-      // not not_found, which would have an object looked for and not missed
-      if (error.message.find("bucket does not exist") != std::string::npos) {
-        return {StatusCode::invalid_argument, "check the option bucket, or create it"};
-      }
-      return {StatusCode::not_found, "there is no object of this name"};
-    case 410:
-      return {StatusCode::io_error, "the upload was ended from outside: write the object anew"};
-    case 412:
-      return {StatusCode::already_exists,
-              "an object of this name is there and is not replaced; choose an empty destination "
-              "or another name"};
-    case 416: return {StatusCode::invalid_argument, "the range lies outside the object"};
-    default: break;
-  }
-  if (status >= 300 && status < 400) {
-    return {StatusCode::invalid_argument, "check the option endpoint"};
-  }
-  return {status >= 500 ? StatusCode::unavailable : StatusCode::invalid_argument,
-          "check the options of the storage"};
-}
-
-/// The answer as a failure. `doing` completes "cannot ..."; `right` is the permission that a
-/// refusal lacks; `token` is kept out of it.
-[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status gcs_failure(const HttpResponse& response,
-                                                             std::string_view doing,
-                                                             std::string_view right,
-                                                             std::string_view token) {
-  const GcsError error = read_gcs_error(response);
-  const bool passing = is_passing(response.status, error);
-  const GcsMeaning meaning = gcs_meaning(response.status, error);
-  std::string message = "cannot ";
-  message += doing;
-  message += ": the server answered ";
-  message += std::to_string(response.status);
-  if (!error.message.empty()) {
-    message += " (";
-    message += shown_text(error.message, {token});
-    message += ')';
-  }
-  message += "; ";
-  if (passing) {
-    message += "try again later";
-  } else if (!meaning.advice.empty()) {
-    message += meaning.advice;
-  } else {
-    message += "the credentials need the right ";
-    message += right;
-  }
-  return Status::error(passing ? StatusCode::unavailable : meaning.code, std::move(message))
-      .with_native(response.status)
-      .as_retryable(passing);
-}
-
-/// An object as the server describes it.
-struct GcsObject {
-  std::string name;        // whole, with the prefix
-  std::uint64_t size = 0;  // some servers leave out a size of 0
-  std::string crc32c;      // base64 of its big-endian bytes; empty if the server does not say
-  std::string generation;  // a decimal number
-  std::string id;          // metadata kvbackup-id
-};
-
-/// User metadata by which an object is known again whose commit got no answer.
-inline constexpr std::string_view gcs_id_name = "kvbackup-id";
-
-namespace gcs_json {
-/// Takes one member of an object's description; `path` is relative to it.
-[[nodiscard]] inline Status take(GcsObject& object, std::string_view path, std::string_view value) {
-  if (path == "name") object.name = value;
-  if (path == "crc32c") object.crc32c = value;
-  if (path == "metadata/kvbackup-id") object.id = value;
-  if (path == "generation") {
-    if (!parse_size(value)) {
-      return Status::error(StatusCode::corruption, "an object's generation is no number");
-    }
-    object.generation = value;
-  }
-  if (path == "size") {
-    const auto size = parse_size(value);
-    if (!size) return Status::error(StatusCode::corruption, "an object has no proper size");
-    object.size = *size;
-  }
-  return {};
-}
-}  // namespace gcs_json
-
-[[nodiscard]] inline Result<GcsObject> read_gcs_object(std::string_view json) {
-  GcsObject object;
-  Status status = scan_json(json, [&](std::string_view path, std::string_view value) {
-    return gcs_json::take(object, path, value);
-  });
-  if (!status.ok()) return status;
-  return object;
-}
-
-/// One page of a list.
-struct GcsPage {
-  std::vector<ObjectInfo> objects;  // with their whole names
-  std::string next;                 // the token of the next page; empty if this is the last
-};
-
-[[nodiscard]] inline Result<GcsPage> read_gcs_page(std::string_view json) {
-  constexpr std::string_view item = "items/[]";
-  GcsPage page;
-  GcsObject object;
-  Status status = scan_json(json, [&](std::string_view path, std::string_view value) -> Status {
-    if (path == "nextPageToken") page.next = value;
-    if (!path.starts_with(item)) return {};
-    if (path.size() == item.size()) {
-      page.objects.push_back({.name = std::exchange(object.name, {}), .size = object.size});
-      object = {};
-      return {};
-    }
-    return gcs_json::take(object, path.substr(item.size() + 1), value);
-  });
-  if (!status.ok()) return status;
-  return page;
-}
-
-/// The CRC-32C that x-goog-hash tells of a download, as in GcsObject; empty if it tells none. There
-/// may be several such headers, each with several hashes.
-[[nodiscard]] inline std::string_view crc32c_header(const HttpResponse& response) noexcept {
-  constexpr std::string_view mark = "crc32c=";
-  for (const HttpHeader& header : response.headers) {
-    if (!same_header_name(header.name, "X-Goog-Hash")) continue;
-    const std::string_view value = header.value;
-    const std::size_t at = value.find(mark);
-    if (at == std::string_view::npos) continue;
-    const std::string_view rest = value.substr(at + mark.size());
-    return rest.substr(0, rest.find(','));
-  }
-  return {};
-}
-
-/// What a 308 says it has: the bytes from the beginning up to this; nothing if the header is none.
-/// Without a Range it has none.
-[[nodiscard]] inline std::optional<std::uint64_t> kept_bytes(const HttpResponse& response) {
-  const auto range = response.header("Range");
-  if (!range) return 0;
-  constexpr std::string_view mark = "bytes=0-";
-  if (!range->starts_with(mark)) return std::nullopt;
-  const auto last = parse_size(range->substr(mark.size()));
-  if (!last || *last == ~std::uint64_t{0}) return std::nullopt;
-  return *last + 1;
-}
-
-}  // namespace kvbackup::inline v1::detail
-
 // ---- kvbackup/proto/detail/member_ops.hpp ----
 // What the codecs do to a member of a message without knowing its type. All members of one type
 // share one set of operations, so the codecs themselves are compiled once and not for each message.
@@ -2784,6 +1122,44 @@ inline constexpr std::string_view not_utf8 = "the string is not UTF-8";
 inline constexpr std::string_view nested_too_deeply = "messages nest too deeply";
 
 }  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/base/utf8.hpp ----
+namespace kvbackup::inline v1 {
+
+/// Whether `bytes` are UTF-8 by RFC 3629: shortest forms only, no surrogates, nothing over
+/// U+10FFFF.
+[[nodiscard]] inline bool is_utf8(ByteView bytes) noexcept {
+  std::size_t i = 0;
+  const std::size_t size = bytes.size();
+  const auto at = [&](std::size_t index) { return static_cast<unsigned char>(bytes[index]); };
+  while (i < size) {
+    std::uint64_t word = 0;
+    if (size - i >= sizeof word) {
+      std::memcpy(&word, bytes.data() + i, sizeof word);
+      if ((word & 0x8080808080808080u) == 0) {
+        i += sizeof word;
+        continue;
+      }
+    }
+    const unsigned char lead = at(i++);
+    if (lead < 0x80) continue;
+    if (lead < 0xc2 || lead > 0xf4) return false;
+    const std::size_t tail = lead < 0xe0 ? 1u : lead < 0xf0 ? 2u : 3u;
+    if (size - i < tail) return false;
+    // The byte after the lead rules out long forms, surrogates and what lies past the last
+    // character.
+    const unsigned low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+    const unsigned high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+    if (at(i) < low || at(i) > high) return false;
+    for (std::size_t k = 1; k < tail; ++k) {
+      if ((at(i + k) & 0xc0) != 0x80) return false;
+    }
+    i += tail;
+  }
+  return true;
+}
+
+}  // namespace kvbackup::inline v1
 
 // ---- kvbackup/base/coding.hpp ----
 // Fixed-width and variable-length integers: the one little-endian loader, the one varint coder.
@@ -3552,150 +1928,160 @@ static_assert(Message<StorageBackend>);
 
 }  // namespace kvbackup::inline v1
 
-// ---- kvbackup/backend/gcs_options.hpp ----
-// Where and how GcsBackend stores objects.
+// ---- kvbackup/backend/cloud_dynamic.hpp ----
+// CloudDynamic, the message that names a cloud by a text, as the message of that cloud.
 
-namespace kvbackup::inline v1 {
-
-struct GcsOptions {
-  /// "https://host:port"; empty: Google's. "storage/v1/" and "upload/storage/v1/" at its end are
-  /// dropped, as BR does.
-  std::string endpoint;
-  std::string bucket;
-  /// An object's name in the bucket is the prefix, a slash and the object's name; its name alone if
-  /// empty. The prefix is taken as it is.
-  std::string prefix;
-  /// Empty (the bucket's own), or one of gcs_storage_classes.
-  std::string storage_class;
-  /// Empty (the bucket's own), or one of gcs_predefined_acls.
-  std::string predefined_acl;
-  /// The content of a key file; empty: what find_google_credentials finds.
-  std::string credentials_blob;
-  /// No credentials at all: for public buckets and servers that ask for none.
-  bool anonymous = false;
-
-  /// Objects of up to this many bytes are one request; of larger ones this much is sent at a time,
-  /// and kept in memory until it has arrived. A multiple of 256 KiB, at most 1 GiB.
-  std::uint64_t chunk_size = 8u << 20;
-
-  RetryOptions retry;
-  HttpTimeouts timeouts;
-  const CancelToken* cancel = nullptr;  ///< ends requests and waits; not the end of an upload
-  NetObserver* observer = nullptr;
-  /// Seams; null: those of this process.
-  Clock* clock = nullptr;
-  Environment* environment = nullptr;
-  RandomSource* random = nullptr;
-
-  /// What a message of BR asks for.
-  [[nodiscard]] static GcsOptions from(const GCS& message) {
-    GcsOptions options;
-    options.endpoint = message.endpoint;
-    options.bucket = message.bucket;
-    options.prefix = message.prefix;
-    options.storage_class = message.storage_class;
-    options.predefined_acl = message.predefined_acl;
-    options.credentials_blob = message.credentials_blob;
-    return options;
-  }
-};
-
-/// Those that TiKV takes, and ARCHIVE.
-inline constexpr std::string_view gcs_storage_classes[] = {
-    "STANDARD", "NEARLINE",       "COLDLINE", "ARCHIVE", "DURABLE_REDUCED_AVAILABILITY",
-    "REGIONAL", "MULTI_REGIONAL",
-};
-inline constexpr std::string_view gcs_predefined_acls[] = {
-    "authenticatedRead", "bucketOwnerFullControl", "bucketOwnerRead",
-    "private",           "projectPrivate",         "publicRead",
-};
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/net/base64.hpp ----
 namespace kvbackup::inline v1 {
 
 namespace detail {
-[[nodiscard]] inline std::string base64_of(ByteView bytes, std::string_view digits, bool pad) {
-  std::string out;
-  out.reserve((bytes.size() + 2) / 3 * 4);
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    std::uint32_t group = 0;
-    const std::size_t taken = bytes.size() - i < 3 ? bytes.size() - i : 3;
-    for (std::size_t k = 0; k < 3; ++k) {
-      group = group << 8 | (k < taken ? static_cast<unsigned char>(bytes[i + k]) : 0u);
-    }
-    for (std::size_t k = 0; k < 4; ++k) {
-      if (k <= taken) {
-        out += digits[group >> (18 - 6 * k) & 63];
-      } else if (pad) {
-        out += '=';
-      }
+KVBACKUP_DETAIL_COLD [[nodiscard]] inline Status bad_attribute(std::string_view name,
+                                                               std::string_view provider,
+                                                               std::string_view known) {
+  std::string message = "bad storage backend: ";
+  message += provider;
+  message += " has no attribute \"";
+  message += name;
+  message += "\"; it has ";
+  message += known;
+  return Status::error(StatusCode::invalid_argument, std::move(message));
+}
+
+/// TiKV takes "true" and "True" for true and whatever else for false; a typing error should show.
+[[nodiscard]] inline Result<bool> cloud_flag(std::string_view name, std::string_view text) {
+  if (text == "true" || text == "True") return true;
+  if (text.empty() || text == "false" || text == "False") return false;
+  std::string message = "bad storage backend: the attribute ";
+  message += name;
+  message += " is neither true nor false";
+  return Status::error(StatusCode::invalid_argument, std::move(message));
+}
+
+template <class To>
+[[nodiscard]] To with_bucket(const Bucket& bucket) {
+  To to;
+  to.endpoint = bucket.endpoint;
+  to.bucket = bucket.bucket;
+  to.prefix = bucket.prefix;
+  to.storage_class = bucket.storage_class;
+  return to;
+}
+
+[[nodiscard]] inline Result<S3> dynamic_s3(const CloudDynamic& cloud) {
+  S3 to = with_bucket<S3>(*cloud.bucket);
+  to.region = cloud.bucket->region;
+  for (const auto& [name, value] : cloud.attrs) {
+    if (name == "force_path_style") {
+      const auto flag = cloud_flag(name, value);
+      if (!flag.ok()) return flag.status();
+      to.force_path_style = flag.value();
+    } else if (name == "access_key") {
+      to.access_key = value;
+    } else if (name == "secret_access_key") {
+      to.secret_access_key = value;
+    } else if (name == "sse") {
+      to.sse = value;
+    } else if (name == "sse_kms_key_id") {
+      to.sse_kms_key_id = value;
+    } else if (name == "acl") {
+      to.acl = value;
+    } else {
+      return bad_attribute(
+          name, "S3",
+          "force_path_style, access_key, secret_access_key, sse, sse_kms_key_id and acl");
     }
   }
-  return out;
+  return to;
+}
+
+[[nodiscard]] inline Result<GCS> dynamic_gcs(const CloudDynamic& cloud) {
+  GCS to = with_bucket<GCS>(*cloud.bucket);  // a bucket's region is fixed when it is made
+  for (const auto& [name, value] : cloud.attrs) {
+    if (name == "predefined_acl") {
+      to.predefined_acl = value;
+    } else if (name == "credentials_blob") {
+      to.credentials_blob = value;
+    } else {
+      return bad_attribute(name, "GCS", "predefined_acl and credentials_blob");
+    }
+  }
+  return to;
+}
+
+template <class Message>
+[[nodiscard]] Result<StorageBackend> as_backend(Result<Message> message) {
+  if (!message.ok()) return std::move(message).status();
+  StorageBackend to;
+  to.backend = std::move(message).value();
+  return to;
 }
 }  // namespace detail
 
-/// RFC 4648 base64, padded.
-[[nodiscard]] inline std::string base64_encode(ByteView bytes) {
-  return detail::base64_of(
-      bytes, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", true);
-}
-
-/// RFC 4648 base64url without padding, as tokens have it.
-[[nodiscard]] inline std::string base64url_encode(ByteView bytes) {
-  return detail::base64_of(
-      bytes, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", false);
+/// The S3 or GCS message that says the same: provider_name "aws" or "s3", "gcp" or "gcs".
+/// Errors: invalid_argument, naming the provider or the attribute that is not known.
+[[nodiscard]] inline Result<StorageBackend> resolve_cloud(const CloudDynamic& cloud) {
+  const std::string& provider = cloud.provider_name;
+  const bool is_s3 = provider == "aws" || provider == "s3";
+  if (!is_s3 && provider != "gcp" && provider != "gcs") {
+    std::string message = "bad storage backend: there is no cloud provider \"";
+    message += provider;
+    message += "\"; there are aws, s3, gcp and gcs";
+    return Status::error(StatusCode::invalid_argument, std::move(message));
+  }
+  if (!cloud.bucket) {
+    return Status::error(StatusCode::invalid_argument,
+                         "bad storage backend: cloud_dynamic has no bucket");
+  }
+  return is_s3 ? detail::as_backend(detail::dynamic_s3(cloud))
+               : detail::as_backend(detail::dynamic_gcs(cloud));
 }
 
 }  // namespace kvbackup::inline v1
 
-// ---- kvbackup/base/sync.hpp ----
-// A mutex made of one atomic, so that a body that locks is the same tokens in builds with and
-// without threads, and pulls in no <mutex>.
+// ---- kvbackup/base/percent.hpp ----
+// The one percent-coder: column family names in object names, parts of URLs.
 
 namespace kvbackup::inline v1 {
 
-/// Mutual exclusion. Not recursive, not fair. Waits in std::atomic::wait (a futex on Linux).
-class Mutex {
- public:
-  Mutex() noexcept = default;
-  Mutex(const Mutex&) = delete;
-  Mutex& operator=(const Mutex&) = delete;
+/// RFC 3986 unreserved characters: the ones that never need coding.
+[[nodiscard]] constexpr bool is_unreserved(char c) noexcept {
+  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+         c == '.' || c == '_' || c == '~';
+}
 
-  void lock() noexcept {
-    int seen = free_state;
-    if (state_.compare_exchange_strong(seen, locked_state, std::memory_order_acquire)) return;
-    // contended_state tells unlock() that somebody may be asleep
-    while (state_.exchange(contended_state, std::memory_order_acquire) != free_state) {
-      state_.wait(contended_state, std::memory_order_relaxed);
+/// `text` with every byte that is neither unreserved nor in `keep` as %XX (upper-case digits).
+[[nodiscard]] inline std::string percent_encode(ByteView text, ByteView keep = {}) {
+  static constexpr char digits[] = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    if (is_unreserved(c) || keep.find(c) != ByteView::npos) {
+      out.push_back(c);
+      continue;
     }
+    const auto byte = static_cast<unsigned char>(c);
+    out.push_back('%');
+    out.push_back(digits[byte >> 4]);
+    out.push_back(digits[byte & 15]);
   }
-  void unlock() noexcept {
-    if (state_.exchange(free_state, std::memory_order_release) == contended_state) {
-      state_.notify_one();
+  return out;
+}
+
+/// The bytes that `text` stands for; nothing if a % is not followed by two hex digits.
+[[nodiscard]] inline std::optional<std::string> percent_decode(ByteView text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] != '%') {
+      out.push_back(text[i]);
+      continue;
     }
+    if (text.size() - i < 3) return std::nullopt;
+    const int high = hex_digit(text[i + 1]);
+    const int low = hex_digit(text[i + 2]);
+    if (high < 0 || low < 0) return std::nullopt;
+    out.push_back(static_cast<char>(high << 4 | low));
+    i += 2;
   }
-
- private:
-  static constexpr int free_state = 0;
-  static constexpr int locked_state = 1;
-  static constexpr int contended_state = 2;
-  std::atomic<int> state_{free_state};
-};
-
-/// Holds a Mutex for a scope.
-class MutexLock {
- public:
-  explicit MutexLock(Mutex& mutex) noexcept : mutex_(mutex) { mutex_.lock(); }
-  ~MutexLock() { mutex_.unlock(); }
-  MutexLock(const MutexLock&) = delete;
-  MutexLock& operator=(const MutexLock&) = delete;
-
- private:
-  Mutex& mutex_;
-};
+  return out;
+}
 
 }  // namespace kvbackup::inline v1
 
@@ -3816,6 +2202,1516 @@ namespace detail {
   if (question != std::string_view::npos) url.query = text.substr(question + 1);
   return url;
 }
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/backend/detail/bucket_url.hpp ----
+// How a place in a bucket is shown: as BR's URL of it, with no credential in it.
+
+namespace kvbackup::inline v1::detail {
+
+/// "gcs://bucket/prefix".
+[[nodiscard]] inline std::string bucket_url(std::string_view scheme, std::string_view bucket,
+                                            std::string_view prefix) {
+  std::string out(scheme);
+  out += "://";
+  out += percent_encode(bucket);
+  if (!prefix.empty()) {
+    out += '/';
+    out += percent_encode(prefix, "/");
+  }
+  return out;
+}
+
+/// Appends "?name=value", or "&name=value" where there is a query already; nothing if `value` is
+/// empty.
+inline void append_url_option(std::string& url, std::string_view name, std::string_view value) {
+  if (value.empty()) return;
+  url += url.find('?') == std::string::npos ? '?' : '&';
+  url += name;
+  url += '=';
+  url += percent_encode(value, ":/");
+}
+
+/// Left out if it is no URL, or one with a query: a credential could stand there.
+inline void append_endpoint(std::string& url, std::string_view endpoint) {
+  const auto parsed = parse_url(endpoint);
+  if (parsed.ok() && parsed.value().query.empty()) append_url_option(url, "endpoint", endpoint);
+}
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/backend/detail/reply_text.hpp ----
+// What object stores say, as numbers and as a part of messages.
+
+namespace kvbackup::inline v1::detail {
+
+/// A decimal number of at most 64 bits, and nothing else.
+[[nodiscard]] inline std::optional<std::uint64_t> parse_size(std::string_view text) noexcept {
+  std::uint64_t size = 0;
+  const char* end = text.data() + text.size();
+  const auto [rest, failed] = std::from_chars(text.data(), end, size);
+  if (failed != std::errc() || rest != end) return std::nullopt;
+  return size;
+}
+
+/// A word of a server in a message: printable and short, and UTF-8 if it was. Nothing of the
+/// request is in it, but for what the server repeats; `secrets` are taken out.
+[[nodiscard]] inline std::string shown_text(std::string_view text,
+                                            const std::vector<std::string_view>& secrets) {
+  constexpr std::size_t longest = 200;
+  std::string out(text);
+  for (const std::string_view secret : secrets) {
+    if (secret.empty()) continue;
+    for (std::size_t at = 0; (at = out.find(secret, at)) != std::string::npos;) {
+      out.replace(at, secret.size(), "***");
+    }
+  }
+  if (out.size() > longest) {
+    std::size_t end = longest;
+    while (end > 0 && (static_cast<unsigned char>(out[end]) & 0xc0) == 0x80) --end;
+    out.resize(end);
+  }
+  for (char& c : out) {
+    if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') c = ' ';
+  }
+  return out;
+}
+
+/// How a server refused a request, and what that means.
+struct Refusal {
+  int http_status = 0;
+  std::string code;     // the server's word for it; may be empty
+  std::string message;  // the same in a sentence; may be empty
+  bool passing = false;
+  StatusCode meaning = StatusCode::invalid_argument;
+  std::string_view advice;  // empty: a right is missing
+};
+
+/// A refusal as a failure, retryable if it passes. `doing` completes "cannot ..."; `right` is the
+/// permission that is missing where there is no other advice.
+[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status refusal_status(
+    const Refusal& refusal, std::string_view doing, std::string_view right,
+    const std::vector<std::string_view>& secrets) {
+  std::string message = "cannot ";
+  message += doing;
+  message += ": the server answered ";
+  message += std::to_string(refusal.http_status);
+  if (!refusal.code.empty()) {
+    message += ' ';
+    message += shown_text(refusal.code, secrets);
+  }
+  if (!refusal.message.empty()) {
+    message += " (";
+    message += shown_text(refusal.message, secrets);
+    message += ')';
+  }
+  message += "; ";
+  if (refusal.passing) {
+    message += "try again later";
+  } else if (!refusal.advice.empty()) {
+    message += refusal.advice;
+  } else {
+    message += "the credentials need the right ";
+    message += right;
+  }
+  return Status::error(refusal.passing ? StatusCode::unavailable : refusal.meaning,
+                       std::move(message))
+      .with_native(refusal.http_status)
+      .as_retryable(refusal.passing);
+}
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/base/cancel.hpp ----
+namespace kvbackup::inline v1 {
+
+/// A flag that a host sets to end a run early. cancel() is safe from any thread and from a signal
+/// handler. The run ends with StatusCode::cancelled at its next block or blocking call.
+class CancelToken {
+ public:
+  CancelToken() noexcept = default;
+  /// Also cancelled when `parent` is, which must outlive it; it may be null.
+  explicit CancelToken(const CancelToken* parent) noexcept : parent_(parent) {}
+  CancelToken(const CancelToken&) = delete;
+  CancelToken& operator=(const CancelToken&) = delete;
+
+  void cancel() noexcept { cancelled_.store(true, std::memory_order_relaxed); }
+  [[nodiscard]] bool cancelled() const noexcept {
+    return cancelled_.load(std::memory_order_relaxed) ||
+           (parent_ != nullptr && parent_->cancelled());
+  }
+
+ private:
+  const CancelToken* parent_ = nullptr;
+  std::atomic<bool> cancelled_{false};
+  static_assert(std::atomic<bool>::is_always_lock_free, "cancel() must be signal safe");
+};
+
+/// Ok, or StatusCode::cancelled if there is a token and it is set.
+[[nodiscard]] inline Status check_cancel(const CancelToken* token) {
+  if (token == nullptr || !token->cancelled()) return {};
+  return Status::error(StatusCode::cancelled, "the run was cancelled by its caller");
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/net/concept.hpp ----
+// The HttpTransport contract: one request out, one answer back.
+//
+// | expression            | result               | meaning
+// |-----------------------|----------------------|---------------------------------------------------
+// | t.perform(request)    | Result<HttpResponse> | sends it once; any HTTP status is an answer
+//
+// Laws no compiler checks: perform() may be called from several threads at once. It follows no
+// redirect, and never repeats a request that is `once`; what is worth repeating is a retryable()
+// failure. No failure shows the query, a header or the body of a request.
+
+namespace kvbackup::inline v1 {
+
+struct HttpHeader {
+  std::string name;
+  std::string value;
+
+  friend bool operator==(const HttpHeader&, const HttpHeader&) = default;
+};
+
+/// Whether two header names are the same: ASCII letters of either case.
+[[nodiscard]] constexpr bool same_header_name(std::string_view a, std::string_view b) noexcept {
+  if (a.size() != b.size()) return false;
+  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    if (lower(a[i]) != lower(b[i])) return false;
+  }
+  return true;
+}
+
+/// The value of the first header of that name; nothing if there is none.
+[[nodiscard]] inline std::optional<std::string_view> find_header(
+    const std::vector<HttpHeader>& headers, std::string_view name) noexcept {
+  for (const HttpHeader& header : headers) {
+    if (same_header_name(header.name, name)) return header.value;
+  }
+  return std::nullopt;
+}
+
+/// Milliseconds; 0 is no limit.
+struct HttpTimeouts {
+  std::uint32_t connect_ms = 10'000;  ///< to be connected, TLS included
+  std::uint32_t idle_ms = 60'000;     ///< without a byte in either direction
+};
+
+/// A request. Everything it views must live until perform() returns.
+struct HttpRequest {
+  std::string method;  ///< "GET" and so on
+  std::string url;     ///< absolute, http or https, sent as it is spelled
+  std::vector<HttpHeader> headers;
+  /// Sent with its length. In memory, so that it can be sent again.
+  ByteView body;
+  /// An answer with a longer body is an error.
+  std::uint64_t response_limit = 16u << 20;
+  HttpTimeouts timeouts;
+  /// Never by way of a proxy: for addresses that mean this machine or its host.
+  bool no_proxy = false;
+  /// Makes something new each time it is carried out, so that it may not be sent twice unnoticed.
+  /// Costs a connection of its own.
+  bool once = false;
+  const CancelToken* cancel = nullptr;
+};
+
+struct HttpResponse {
+  int status = 0;  ///< of the final answer, 200 to 599
+  std::vector<HttpHeader> headers;
+  std::string body;
+
+  [[nodiscard]] std::optional<std::string_view> header(std::string_view name) const noexcept {
+    return find_header(headers, name);
+  }
+};
+
+template <class T>
+concept HttpTransport = requires(T& transport, const HttpRequest& request) {
+  { transport.perform(request) } -> std::same_as<Result<HttpResponse>>;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/backend/detail/cloud_objects.hpp ----
+// What the backends of object stores have in common: their writers, the bounds of what they read
+// and list.
+
+namespace kvbackup::inline v1::detail {
+
+/// The Writer over an object on its way, which has append(), commit() and discard() and discards
+/// itself when it is destroyed.
+template <class Object>
+class CloudWriter {
+ public:
+  explicit CloudWriter(std::unique_ptr<Object> object) noexcept : object_(std::move(object)) {}
+
+  Status append(ByteView bytes) { return object_ ? object_->append(bytes) : moved_from(); }
+  Result<ObjectInfo> commit() {
+    if (object_ == nullptr) return moved_from();
+    return object_->commit();
+  }
+  void abandon() {
+    if (object_ != nullptr) object_->discard();
+  }
+
+ private:
+  KVBACKUP_DETAIL_COLD static Status moved_from() {
+    return Status::error(StatusCode::invalid_argument, "this writer was moved from");
+  }
+  std::unique_ptr<Object> object_;
+};
+
+/// The longest object that is read at once, and the longest range; 4 GiB.
+inline constexpr std::uint64_t longest_cloud_read = 1ull << 32;
+/// The most objects that are listed.
+inline constexpr std::size_t longest_cloud_list = 10'000'000;
+/// What a range read takes beyond the range: the server may have to describe an error.
+inline constexpr std::uint64_t longest_cloud_error = 64u << 10;
+
+[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status outside_object(std::string place) {
+  return Status::error(StatusCode::invalid_argument,
+                       "the range asked for ends behind the end of the object")
+      .with_object(place);
+}
+
+/// Whether a range can be asked for at all.
+[[nodiscard]] inline Status check_cloud_range(std::uint64_t offset, std::uint64_t length,
+                                              std::string_view place) {
+  // 2^62 keeps the sum of an offset and a length in range; no object comes near it
+  constexpr std::uint64_t largest_object = 1ull << 62;
+  if (offset > largest_object || length > largest_object) return outside_object(std::string(place));
+  if (length <= longest_cloud_read) return {};
+  return Status::error(StatusCode::resource_exhausted,
+                       "more than 4 GiB would have to be read at once; read it in ranges")
+      .with_object(place);
+}
+
+/// The header that asks for `length` bytes, at least one, from `offset`.
+[[nodiscard]] inline HttpHeader range_header(std::uint64_t offset, std::uint64_t length) {
+  return {"Range", "bytes=" + std::to_string(offset) + '-' + std::to_string(offset + length - 1)};
+}
+
+/// The bytes of a 2xx answer to such a request. A server may give all of an object, and a proxy
+/// another range.
+[[nodiscard]] inline Result<std::string> take_range(HttpResponse response, std::uint64_t offset,
+                                                    std::uint64_t length, std::string_view place) {
+  const bool partial = response.status == 206;
+  const auto range = partial ? response.header("Content-Range") : std::nullopt;
+  const bool other = range && !range->starts_with("bytes " + std::to_string(offset) + '-');
+  if (other || (!partial && offset != 0)) {
+    return Status::error(StatusCode::unsupported,
+                         "the server gave another range of the object than was asked for")
+        .with_object(place);
+  }
+  if (response.body.size() < length) return outside_object(std::string(place));
+  response.body.resize(static_cast<std::size_t>(length));
+  return std::move(response.body);
+}
+
+/// Lists what is below `base` and begins with `prefix` behind it, by `page(token)`, which gives a
+/// page with whole names and the token of the next. Names that are no object's are left out.
+template <class Page>
+[[nodiscard]] Status list_pages(const std::string& base, std::string_view prefix,
+                                const std::string& place, std::vector<ObjectInfo>& objects,
+                                Page page) {
+  // a server may give pages without objects, but not for ever
+  constexpr std::size_t most_empty_pages = 1'000;
+  const auto bad = [&place](const char* why) {
+    return Status::error(StatusCode::corruption, why).with_object(place);
+  };
+  std::size_t empty_pages = 0;
+  std::string token;
+  do {
+    auto found = page(std::as_const(token));
+    if (!found.ok()) return std::move(found).status();
+    empty_pages = found.value().objects.empty() ? empty_pages + 1 : 0;
+    const bool same = !found.value().next.empty() && found.value().next == token;
+    if (same || empty_pages > most_empty_pages) {
+      return bad("the server gives the same page of the list again and again");
+    }
+    token = std::move(found.value().next);
+    for (ObjectInfo& object : found.value().objects) {
+      if (!object.name.starts_with(base)) return bad("the server lists what was not asked");
+      object.name.erase(0, base.size());
+      if (!object.name.starts_with(prefix) || !check_object_name(object.name).ok()) continue;
+      objects.push_back(std::move(object));
+    }
+    if (objects.size() > longest_cloud_list) {
+      return Status::error(StatusCode::resource_exhausted,
+                           "there are more than 10,000,000 objects to list")
+          .with_object(place);
+    }
+  } while (!token.empty());
+  return {};
+}
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/base/function_ref.hpp ----
+namespace kvbackup::inline v1 {
+
+template <class Signature>
+class FunctionRef;
+
+/// A borrowed callable object: two pointers, no allocation. Lives no longer than what it was made
+/// from. A function is no object: wrap it in a lambda.
+template <class R, class... Args>
+class FunctionRef<R(Args...)> {
+ public:
+  template <class F>
+  requires(!std::same_as<std::remove_cvref_t<F>, FunctionRef> &&
+           std::is_object_v<std::remove_reference_t<F>> && std::is_invocable_r_v<R, F&, Args...>)
+      // NOLINTNEXTLINE(google-explicit-constructor): a parameter type, meant to be made from a
+      // lambda
+      FunctionRef(F&& f)
+  noexcept
+      : object_(const_cast<void*>(static_cast<const void*>(std::addressof(f)))),
+        call_([](void* object, Args... args) -> R {
+          return (*static_cast<std::remove_reference_t<F>*>(object))(std::forward<Args>(args)...);
+        }) {}
+
+  R operator()(Args... args) const { return call_(object_, std::forward<Args>(args)...); }
+
+ private:
+  void* object_;
+  R (*call_)(void*, Args...);
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/net/detail/code_point.hpp ----
+// The characters that XML and JSON spell as numbers.
+
+namespace kvbackup::inline v1::detail {
+
+/// Appends the UTF-8 of a code point; false if it is none.
+inline bool append_code_point(std::string& out, std::uint32_t point) {
+  if (point > 0x10ffff || (point >= 0xd800 && point < 0xe000)) return false;
+  const auto put = [&out](std::uint32_t byte) { out += static_cast<char>(byte); };
+  if (point < 0x80) {
+    put(point);
+  } else if (point < 0x800) {
+    put(0xc0 | point >> 6);
+    put(0x80 | (point & 0x3f));
+  } else if (point < 0x10000) {
+    put(0xe0 | point >> 12);
+    put(0x80 | (point >> 6 & 0x3f));
+    put(0x80 | (point & 0x3f));
+  } else {
+    put(0xf0 | point >> 18);
+    put(0x80 | (point >> 12 & 0x3f));
+    put(0x80 | (point >> 6 & 0x3f));
+    put(0x80 | (point & 0x3f));
+  }
+  return true;
+}
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/net/json_fields.hpp ----
+// The JSON that credential endpoints and object stores answer with, without a JSON library.
+
+namespace kvbackup::inline v1 {
+
+namespace detail {
+
+/// Walks a document once, by recursion no deeper than `deepest`.
+class JsonFieldScanner {
+ public:
+  using OnValue = FunctionRef<Status(std::string_view path, std::string_view value)>;
+
+  JsonFieldScanner(std::string_view text, OnValue on_value) : rest_(text), on_value_(on_value) {}
+
+  Status run() {
+    if (!is_utf8(rest_)) return bad("it is not UTF-8");
+    if (Status status = take_value(0); !status.ok()) return status;
+    skip_space();
+    return rest_.empty() ? Status() : bad("something follows its end");
+  }
+
+ private:
+  static constexpr std::size_t deepest = 16;
+
+  KVBACKUP_DETAIL_COLD static Status bad(const char* why) {
+    std::string message = "the server's answer is no JSON that can be read: ";
+    message += why;
+    return Status::error(StatusCode::corruption, std::move(message));
+  }
+
+  void skip_space() {
+    const std::size_t at = rest_.find_first_not_of(" \t\r\n");
+    rest_.remove_prefix(at == std::string_view::npos ? rest_.size() : at);
+  }
+  bool take(char c) {
+    skip_space();
+    if (!rest_.starts_with(c)) return false;
+    rest_.remove_prefix(1);
+    return true;
+  }
+
+  Status take_value(std::size_t depth) {
+    if (depth == deepest) return bad("it nests too deeply");
+    if (take('{')) return take_members('}', depth);
+    if (take('[')) return take_members(']', depth);
+    if (rest_.starts_with('"')) {
+      std::string text;
+      if (!take_string(text)) return bad("a string is not well formed");
+      return on_value_(path_, text);
+    }
+    const std::string_view word = rest_.substr(0, rest_.find_first_of(" \t\r\n,]}"));
+    if (word.empty() || word.find_first_not_of("+-.0123456789Eaeflnrstu") != std::string::npos) {
+      return bad("a value is missing");
+    }
+    rest_.remove_prefix(word.size());
+    return on_value_(path_, word);
+  }
+
+  /// What stands between the brackets; an element of an array has the path "[]".
+  Status take_members(char end, std::size_t depth) {
+    const std::size_t before = path_.size();
+    for (bool first = true; !take(end); first = false) {
+      if (!first && !take(',')) return bad("a comma is missing");
+      skip_space();
+      if (before != 0) path_ += '/';
+      if (end == ']') {
+        path_ += "[]";
+      } else if (!take_string(path_) || !take(':')) {
+        return bad("a name is missing");
+      }
+      if (Status status = take_value(depth + 1); !status.ok()) return status;
+      path_.resize(before);
+    }
+    // the end of a member of an array, so that a caller can tell its members apart
+    return on_value_(path_, end == '}' ? "{}" : "[]");
+  }
+
+  bool take_string(std::string& out) {
+    if (!rest_.starts_with('"')) return false;
+    rest_.remove_prefix(1);
+    while (true) {
+      const std::size_t at = rest_.find_first_of("\"\\");
+      if (at == std::string_view::npos) return false;
+      out += rest_.substr(0, at);
+      const char c = rest_[at];
+      rest_.remove_prefix(at + 1);
+      if (c == '"') return true;
+      if (!take_escape(out)) return false;
+    }
+  }
+
+  bool take_escape(std::string& out) {
+    constexpr std::string_view letters = "\"\\/bfnrt";
+    constexpr std::string_view meanings = "\"\\/\b\f\n\r\t";
+    if (rest_.empty()) return false;
+    const char c = rest_.front();
+    rest_.remove_prefix(1);
+    if (c != 'u') {
+      const std::size_t index = letters.find(c);
+      if (index == std::string_view::npos) return false;
+      out += meanings[index];
+      return true;
+    }
+    std::uint32_t point = 0;
+    if (!take_hex(point)) return false;
+    if (point >= 0xd800 && point < 0xdc00 && rest_.starts_with("\\u")) {
+      rest_.remove_prefix(2);
+      std::uint32_t low = 0;
+      if (!take_hex(low) || low < 0xdc00 || low > 0xdfff) return false;
+      point = 0x10000 + ((point - 0xd800) << 10) + (low - 0xdc00);
+    }
+    return append_code_point(out, point);
+  }
+
+  bool take_hex(std::uint32_t& value) {
+    if (rest_.size() < 4) return false;
+    const auto [end, failed] = std::from_chars(rest_.data(), rest_.data() + 4, value, 16);
+    if (failed != std::errc() || end != rest_.data() + 4) return false;
+    rest_.remove_prefix(4);
+    return true;
+  }
+
+  std::string_view rest_;
+  OnValue on_value_;
+  std::string path_;
+};
+
+}  // namespace detail
+
+/// Calls `on_value(path, value)` for each string (decoded), number, true, false and null: its names
+/// from the root joined by '/', "[]" for an element of an array ("items/[]/name"). At the end of an
+/// object or array it is called with its path and "{}" or "[]". Both views die with the call.
+/// Errors: the first that on_value gives; corruption for what is no JSON.
+[[nodiscard]] inline Status scan_json(
+    std::string_view text,
+    FunctionRef<Status(std::string_view path, std::string_view value)> on_value) {
+  return detail::JsonFieldScanner(text, on_value).run();
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/base/clock.hpp ----
+#if KVBACKUP_WITH_POSIX
+#include <time.h>
+#endif
+
+namespace kvbackup::inline v1 {
+
+/// The seam through which the library reads time and waits. Called from several threads at once.
+/// Implement it to run a backup with a fixed time (its output is then reproducible) or to test
+/// waits.
+class Clock {
+ public:
+  virtual ~Clock() = default;
+  /// Wall clock, milliseconds since 1970-01-01 UTC.
+  [[nodiscard]] virtual std::uint64_t unix_ms() = 0;
+  /// A clock that never goes back, nanoseconds since some fixed moment.
+  [[nodiscard]] virtual std::uint64_t steady_ns() = 0;
+  /// Blocks the calling thread for about that long; may return early.
+  virtual void sleep_ns(std::uint64_t duration) = 0;
+};
+
+#if KVBACKUP_WITH_POSIX
+/// The machine's clocks.
+class SystemClock final : public Clock {
+ public:
+  [[nodiscard]] std::uint64_t unix_ms() override { return read(CLOCK_REALTIME) / 1'000'000; }
+  [[nodiscard]] std::uint64_t steady_ns() override { return read(CLOCK_MONOTONIC); }
+  void sleep_ns(std::uint64_t duration) override {
+    timespec time{};
+    time.tv_sec = static_cast<time_t>(duration / 1'000'000'000);
+    time.tv_nsec = static_cast<long>(duration % 1'000'000'000);
+    ::nanosleep(&time, nullptr);
+  }
+
+ private:
+  static std::uint64_t read(clockid_t id) {
+    timespec time{};
+    ::clock_gettime(id, &time);
+    return static_cast<std::uint64_t>(time.tv_sec) * 1'000'000'000 +
+           static_cast<std::uint64_t>(time.tv_nsec);
+  }
+};
+#endif
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/base/file.hpp ----
+// Files of a POSIX system: a descriptor that closes itself, and errno as a Status.
+
+#if KVBACKUP_WITH_POSIX
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <fcntl.h>
+#include <limits>
+#include <string>
+#include <string_view>
+#include <unistd.h>
+#include <utility>
+
+#include <sys/stat.h>
+#include <sys/types.h>
+
+namespace kvbackup::inline v1 {
+
+namespace detail {
+// strerror_r gives the text (GNU) or fills the buffer and gives an int (POSIX); overloads take
+// both.
+inline const char* errno_text_of(const char* text, const char*) noexcept { return text; }
+inline const char* errno_text_of(int, const char* buffer) noexcept { return buffer; }
+
+/// "folder/name", with one slash between them.
+[[nodiscard]] inline std::string join_path(std::string_view folder, std::string_view name) {
+  std::string path(folder);
+  if (!path.ends_with('/')) path += '/';
+  path += name;
+  return path;
+}
+
+struct ErrnoMeaning {
+  StatusCode code;
+  bool retryable;
+  const char* advice;
+};
+
+KVBACKUP_DETAIL_COLD inline ErrnoMeaning errno_meaning(int error) noexcept {
+  switch (error) {
+    case ENOSPC: return {StatusCode::no_space, false, "free space there or choose another place"};
+    case EDQUOT: return {StatusCode::no_space, false, "raise the quota or choose another place"};
+    case EACCES:
+    case EPERM: return {StatusCode::permission_denied, false, "grant this user the right to do so"};
+    case EROFS:
+      return {StatusCode::permission_denied, false,
+              "remount the file system for writing or choose another place"};
+    case ENOENT: return {StatusCode::not_found, false, "check the path"};
+    case EEXIST:
+    case ENOTEMPTY: return {StatusCode::already_exists, false, "choose another name"};
+    case ENOTDIR:
+      return {StatusCode::invalid_argument, false,
+              "a part of the path is no folder; choose another path"};
+    case EISDIR: return {StatusCode::invalid_argument, false, "a folder is in the way"};
+    case ELOOP:
+      return {StatusCode::invalid_argument, false, "symbolic links are not followed here"};
+    case ENAMETOOLONG: return {StatusCode::invalid_argument, false, "choose a shorter path"};
+    case EFBIG:
+      return {StatusCode::resource_exhausted, false,
+              "raise the limit on file sizes (ulimit -f) or make smaller parts"};
+    case EMFILE:
+    case ENFILE:
+      return {StatusCode::unavailable, true, "raise the limit on open files (ulimit -n)"};
+    case EINTR:
+    case EAGAIN:
+    case EBUSY:
+    case ENOMEM:
+    case ETIMEDOUT: return {StatusCode::unavailable, true, "try again"};
+    case ENOSYS:
+    case EOPNOTSUPP:
+      return {StatusCode::unsupported, false, "the file system cannot do it; choose another place"};
+    default: return {StatusCode::io_error, false, "check the disk and the system's log"};
+  }
+}
+}  // namespace detail
+
+/// The system's text for an errno value; safe in several threads.
+[[nodiscard]] KVBACKUP_DETAIL_COLD inline std::string errno_text(int error) {
+  char buffer[256] = "unknown error";
+  return detail::errno_text_of(::strerror_r(error, buffer, sizeof buffer), buffer);
+}
+
+/// A failed system call as a Status: "cannot `doing`: TEXT (errno N); ADVICE", about `object`. The
+/// native code is `error`.
+[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status errno_status(int error, std::string_view doing,
+                                                              std::string_view object) {
+  const detail::ErrnoMeaning meaning = detail::errno_meaning(error);
+  std::string message = "cannot ";
+  message += doing;
+  message += ": ";
+  message += errno_text(error);
+  message += " (errno ";
+  message += std::to_string(error);
+  message += "); ";
+  message += meaning.advice;
+  return Status::error(meaning.code, std::move(message))
+      .with_object(object)
+      .with_native(error)
+      .as_retryable(meaning.retryable);
+}
+
+/// An open file or folder. Closes it when destroyed; never inherited by programs that are started.
+/// Its path is kept for messages only.
+class FileHandle {
+ public:
+  FileHandle() noexcept = default;
+  /// Takes over `descriptor`.
+  FileHandle(int descriptor, std::string path) noexcept
+      : descriptor_(descriptor), path_(std::move(path)) {}
+  FileHandle(FileHandle&& other) noexcept
+      : descriptor_(other.release()), path_(std::move(other.path_)) {}
+  FileHandle& operator=(FileHandle&& other) noexcept {
+    if (this != &other) {
+      close();
+      descriptor_ = other.release();
+      path_ = std::move(other.path_);
+    }
+    return *this;
+  }
+  ~FileHandle() { close(); }
+
+  /// open(2) of `path`.
+  [[nodiscard]] static Result<FileHandle> open(std::string path, int flags, mode_t mode = 0) {
+    return opened(AT_FDCWD, std::move(path), 0, flags, mode);
+  }
+  /// openat(2) of `name`, relative to `folder`.
+  [[nodiscard]] static Result<FileHandle> open_at(const FileHandle& folder, std::string_view name,
+                                                  int flags, mode_t mode = 0) {
+    std::string path = detail::join_path(folder.path_, name);
+    const std::size_t begin = path.size() - name.size();
+    return opened(folder.descriptor_, std::move(path), begin, flags, mode);
+  }
+
+  [[nodiscard]] bool is_open() const noexcept { return descriptor_ >= 0; }
+  [[nodiscard]] int descriptor() const noexcept { return descriptor_; }
+  [[nodiscard]] const std::string& path() const noexcept { return path_; }
+
+  /// Gives the descriptor away; the caller closes it.
+  [[nodiscard]] int release() noexcept { return std::exchange(descriptor_, -1); }
+  void close() noexcept {
+    if (is_open()) ::close(release());
+  }
+
+  /// Writes all of `bytes` at the file's position.
+  Status write_all(ByteView bytes) {
+    while (!bytes.empty()) {
+      const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
+      if (written > 0) {
+        bytes.remove_prefix(static_cast<std::size_t>(written));
+      } else if (written == 0 || errno != EINTR) {
+        return errno_status(written == 0 ? EIO : errno, "write the file", path_);
+      }
+    }
+    return {};
+  }
+
+  /// Reads the `size` bytes at `offset` to `out`. A file that ends before is an io_error.
+  Status read_exact_at(std::uint64_t offset, char* out, std::size_t size) const {
+    constexpr auto largest = static_cast<std::uint64_t>(std::numeric_limits<off_t>::max());
+    if (size > largest || offset > largest - size) {
+      return errno_status(EOVERFLOW, "read the file", path_);
+    }
+    while (size > 0) {
+      const ssize_t got = ::pread(descriptor_, out, size, static_cast<off_t>(offset));
+      if (got > 0) {
+        out += got;
+        offset += static_cast<std::uint64_t>(got);
+        size -= static_cast<std::size_t>(got);
+      } else if (got == 0) {
+        return Status::error(StatusCode::io_error,
+                             "the file became shorter while it was read; is something writing it?")
+            .with_object(path_);
+      } else if (errno != EINTR) {
+        return errno_status(errno, "read the file", path_);
+      }
+    }
+    return {};
+  }
+
+  /// fsync(2): everything written, and of a folder its entries, is on the disk when it returns.
+  Status sync() const {
+    return synced([](int fd) { return ::fsync(fd); });
+  }
+  /// fdatasync(2): the bytes and what is needed to read them back, without timestamps.
+  Status sync_data() const {
+#if defined(_POSIX_SYNCHRONIZED_IO) && _POSIX_SYNCHRONIZED_IO > 0
+    return synced([](int fd) { return ::fdatasync(fd); });
+#else
+    return sync();
+#endif
+  }
+
+  /// What fstat(2) says.
+  [[nodiscard]] Result<struct stat> status() const {
+    struct stat info {};
+    if (::fstat(descriptor_, &info) != 0) return errno_status(errno, "stat the file", path_);
+    return info;
+  }
+  /// Bytes in the file.
+  [[nodiscard]] Result<std::uint64_t> size() const {
+    const auto info = status();
+    if (!info.ok()) return info.status();
+    return static_cast<std::uint64_t>(info.value().st_size);
+  }
+
+ private:
+  /// The name relative to `folder` begins at `begin` of `path`.
+  static Result<FileHandle> opened(int folder, std::string path, std::size_t begin, int flags,
+                                   mode_t mode) {
+    int descriptor = -1;
+    do {
+      descriptor = ::openat(folder, path.c_str() + begin, flags | O_CLOEXEC, mode);
+    } while (descriptor < 0 && errno == EINTR);
+    if (descriptor < 0) {
+      const bool is_folder = (flags & O_DIRECTORY) != 0;
+      return errno_status(errno, is_folder ? "open the folder" : "open the file", path);
+    }
+    return FileHandle(descriptor, std::move(path));
+  }
+
+  template <class Sync>
+  Status synced(Sync sync) const {
+    while (sync(descriptor_) != 0) {
+      if (errno != EINTR) return errno_status(errno, "write to the disk (fsync)", path_);
+    }
+    return {};
+  }
+
+  int descriptor_ = -1;
+  std::string path_;
+};
+
+}  // namespace kvbackup::inline v1
+
+#endif
+
+// ---- kvbackup/net/environment.hpp ----
+// The seams through which net/ and the backends see the process they run in: its environment and
+// files, randomness, and somebody to tell.
+
+#if KVBACKUP_WITH_POSIX
+#include <cstdlib>
+#include <fcntl.h>
+#include <time.h>
+#include <unistd.h>
+#endif
+
+namespace kvbackup::inline v1 {
+
+/// Where credentials are looked for. Called from several threads at once.
+class Environment {
+ public:
+  virtual ~Environment() = default;
+  /// The environment variable; nothing if it is not set or empty.
+  [[nodiscard]] virtual std::optional<std::string> variable(const char* name) = 0;
+  /// A small text file, such as one with credentials; not_found if there is none.
+  [[nodiscard]] virtual Result<std::string> file(const std::string& path) = 0;
+};
+
+/// Numbers nobody foresees: names of uploads, waits of a retry. Not for keys. Called from several
+/// threads at once.
+class RandomSource {
+ public:
+  virtual ~RandomSource() = default;
+  [[nodiscard]] virtual std::uint64_t next() = 0;
+};
+
+/// Told of what is no failure but worth knowing. Called from several threads at once, never under a
+/// lock of the library; no text holds a credential. Hooks must not throw.
+class NetObserver {
+ public:
+  virtual ~NetObserver() = default;
+  /// Something is not as it should be, and the work goes on.
+  virtual void on_warning(std::string_view /*text*/) {}
+  /// A request failed for `why` and is sent again after `wait_ms`.
+  virtual void on_retry(const Status& /*why*/, std::uint64_t /*wait_ms*/) {}
+};
+
+#if KVBACKUP_WITH_POSIX
+/// This process's own.
+class ProcessEnvironment final : public Environment {
+ public:
+  /// The longest file that file() gives; no file of credentials comes near it.
+  static constexpr std::uint64_t longest_file = 1u << 20;
+
+  [[nodiscard]] std::optional<std::string> variable(const char* name) override {
+    const char* value = std::getenv(name);
+    if (value == nullptr || *value == '\0') return std::nullopt;
+    return std::string(value);
+  }
+  [[nodiscard]] Result<std::string> file(const std::string& path) override {
+    const auto file = FileHandle::open(path, O_RDONLY);
+    if (!file.ok()) return file.status();
+    const auto size = file.value().size();
+    if (!size.ok()) return size.status();
+    if (size.value() > longest_file) {
+      return Status::error(StatusCode::resource_exhausted, "the file is longer than 1 MiB")
+          .with_object(path);
+    }
+    std::string text(static_cast<std::size_t>(size.value()), '\0');
+    if (Status status = file.value().read_exact_at(0, text.data(), text.size()); !status.ok()) {
+      return status;
+    }
+    return text;
+  }
+};
+
+/// splitmix64 (public domain, Sebastiano Vigna) over the time, the process and a counter.
+class ProcessRandom final : public RandomSource {
+ public:
+  [[nodiscard]] std::uint64_t next() override {
+    static std::atomic<std::uint64_t> counter{0};
+    timespec now{};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    std::uint64_t x = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 +
+                      static_cast<std::uint64_t>(now.tv_nsec);
+    x ^= static_cast<std::uint64_t>(::getpid()) << 40;
+    x += counter.fetch_add(1, std::memory_order_relaxed) * 0x9e3779b97f4a7c15u;
+    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+    x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+    return x ^ (x >> 31);
+  }
+};
+
+/// The machine's clock, environment and randomness, for whoever is given no other.
+[[nodiscard]] inline Clock& system_clock() noexcept {
+  static SystemClock clock;
+  return clock;
+}
+[[nodiscard]] inline Environment& process_environment() noexcept {
+  static ProcessEnvironment environment;
+  return environment;
+}
+[[nodiscard]] inline RandomSource& process_random() noexcept {
+  static ProcessRandom random;
+  return random;
+}
+#endif
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/net/time_text.hpp ----
+// Times as HTTP, AWS and ISO 8601 spell them. All of them are UTC.
+
+namespace kvbackup::inline v1 {
+
+namespace detail {
+struct CivilTime {
+  std::uint64_t year = 1970;
+  std::uint64_t month = 1;  // 1 to 12
+  std::uint64_t day = 1;
+  std::uint64_t hour = 0;
+  std::uint64_t minute = 0;
+  std::uint64_t second = 0;
+};
+
+// In the proleptic Gregorian calendar 400 years have 146097 days. Years are counted from March, so
+// that the day a leap year adds is its last.
+inline constexpr std::uint64_t days_per_era = 146'097;
+inline constexpr std::uint64_t days_to_1970 = 719'468;  // from 0000-03-01
+
+[[nodiscard]] constexpr std::uint64_t days_to_month(std::uint64_t months_from_march) noexcept {
+  return (153 * months_from_march + 2) / 5;
+}
+
+/// Seconds since 1970 of a time of the years 1970 to 9999; nothing if it is none.
+[[nodiscard]] constexpr std::optional<std::uint64_t> to_unix_seconds(const CivilTime& t) noexcept {
+  if (t.year < 1970 || t.year > 9999 || t.month < 1 || t.month > 12 || t.day < 1 || t.day > 31 ||
+      t.hour > 23 || t.minute > 59 || t.second > 60) {
+    return std::nullopt;
+  }
+  const std::uint64_t year = t.month > 2 ? t.year : t.year - 1;
+  const std::uint64_t day_of_year = days_to_month((t.month + 9) % 12) + t.day - 1;
+  const std::uint64_t days = year * 365 + year / 4 - year / 100 + year / 400 + day_of_year;
+  return (days - days_to_1970) * 86'400 + t.hour * 3'600 + t.minute * 60 + t.second;
+}
+
+[[nodiscard]] constexpr CivilTime to_civil(std::uint64_t unix_seconds) noexcept {
+  const std::uint64_t days = unix_seconds / 86'400 + days_to_1970;
+  const std::uint64_t of_day = unix_seconds % 86'400;
+  const std::uint64_t era = days / days_per_era;
+  const std::uint64_t of_era = days % days_per_era;
+  const std::uint64_t year_of_era =
+      (of_era - of_era / 1'460 + of_era / 36'524 - of_era / 146'096) / 365;
+  const std::uint64_t of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+  const std::uint64_t month = (5 * of_year + 2) / 153;  // from March
+  CivilTime t;
+  t.month = month < 10 ? month + 3 : month - 9;
+  t.year = era * 400 + year_of_era + (t.month <= 2 ? 1 : 0);
+  t.day = of_year - days_to_month(month) + 1;
+  t.hour = of_day / 3'600;
+  t.minute = of_day / 60 % 60;
+  t.second = of_day % 60;
+  return t;
+}
+
+inline void append_digits(std::string& out, std::uint64_t number, std::size_t width) {
+  const std::string digits = std::to_string(number);
+  if (digits.size() < width) out.append(width - digits.size(), '0');
+  out += digits;
+}
+
+/// Reads a number of exactly `width` digits from the front of `text`.
+[[nodiscard]] inline bool take_digits(std::string_view& text, std::size_t width,
+                                      std::uint64_t& number) noexcept {
+  if (text.size() < width) return false;
+  const auto [rest, failed] = std::from_chars(text.data(), text.data() + width, number);
+  if (failed != std::errc() || rest != text.data() + width) return false;
+  text.remove_prefix(width);
+  return true;
+}
+[[nodiscard]] inline bool take_text(std::string_view& text, std::string_view expected) noexcept {
+  if (!text.starts_with(expected)) return false;
+  text.remove_prefix(expected.size());
+  return true;
+}
+}  // namespace detail
+
+/// "20130524T000000Z", as x-amz-date has it; its first eight characters are the day.
+[[nodiscard]] inline std::string amz_date(std::uint64_t unix_ms) {
+  const detail::CivilTime t = detail::to_civil(unix_ms / 1'000);
+  std::string out;
+  detail::append_digits(out, t.year, 4);
+  detail::append_digits(out, t.month, 2);
+  detail::append_digits(out, t.day, 2);
+  out += 'T';
+  detail::append_digits(out, t.hour, 2);
+  detail::append_digits(out, t.minute, 2);
+  detail::append_digits(out, t.second, 2);
+  out += 'Z';
+  return out;
+}
+
+/// "Fri, 24 May 2013 00:00:00 GMT", the form that RFC 9110 has servers send, as Unix milliseconds.
+[[nodiscard]] inline std::optional<std::uint64_t> parse_http_date(std::string_view text) noexcept {
+  constexpr std::string_view months = "JanFebMarAprMayJunJulAugSepOctNovDec";
+  detail::CivilTime t;
+  const std::size_t comma = text.find(", ");
+  if (comma != 3) return std::nullopt;
+  text.remove_prefix(5);
+  if (!detail::take_digits(text, 2, t.day) || !detail::take_text(text, " ")) return std::nullopt;
+  const std::size_t month = months.find(text.substr(0, 3));
+  if (month == std::string_view::npos || month % 3 != 0 || text.size() < 3) return std::nullopt;
+  t.month = month / 3 + 1;
+  text.remove_prefix(3);
+  if (!detail::take_text(text, " ") || !detail::take_digits(text, 4, t.year) ||
+      !detail::take_text(text, " ") || !detail::take_digits(text, 2, t.hour) ||
+      !detail::take_text(text, ":") || !detail::take_digits(text, 2, t.minute) ||
+      !detail::take_text(text, ":") || !detail::take_digits(text, 2, t.second) || text != " GMT") {
+    return std::nullopt;
+  }
+  const auto seconds = detail::to_unix_seconds(t);
+  if (!seconds) return std::nullopt;
+  return *seconds * 1'000;
+}
+
+/// "2013-05-24T00:00:00Z", with or without a fraction of a second, as Unix milliseconds.
+[[nodiscard]] inline std::optional<std::uint64_t> parse_iso_time(std::string_view text) noexcept {
+  detail::CivilTime t;
+  if (!detail::take_digits(text, 4, t.year) || !detail::take_text(text, "-") ||
+      !detail::take_digits(text, 2, t.month) || !detail::take_text(text, "-") ||
+      !detail::take_digits(text, 2, t.day) || !detail::take_text(text, "T") ||
+      !detail::take_digits(text, 2, t.hour) || !detail::take_text(text, ":") ||
+      !detail::take_digits(text, 2, t.minute) || !detail::take_text(text, ":") ||
+      !detail::take_digits(text, 2, t.second)) {
+    return std::nullopt;
+  }
+  if (detail::take_text(text, ".")) {
+    const std::size_t end = text.find_first_not_of("0123456789");
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end);
+  }
+  const auto seconds = detail::to_unix_seconds(t);
+  if (!seconds || text != "Z") return std::nullopt;
+  return *seconds * 1'000;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/net/retry.hpp ----
+// The one retry policy: what is sent again, and after which wait.
+
+namespace kvbackup::inline v1 {
+
+/// Exponential back-off with full jitter: before attempt n + 1 a wait of 0 to
+/// min(first_wait_ms * 2^(n-1), longest_wait_ms), or what the server's Retry-After asks if that is
+/// longer.
+struct RetryOptions {
+  std::uint32_t attempts = 10;             ///< at most, the first included; 0 counts as 1
+  std::uint32_t first_wait_ms = 200;       ///< bound of the first wait
+  std::uint32_t longest_wait_ms = 20'000;  ///< bound of every wait but for Retry-After
+  /// No attempt begins later than this after the first one did; 0 is no limit.
+  std::uint64_t budget_ms = 15 * 60 * 1'000;
+};
+
+/// HTTP statuses that a server gives for a while only.
+[[nodiscard]] constexpr bool is_retryable_http_status(int status) noexcept {
+  switch (status) {
+    case 408:
+    case 425:
+    case 429:
+    case 500:
+    case 502:
+    case 503:
+    case 504: return true;
+    default: return false;
+  }
+}
+
+/// What the Retry-After header asks, in milliseconds from now; nothing if it is absent or is none.
+[[nodiscard]] inline std::optional<std::uint64_t> retry_after_ms(const HttpResponse& response,
+                                                                 std::uint64_t now_unix_ms) {
+  const auto text = response.header("Retry-After");
+  if (!text) return std::nullopt;
+  std::uint32_t seconds = 0;
+  const auto [rest, failed] = std::from_chars(text->data(), text->data() + text->size(), seconds);
+  if (failed == std::errc() && rest == text->data() + text->size()) {
+    return std::uint64_t{seconds} * 1'000;
+  }
+  const auto at = parse_http_date(*text);
+  if (!at) return std::nullopt;
+  return *at - std::min(*at, now_unix_ms);
+}
+
+/// The seams of a retry. All are borrowed; cancel and observer may be null.
+struct RetrySeams {
+  Clock* clock = nullptr;
+  RandomSource* random = nullptr;
+  const CancelToken* cancel = nullptr;
+  NetObserver* observer = nullptr;
+};
+
+/// Counts the attempts of one request.
+///
+///     for (Retry retry(options, seams);;) {
+///       Status status = attempt();
+///       if (status.ok() || !retry.again(status, retry_after)) return status;
+///     }
+class Retry {
+ public:
+  /// The longest sleep between two looks at the cancel token.
+  static constexpr std::uint64_t slice_ms = 20;
+
+  Retry(const RetryOptions& options, const RetrySeams& seams)
+      : options_(options), seams_(seams), began_ns_(seams.clock->steady_ns()) {}
+
+  /// Attempts that failed so far.
+  [[nodiscard]] std::uint32_t failures() const noexcept { return failures_; }
+
+  /// Whether to try again after `failure`; the wait is over when it says yes. False if the failure
+  /// is not retryable(), attempts or budget are used up, or the token is set; `failure` then says
+  /// so.
+  [[nodiscard]] bool again(Status& failure, std::optional<std::uint64_t> retry_after = {}) {
+    ++failures_;
+    if (!failure.retryable() || failures_ >= options_.attempts) return false;
+    const std::uint64_t wait = std::max(jitter(), retry_after.value_or(0));
+    if (options_.budget_ms != 0) {
+      const std::uint64_t spent = (seams_.clock->steady_ns() - began_ns_) / 1'000'000;
+      if (spent >= options_.budget_ms || wait > options_.budget_ms - spent) return false;
+    }
+    if (seams_.observer != nullptr) seams_.observer->on_retry(failure, wait);
+    Status status = sleep(wait);
+    if (status.ok()) return true;
+    failure = std::move(status);
+    return false;
+  }
+
+ private:
+  [[nodiscard]] std::uint64_t jitter() {
+    const std::uint64_t doublings = std::min<std::uint64_t>(failures_ - 1, 31);
+    const std::uint64_t bound = std::min<std::uint64_t>(
+        std::uint64_t{options_.first_wait_ms} << doublings, options_.longest_wait_ms);
+    return seams_.random->next() % (bound + 1);
+  }
+
+  Status sleep(std::uint64_t wait_ms) {
+    while (wait_ms != 0) {
+      if (Status status = check_cancel(seams_.cancel); !status.ok()) return status;
+      const std::uint64_t slice = std::min(wait_ms, slice_ms);
+      seams_.clock->sleep_ns(slice * 1'000'000);
+      wait_ms -= slice;
+    }
+    return check_cancel(seams_.cancel);
+  }
+
+  const RetryOptions& options_;
+  RetrySeams seams_;
+  std::uint64_t began_ns_;
+  std::uint32_t failures_ = 0;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/backend/detail/gcs_reply.hpp ----
+// What Cloud Storage's JSON API answers, and what it means.
+
+namespace kvbackup::inline v1::detail {
+
+/// The error that a server describes; empty where it describes none.
+struct GcsError {
+  std::string reason;
+  std::string message;
+};
+
+[[nodiscard]] inline GcsError read_gcs_error(const HttpResponse& response) {
+  GcsError error;
+  const Status status =
+      scan_json(response.body, [&](std::string_view path, std::string_view value) {
+        if (path == "error/errors/[]/reason") error.reason = value;
+        if (path == "error/message") error.message = value;
+        return Status();
+      });
+  // a proxy's page is none of the server's errors
+  return status.ok() ? error : GcsError();
+}
+
+/// Whether waiting helps, whatever the HTTP status says. A hash that does not fit means that the
+/// body was damaged on its way.
+[[nodiscard]] inline bool is_passing(int status, const GcsError& error) noexcept {
+  return is_retryable_http_status(status) || error.reason == "rateLimitExceeded" ||
+         error.reason == "userRateLimitExceeded" ||
+         (status == 400 && error.message.find("hash") != std::string::npos);
+}
+
+struct GcsMeaning {
+  StatusCode code = StatusCode::invalid_argument;
+  std::string_view advice;
+};
+
+[[nodiscard]] inline GcsMeaning gcs_meaning(int status, const GcsError& error) noexcept {
+  switch (status) {
+    case 401: return {StatusCode::permission_denied, "the credentials are refused: check them"};
+    case 403: return {StatusCode::permission_denied, ""};
+    case 404:
+      // not not_found, which would have an object looked for and not missed
+      if (error.message.find("bucket does not exist") != std::string::npos) {
+        return {StatusCode::invalid_argument, "check the option bucket, or create it"};
+      }
+      return {StatusCode::not_found, "there is no object of this name"};
+    case 410:
+      return {StatusCode::io_error, "the upload was ended from outside: write the object anew"};
+    case 412:
+      return {StatusCode::already_exists,
+              "an object of this name is there and is not replaced; choose an empty destination "
+              "or another name"};
+    case 416: return {StatusCode::invalid_argument, "the range lies outside the object"};
+    default: break;
+  }
+  if (status >= 300 && status < 400) {
+    return {StatusCode::invalid_argument, "check the option endpoint"};
+  }
+  return {status >= 500 ? StatusCode::unavailable : StatusCode::invalid_argument,
+          "check the options of the storage"};
+}
+
+/// The answer as a failure. `doing` completes "cannot ..."; `right` is the permission that a
+/// refusal lacks; `token` is kept out of it.
+[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status gcs_failure(const HttpResponse& response,
+                                                             std::string_view doing,
+                                                             std::string_view right,
+                                                             std::string_view token) {
+  const GcsError error = read_gcs_error(response);
+  const GcsMeaning meaning = gcs_meaning(response.status, error);
+  return refusal_status({response.status,
+                         {},
+                         error.message,
+                         is_passing(response.status, error),
+                         meaning.code,
+                         meaning.advice},
+                        doing, right, {token});
+}
+
+/// An object as the server describes it.
+struct GcsObject {
+  std::string name;        // whole, with the prefix
+  std::uint64_t size = 0;  // some servers leave out a size of 0
+  std::string crc32c;      // base64 of its big-endian bytes; empty if the server does not say
+  std::string generation;  // a decimal number
+  std::string id;          // metadata kvbackup-id
+};
+
+/// User metadata by which an object is known again whose commit got no answer.
+inline constexpr std::string_view gcs_id_name = "kvbackup-id";
+
+namespace gcs_json {
+/// Takes one member of an object's description; `path` is relative to it.
+[[nodiscard]] inline Status take(GcsObject& object, std::string_view path, std::string_view value) {
+  if (path == "name") object.name = value;
+  if (path == "crc32c") object.crc32c = value;
+  if (path == "metadata/kvbackup-id") object.id = value;
+  if (path == "generation") {
+    if (!parse_size(value)) {
+      return Status::error(StatusCode::corruption, "an object's generation is no number");
+    }
+    object.generation = value;
+  }
+  if (path == "size") {
+    const auto size = parse_size(value);
+    if (!size) return Status::error(StatusCode::corruption, "an object has no proper size");
+    object.size = *size;
+  }
+  return {};
+}
+}  // namespace gcs_json
+
+[[nodiscard]] inline Result<GcsObject> read_gcs_object(std::string_view json) {
+  GcsObject object;
+  Status status = scan_json(json, [&](std::string_view path, std::string_view value) {
+    return gcs_json::take(object, path, value);
+  });
+  if (!status.ok()) return status;
+  return object;
+}
+
+/// One page of a list.
+struct GcsPage {
+  std::vector<ObjectInfo> objects;  // with their whole names
+  std::string next;                 // the token of the next page; empty if this is the last
+};
+
+[[nodiscard]] inline Result<GcsPage> read_gcs_page(std::string_view json) {
+  constexpr std::string_view item = "items/[]";
+  GcsPage page;
+  GcsObject object;
+  Status status = scan_json(json, [&](std::string_view path, std::string_view value) -> Status {
+    if (path == "nextPageToken") page.next = value;
+    if (!path.starts_with(item)) return {};
+    if (path.size() == item.size()) {
+      page.objects.push_back({.name = std::exchange(object.name, {}), .size = object.size});
+      object = {};
+      return {};
+    }
+    return gcs_json::take(object, path.substr(item.size() + 1), value);
+  });
+  if (!status.ok()) return status;
+  return page;
+}
+
+/// The CRC-32C that x-goog-hash tells of a download, as in GcsObject; empty if it tells none. There
+/// may be several such headers, each with several hashes.
+[[nodiscard]] inline std::string_view crc32c_header(const HttpResponse& response) noexcept {
+  constexpr std::string_view mark = "crc32c=";
+  for (const HttpHeader& header : response.headers) {
+    if (!same_header_name(header.name, "X-Goog-Hash")) continue;
+    const std::string_view value = header.value;
+    const std::size_t at = value.find(mark);
+    if (at == std::string_view::npos) continue;
+    const std::string_view rest = value.substr(at + mark.size());
+    return rest.substr(0, rest.find(','));
+  }
+  return {};
+}
+
+/// What a 308 says it has: the bytes from the beginning up to this; nothing if the header is none.
+/// Without a Range it has none.
+[[nodiscard]] inline std::optional<std::uint64_t> kept_bytes(const HttpResponse& response) {
+  const auto range = response.header("Range");
+  if (!range) return 0;
+  constexpr std::string_view mark = "bytes=0-";
+  if (!range->starts_with(mark)) return std::nullopt;
+  const auto last = parse_size(range->substr(mark.size()));
+  if (!last || *last == ~std::uint64_t{0}) return std::nullopt;
+  return *last + 1;
+}
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/backend/gcs_options.hpp ----
+// Where and how GcsBackend stores objects.
+
+namespace kvbackup::inline v1 {
+
+struct GcsOptions {
+  /// "https://host:port"; empty: Google's. "storage/v1/" and "upload/storage/v1/" at its end are
+  /// dropped, as BR does.
+  std::string endpoint;
+  std::string bucket;
+  /// An object's name in the bucket is the prefix, a slash and the object's name; its name alone if
+  /// empty. The prefix is taken as it is.
+  std::string prefix;
+  /// Empty (the bucket's own), or one of gcs_storage_classes.
+  std::string storage_class;
+  /// Empty (the bucket's own), or one of gcs_predefined_acls.
+  std::string predefined_acl;
+  /// The content of a key file; empty: what find_google_credentials finds.
+  std::string credentials_blob;
+  /// No credentials at all: for public buckets and servers that ask for none.
+  bool anonymous = false;
+
+  /// Objects of up to this many bytes are one request; of larger ones this much is sent at a time,
+  /// and kept in memory until it has arrived. A multiple of 256 KiB, at most 1 GiB.
+  std::uint64_t chunk_size = 8u << 20;
+
+  RetryOptions retry;
+  HttpTimeouts timeouts;
+  const CancelToken* cancel = nullptr;  ///< ends requests and waits; not the end of an upload
+  NetObserver* observer = nullptr;
+  /// Seams; null: those of this process.
+  Clock* clock = nullptr;
+  Environment* environment = nullptr;
+  RandomSource* random = nullptr;
+
+  /// What a message of BR asks for; what it has no field for is as in `options`.
+  [[nodiscard]] static GcsOptions from(const GCS& message, GcsOptions options) {
+    options.endpoint = message.endpoint;
+    options.bucket = message.bucket;
+    options.prefix = message.prefix;
+    options.storage_class = message.storage_class;
+    options.predefined_acl = message.predefined_acl;
+    options.credentials_blob = message.credentials_blob;
+    return options;
+  }
+  [[nodiscard]] static GcsOptions from(const GCS& message) { return from(message, GcsOptions()); }
+};
+
+/// Those that TiKV takes, and ARCHIVE.
+inline constexpr std::string_view gcs_storage_classes[] = {
+    "STANDARD", "NEARLINE",       "COLDLINE", "ARCHIVE", "DURABLE_REDUCED_AVAILABILITY",
+    "REGIONAL", "MULTI_REGIONAL",
+};
+inline constexpr std::string_view gcs_predefined_acls[] = {
+    "authenticatedRead", "bucketOwnerFullControl", "bucketOwnerRead",
+    "private",           "projectPrivate",         "publicRead",
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/net/base64.hpp ----
+namespace kvbackup::inline v1 {
+
+namespace detail {
+[[nodiscard]] inline std::string base64_of(ByteView bytes, std::string_view digits, bool pad) {
+  std::string out;
+  out.reserve((bytes.size() + 2) / 3 * 4);
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    std::uint32_t group = 0;
+    const std::size_t taken = bytes.size() - i < 3 ? bytes.size() - i : 3;
+    for (std::size_t k = 0; k < 3; ++k) {
+      group = group << 8 | (k < taken ? static_cast<unsigned char>(bytes[i + k]) : 0u);
+    }
+    for (std::size_t k = 0; k < 4; ++k) {
+      if (k <= taken) {
+        out += digits[group >> (18 - 6 * k) & 63];
+      } else if (pad) {
+        out += '=';
+      }
+    }
+  }
+  return out;
+}
+}  // namespace detail
+
+/// RFC 4648 base64, padded.
+[[nodiscard]] inline std::string base64_encode(ByteView bytes) {
+  return detail::base64_of(
+      bytes, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/", true);
+}
+
+/// RFC 4648 base64url without padding, as tokens have it.
+[[nodiscard]] inline std::string base64url_encode(ByteView bytes) {
+  return detail::base64_of(
+      bytes, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_", false);
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/base/sync.hpp ----
+// A mutex made of one atomic, so that a body that locks is the same tokens in builds with and
+// without threads, and pulls in no <mutex>.
+
+namespace kvbackup::inline v1 {
+
+/// Mutual exclusion. Not recursive, not fair. Waits in std::atomic::wait (a futex on Linux).
+class Mutex {
+ public:
+  Mutex() noexcept = default;
+  Mutex(const Mutex&) = delete;
+  Mutex& operator=(const Mutex&) = delete;
+
+  void lock() noexcept {
+    int seen = free_state;
+    if (state_.compare_exchange_strong(seen, locked_state, std::memory_order_acquire)) return;
+    // contended_state tells unlock() that somebody may be asleep
+    while (state_.exchange(contended_state, std::memory_order_acquire) != free_state) {
+      state_.wait(contended_state, std::memory_order_relaxed);
+    }
+  }
+  void unlock() noexcept {
+    if (state_.exchange(free_state, std::memory_order_release) == contended_state) {
+      state_.notify_one();
+    }
+  }
+
+ private:
+  static constexpr int free_state = 0;
+  static constexpr int locked_state = 1;
+  static constexpr int contended_state = 2;
+  std::atomic<int> state_{free_state};
+};
+
+/// Holds a Mutex for a scope.
+class MutexLock {
+ public:
+  explicit MutexLock(Mutex& mutex) noexcept : mutex_(mutex) { mutex_.lock(); }
+  ~MutexLock() { mutex_.unlock(); }
+  MutexLock(const MutexLock&) = delete;
+  MutexLock& operator=(const MutexLock&) = delete;
+
+ private:
+  Mutex& mutex_;
+};
 
 }  // namespace kvbackup::inline v1
 
@@ -5145,7 +5041,10 @@ class GcsUpload {
 
   KVBACKUP_DETAIL_COLD Status failed(Status status) {
     discard();
-    failure_ = std::move(status).with_object(client_->place(key_));
+    // this upload was ended from outside; sending more of it does not help, a new one does
+    const bool lost = status.code() == StatusCode::io_error;
+    const bool retryable = lost || status.retryable();
+    failure_ = std::move(status).with_object(client_->place(key_)).as_retryable(retryable);
     return failure_;
   }
   KVBACKUP_DETAIL_COLD Status why_ended() const {
@@ -5257,6 +5156,9 @@ class CurlExchange {
          set(CURLOPT_BUFFERSIZE, buffer_size) && set(CURLOPT_UPLOAD_BUFFERSIZE, buffer_size);
     if (!ca_file.empty()) ok = ok && set(CURLOPT_CAINFO, ca_file.c_str());
     if (request_.no_proxy) ok = ok && set(CURLOPT_NOPROXY, "*");
+    // on a kept connection that is closed without an answer, libcurl sends a request again by
+    // itself
+    if (request_.once) ok = ok && set(CURLOPT_FRESH_CONNECT, 1L);
     ok = ok && set_method();
     if (ok) return {};
     return Status::error(StatusCode::unsupported,
@@ -5516,7 +5418,7 @@ struct CurlOptions {
 /// may use it too. Connections are kept: each thread that sends at the same time gets its own.
 ///
 /// libcurl itself sends a request again in one case: where a kept connection turns out to be closed
-/// before the first byte of an answer.
+/// before the first byte of an answer. HttpRequest::once keeps a request off kept connections.
 class CurlTransport {
  public:
   explicit CurlTransport(CurlOptions options = {})
@@ -5583,30 +5485,11 @@ class BasicGcsBackend {
   using Upload = detail::GcsUpload<Transport>;
 
  public:
-  class Writer {
-   public:
-    explicit Writer(std::unique_ptr<Upload> upload) noexcept : upload_(std::move(upload)) {}
-
-    Status append(ByteView bytes) { return upload_ ? upload_->append(bytes) : moved_from(); }
-    Result<ObjectInfo> commit() {
-      if (upload_ == nullptr) return moved_from();
-      return upload_->commit();
-    }
-    void abandon() {
-      if (upload_ != nullptr) upload_->discard();
-    }
-
-   private:
-    KVBACKUP_DETAIL_COLD static Status moved_from() {
-      return Status::error(StatusCode::invalid_argument, "this writer was moved from");
-    }
-    std::unique_ptr<Upload> upload_;
-  };
-
+  using Writer = detail::CloudWriter<Upload>;
   /// The longest object that read() gives, and the longest range; 4 GiB.
-  static constexpr std::uint64_t longest_read = 1ull << 32;
+  static constexpr std::uint64_t longest_read = detail::longest_cloud_read;
   /// The most objects that list() gives.
-  static constexpr std::size_t longest_list = 10'000'000;
+  static constexpr std::size_t longest_list = detail::longest_cloud_list;
 
   /// Options that cannot work are reported by the first call.
   explicit BasicGcsBackend(GcsOptions options, Transport transport = Transport())
@@ -5615,15 +5498,8 @@ class BasicGcsBackend {
   /// As BR spells it: "gcs://bucket/prefix?endpoint=...", without credentials.
   [[nodiscard]] std::string url() const {
     const GcsOptions& options = client_->options();
-    std::string out = "gcs://" + percent_encode(options.bucket);
-    if (!options.prefix.empty()) {
-      out += '/';
-      out += percent_encode(options.prefix, "/");
-    }
-    const auto endpoint = parse_url(options.endpoint);
-    if (endpoint.ok() && endpoint.value().query.empty()) {
-      out += "?endpoint=" + percent_encode(options.endpoint, ":/");
-    }
+    std::string out = detail::bucket_url("gcs", options.bucket, options.prefix);
+    detail::append_endpoint(out, options.endpoint);
     return out;
   }
 
@@ -5643,12 +5519,8 @@ class BasicGcsBackend {
   Result<std::string> read_range(std::string_view name, std::uint64_t offset,
                                  std::uint64_t length) const {
     return first_found(name, [&](const std::string& key) -> Result<std::string> {
-      if (offset > largest_object || length > largest_object) return outside(key);
-      if (length > longest_read) {
-        return Status::error(StatusCode::resource_exhausted,
-                             "more than 4 GiB would have to be read at once; read it in ranges")
-            .with_object(client_->place(key));
-      }
+      Status status = detail::check_cloud_range(offset, length, client_->place(key));
+      if (!status.ok()) return status;
       return length == 0 ? read_nothing(key, offset) : download_range(key, offset, length);
     });
   }
@@ -5690,8 +5562,6 @@ class BasicGcsBackend {
   }
 
  private:
-  // 2^62 keeps the sum of an offset and a length in range; no object comes near it
-  static constexpr std::uint64_t largest_object = 1ull << 62;
   // Cloud Storage's limit of an object's name, in bytes
   static constexpr std::size_t longest_key = 1024;
 
@@ -5774,69 +5644,35 @@ class BasicGcsBackend {
   Result<std::string> download_range(const std::string& key, std::uint64_t offset,
                                      std::uint64_t length) const {
     detail::GcsCall call = media_call(key, "read a range of the object");
-    const std::string last = std::to_string(offset + length - 1);
-    call.headers = {{"Range", "bytes=" + std::to_string(offset) + "-" + last}};
-    call.response_limit = length + longest_error;
+    call.headers = {detail::range_header(offset, length)};
+    call.response_limit = length + detail::longest_cloud_error;
     detail::GcsAnswer answer = client_->call(call);
-    if (!answer.status.ok()) {
-      return answer.response.status == 416 ? outside(key) : std::move(answer.status);
-    }
-    if (answer.response.status != 206 && offset != 0) {
-      return Status::error(StatusCode::unsupported,
-                           "the server gave the whole object in place of a range of it")
-          .with_object(call.place);
-    }
-    if (answer.response.body.size() < length) return outside(key);
-    answer.response.body.resize(static_cast<std::size_t>(length));
-    return std::move(answer.response.body);
+    if (answer.response.status == 416) return detail::outside_object(call.place);
+    if (!answer.status.ok()) return std::move(answer.status);
+    return detail::take_range(std::move(answer.response), offset, length, call.place);
   }
-  // a description of an error may be longer than the range
-  static constexpr std::uint64_t longest_error = 64u << 10;
 
   Result<std::string> read_nothing(const std::string& key, std::uint64_t offset) const {
     const auto object = client_->stat(key);
     if (!object.ok()) return object.status();
-    if (offset > object.value().size) return outside(key);
+    if (offset > object.value().size) return detail::outside_object(client_->place(key));
     return std::string();
-  }
-  KVBACKUP_DETAIL_COLD [[nodiscard]] Status outside(const std::string& key) const {
-    return Status::error(StatusCode::invalid_argument,
-                         "the range asked for ends behind the end of the object")
-        .with_object(client_->place(key));
   }
 
   Status list_below(const std::string& base, std::string_view prefix,
                     std::vector<ObjectInfo>& objects) const {
-    std::string token;
-    do {
+    const auto page = [&](const std::string& token) -> Result<detail::GcsPage> {
       QueryParameters query = {{"prefix", base + std::string(prefix)}};
       if (!token.empty()) query.emplace_back("pageToken", token);
       const detail::GcsCall call =
           client_->object_call("GET", {}, query, "list the objects", "storage.objects.list");
       detail::GcsAnswer answer = client_->call(call);
       if (!answer.status.ok()) return std::move(answer.status);
-      auto page = detail::read_gcs_page(answer.response.body);
-      if (!page.ok()) return std::move(page).status().with_object(call.place);
-      if (!token.empty() && page.value().next == token) {
-        return bad_list("the server gives the same page of the list again and again");
-      }
-      token = std::move(page.value().next);
-      for (ObjectInfo& object : page.value().objects) {
-        if (!object.name.starts_with(base)) return bad_list("the server lists what was not asked");
-        object.name.erase(0, base.size());
-        if (!object.name.starts_with(prefix) || !check_object_name(object.name).ok()) continue;
-        objects.push_back(std::move(object));
-      }
-      if (objects.size() > longest_list) {
-        return Status::error(StatusCode::resource_exhausted,
-                             "there are more than 10,000,000 objects to list")
-            .with_object(client_->place(base));
-      }
-    } while (!token.empty());
-    return {};
-  }
-  KVBACKUP_DETAIL_COLD [[nodiscard]] Status bad_list(const char* why) const {
-    return Status::error(StatusCode::corruption, why).with_object(client_->place({}));
+      auto found = detail::read_gcs_page(answer.response.body);
+      if (found.ok()) return found;
+      return std::move(found).status().with_object(call.place);
+    };
+    return detail::list_pages(base, prefix, client_->place(base), objects, page);
   }
 
   std::shared_ptr<Client> client_;
@@ -6646,6 +6482,391 @@ static_assert(ReadableBackend<NoopBackend>);
 
 }  // namespace kvbackup::inline v1
 
+// ---- kvbackup/net/xml.hpp ----
+// The XML that object stores answer with: elements, text and entities. Nothing else of XML has a
+// meaning here, and a document type definition is refused.
+
+namespace kvbackup::inline v1 {
+
+namespace detail {
+
+/// Walks a document once. Its memory is that of the text of the elements that are open.
+class XmlScanner {
+ public:
+  using OnElement = FunctionRef<Status(std::string_view path, std::string_view text)>;
+
+  XmlScanner(std::string_view text, OnElement on_element) : rest_(text), on_element_(on_element) {}
+
+  Status run() {
+    if (!is_utf8(rest_)) return bad("it is not UTF-8");
+    while (!rest_.empty()) {
+      const std::size_t open = rest_.find('<');
+      if (Status status = take_text(rest_.substr(0, open)); !status.ok()) return status;
+      rest_.remove_prefix(open == std::string_view::npos ? rest_.size() : open);
+      if (rest_.empty()) break;
+      if (Status status = take_markup(); !status.ok()) return status;
+    }
+    if (!elements_.empty()) return bad("it ends inside an element");
+    if (!root_seen_) return bad("it has no element");
+    return {};
+  }
+
+ private:
+  // No answer nests deeper than six; what nests deeper is no answer.
+  static constexpr std::size_t deepest = 32;
+  static constexpr std::size_t longest_name = 128;
+
+  struct Element {
+    std::string_view name;        // as it is spelled, with its prefix
+    std::size_t parent_size = 0;  // of path_ without it
+    std::string text;
+  };
+
+  KVBACKUP_DETAIL_COLD static Status bad(const char* why) {
+    std::string message = "the server's answer is no XML that can be read: ";
+    message += why;
+    return Status::error(StatusCode::corruption, std::move(message));
+  }
+
+  Status take_markup() {
+    if (rest_.starts_with("<!--")) return skip_past("-->", 4);
+    if (rest_.starts_with("<?")) return skip_past("?>", 2);
+    if (rest_.starts_with("<![CDATA[")) return take_cdata();
+    if (rest_.starts_with("<!")) return bad("it holds a document type definition");
+    return rest_.starts_with("</") ? take_end() : take_start();
+  }
+
+  Status skip_past(std::string_view mark, std::size_t from) {
+    const std::size_t at = rest_.find(mark, from);
+    if (at == std::string_view::npos) return bad("it is cut off");
+    rest_.remove_prefix(at + mark.size());
+    return {};
+  }
+
+  Status take_cdata() {
+    constexpr std::size_t begin = 9;
+    const std::size_t end = rest_.find("]]>", begin);
+    if (end == std::string_view::npos) return bad("it is cut off");
+    if (elements_.empty()) return bad("it has text outside of its root");
+    elements_.back().text += rest_.substr(begin, end - begin);
+    rest_.remove_prefix(end + 3);
+    return {};
+  }
+
+  /// The end of a tag, past attributes whose values may hold '>'; npos if it is cut off.
+  [[nodiscard]] std::size_t tag_end() const {
+    char quote = '\0';
+    for (std::size_t i = 1; i < rest_.size(); ++i) {
+      const char c = rest_[i];
+      if (quote != '\0') {
+        if (c == quote) quote = '\0';
+      } else if (c == '"' || c == '\'') {
+        quote = c;
+      } else if (c == '>') {
+        return i;
+      } else if (c == '<') {
+        return std::string_view::npos;
+      }
+    }
+    return std::string_view::npos;
+  }
+
+  Status take_start() {
+    const std::size_t end = tag_end();
+    if (end == std::string_view::npos) return bad("a tag is cut off");
+    std::string_view tag = rest_.substr(1, end - 1);
+    rest_.remove_prefix(end + 1);
+    const bool empty = tag.ends_with('/');
+    if (empty) tag.remove_suffix(1);
+    const std::string_view name = tag.substr(0, tag.find_first_of(" \t\r\n"));
+    if (name.empty() || name.size() > longest_name) return bad("an element has no proper name");
+    if (elements_.empty() && root_seen_) return bad("it has two roots");
+    if (elements_.size() == deepest) return bad("its elements nest too deeply");
+    root_seen_ = true;
+    elements_.push_back({name, path_.size(), {}});
+    if (!path_.empty()) path_ += '/';
+    path_ += name.substr(name.find(':') + 1);  // npos + 1 is 0
+    return empty ? close() : Status();
+  }
+
+  Status take_end() {
+    const std::size_t end = rest_.find('>');
+    if (end == std::string_view::npos) return bad("a tag is cut off");
+    std::string_view name = rest_.substr(2, end - 2);
+    name = name.substr(0, name.find_first_of(" \t\r\n"));
+    rest_.remove_prefix(end + 1);
+    if (elements_.empty() || elements_.back().name != name) {
+      return bad("an end tag has no start tag");
+    }
+    return close();
+  }
+
+  Status close() {
+    const Element element = std::move(elements_.back());
+    elements_.pop_back();
+    Status status = on_element_(path_, element.text);
+    path_.resize(element.parent_size);
+    return status;
+  }
+
+  Status take_text(std::string_view text) {
+    if (elements_.empty()) {
+      if (text.find_first_not_of(" \t\r\n\xef\xbb\xbf") == std::string_view::npos) return {};
+      return bad("it has text outside of its root");
+    }
+    std::string& out = elements_.back().text;
+    while (true) {
+      const std::size_t mark = text.find('&');
+      out += text.substr(0, mark);
+      if (mark == std::string_view::npos) return {};
+      text.remove_prefix(mark + 1);
+      const std::size_t end = text.substr(0, 12).find(';');
+      if (end == std::string_view::npos || !append_entity(out, text.substr(0, end))) {
+        return bad("it holds an unknown entity");
+      }
+      text.remove_prefix(end + 1);
+    }
+  }
+
+  static bool append_entity(std::string& out, std::string_view name) {
+    constexpr std::pair<std::string_view, char> known[] = {
+        {"lt", '<'}, {"gt", '>'}, {"amp", '&'}, {"quot", '"'}, {"apos", '\''}};
+    for (const auto& [entity, c] : known) {
+      if (entity != name) continue;
+      out += c;
+      return true;
+    }
+    if (!name.starts_with('#')) return false;
+    const bool hex = name.starts_with("#x");
+    const std::string_view digits = name.substr(hex ? 2 : 1);
+    std::uint32_t point = 0;
+    const char* end = digits.data() + digits.size();
+    const auto [rest, failed] = std::from_chars(digits.data(), end, point, hex ? 16 : 10);
+    // XML has no zero
+    return failed == std::errc() && rest == end && point != 0 && append_code_point(out, point);
+  }
+
+  std::string_view rest_;
+  OnElement on_element_;
+  std::vector<Element> elements_;
+  std::string path_;
+  bool root_seen_ = false;
+};
+
+}  // namespace detail
+
+/// Calls `on_element(path, text)` at the end of each element: its local names from the root joined
+/// by '/' ("ListBucketResult/Contents/Key"), and its own text. Both views die with the call.
+/// Attributes, comments and processing instructions are skipped. Errors: the first that on_element
+/// gives; corruption for what is no such document. The size of `text` is the caller's to bound.
+[[nodiscard]] inline Status scan_xml(
+    std::string_view text,
+    FunctionRef<Status(std::string_view path, std::string_view text)> on_element) {
+  return detail::XmlScanner(text, on_element).run();
+}
+
+/// `text` as the content of an XML element.
+[[nodiscard]] inline std::string xml_escape(std::string_view text) {
+  std::string out;
+  for (const char c : text) {
+    switch (c) {
+      case '<': out += "&lt;"; break;
+      case '>': out += "&gt;"; break;
+      case '&': out += "&amp;"; break;
+      case '"': out += "&quot;"; break;
+      default: out += c;
+    }
+  }
+  return out;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/backend/detail/s3_reply.hpp ----
+// What S3 servers answer, and what it means.
+
+namespace kvbackup::inline v1::detail {
+
+/// The error that a server describes; empty where it describes none.
+struct S3Error {
+  std::string code;
+  std::string message;
+  std::string region;  // the right one, where the asked one is wrong
+};
+
+/// Reads an <Error>, also one inside of a 200: servers that began to answer before they were done
+/// have no other way.
+[[nodiscard]] inline S3Error read_s3_error(const HttpResponse& response) {
+  S3Error error;
+  const Status status = scan_xml(response.body, [&](std::string_view path, std::string_view text) {
+    if (path == "Error/Code") error.code = text;
+    if (path == "Error/Message") error.message = text;
+    if (path == "Error/Region") error.region = text;
+    return Status();
+  });
+  // a proxy's page is none of the server's errors
+  if (!status.ok()) error = {};
+  if (const auto region = response.header("x-amz-bucket-region")) error.region = *region;
+  return error;
+}
+
+struct S3Meaning {
+  std::string_view code;
+  StatusCode status;
+  std::string_view advice;
+};
+
+/// What to do about errors that stay.
+inline constexpr S3Meaning s3_meanings[] = {
+    {"AccessControlListNotSupported", StatusCode::invalid_argument,
+     "the bucket has access control lists switched off: leave the option acl empty"},
+    {"AuthorizationHeaderMalformed", StatusCode::invalid_argument, "check the option region"},
+    {"BucketRegionError", StatusCode::invalid_argument, "check the option region"},
+    {"EntityTooLarge", StatusCode::resource_exhausted, "make smaller objects"},
+    {"ExpiredToken", StatusCode::permission_denied, "the credentials have expired: get new ones"},
+    {"InvalidAccessKeyId", StatusCode::permission_denied, "check the access key"},
+    {"InvalidArgument", StatusCode::invalid_argument,
+     "check the options storage_class, acl, sse and sse_kms_key_id"},
+    {"InvalidRange", StatusCode::invalid_argument, "the range lies outside the object"},
+    {"InvalidStorageClass", StatusCode::invalid_argument, "check the option storage_class"},
+    {"InvalidToken", StatusCode::permission_denied, "check the session token"},
+    {"KMS.NotFoundException", StatusCode::invalid_argument, "check the option sse_kms_key_id"},
+    {"NoSuchBucket", StatusCode::not_found,
+     "there is no such bucket: check bucket, region and endpoint, or create it"},
+    {"NoSuchKey", StatusCode::not_found, "there is no object of this name"},
+    {"NoSuchUpload", StatusCode::io_error,
+     "the upload was ended from outside (a lifecycle rule, another client): write the object anew"},
+    {"NotImplemented", StatusCode::unsupported, "the server has no such feature"},
+    {"PreconditionFailed", StatusCode::already_exists,
+     "an object of this name is there and is not replaced; choose an empty destination or another "
+     "name"},
+    {"QuotaExceeded", StatusCode::no_space, "raise the quota or free space"},
+    {"RequestTimeTooSkewed", StatusCode::permission_denied, "set the clock of this machine"},
+    {"SignatureDoesNotMatch", StatusCode::permission_denied, "check the secret access key"},
+};
+
+/// Errors of S3 that pass, whatever the HTTP status says. The two about digests mean that the body
+/// was damaged on its way.
+inline constexpr std::string_view s3_passing_codes[] = {
+    "BadDigest",
+    "BandwidthLimitExceeded",
+    "ConditionalRequestConflict",
+    "IncompleteBody",
+    "InternalError",
+    "OperationAborted",
+    "PriorRequestNotComplete",
+    "RequestLimitExceeded",
+    "RequestThrottled",
+    "RequestThrottledException",
+    "RequestTimeout",
+    "RequestTimeoutException",
+    "ServiceUnavailable",
+    "SlowDown",
+    "ThrottledException",
+    "Throttling",
+    "ThrottlingException",
+    "TooManyRequestsException",
+    "XAmzContentSHA256Mismatch",
+};
+
+[[nodiscard]] inline bool is_passing(int status, const S3Error& error) noexcept {
+  const auto& passing = s3_passing_codes;
+  const bool known =
+      std::find(std::begin(passing), std::end(passing), error.code) != std::end(passing);
+  return known || (is_retryable_http_status(status) && error.code != "NotImplemented");
+}
+
+[[nodiscard]] inline S3Meaning s3_meaning(int status, const S3Error& error) noexcept {
+  for (const S3Meaning& meaning : s3_meanings) {
+    if (meaning.code == error.code) return meaning;
+  }
+  switch (status) {
+    case 401:
+    case 403: return {"", StatusCode::permission_denied, ""};
+    case 404: return {"", StatusCode::not_found, "there is no such object or bucket"};
+    case 412: return s3_meaning(0, {"PreconditionFailed", {}, {}});
+    case 416: return s3_meaning(0, {"InvalidRange", {}, {}});
+    case 501: return s3_meaning(0, {"NotImplemented", {}, {}});
+    case 507: return s3_meaning(0, {"QuotaExceeded", {}, {}});
+    default: break;
+  }
+  if (status >= 300 && status < 400) {
+    return {"", StatusCode::invalid_argument, "the bucket is elsewhere: check region and endpoint"};
+  }
+  return {"", status >= 500 ? StatusCode::unavailable : StatusCode::invalid_argument,
+          "check the options of the storage"};
+}
+
+/// The answer as a failure. `doing` completes "cannot ..."; `right` is the permission that a
+/// refusal lacks.
+[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status s3_failure(
+    const HttpResponse& response, const S3Error& error, std::string_view doing,
+    std::string_view right, const std::vector<std::string_view>& secrets) {
+  const S3Meaning meaning = s3_meaning(response.status, error);
+  return refusal_status({response.status, error.code, error.message,
+                         is_passing(response.status, error), meaning.status, meaning.advice},
+                        doing, right, secrets);
+}
+
+/// One page of ListObjectsV2.
+struct S3Page {
+  std::vector<ObjectInfo> objects;  // with their whole keys
+  std::string next;                 // the token of the next page; empty if this is the last
+};
+
+[[nodiscard]] inline Result<S3Page> read_s3_page(std::string_view xml) {
+  S3Page page;
+  ObjectInfo object;
+  bool coded = false;
+  bool truncated = false;
+  Status status = scan_xml(xml, [&](std::string_view path, std::string_view text) -> Status {
+    if (path == "ListBucketResult/Contents/Key") {
+      object.name = text;
+    } else if (path == "ListBucketResult/Contents/Size") {
+      const auto size = parse_size(text);
+      if (!size) return Status::error(StatusCode::corruption, "a listed object has no proper size");
+      object.size = *size;
+    } else if (path == "ListBucketResult/Contents") {
+      page.objects.push_back(std::exchange(object, {}));
+    } else if (path == "ListBucketResult/EncodingType") {
+      coded = text == "url";
+    } else if (path == "ListBucketResult/IsTruncated") {
+      truncated = text == "true";
+    } else if (path == "ListBucketResult/NextContinuationToken") {
+      page.next = text;
+    }
+    return {};
+  });
+  if (!status.ok()) return status;
+  if (truncated && page.next.empty()) {
+    return Status::error(StatusCode::corruption, "a page of the list does not say what follows");
+  }
+  if (!truncated) page.next.clear();
+  if (!coded) return page;
+  for (ObjectInfo& each : page.objects) {
+    // as in a form: a plus is a blank, which other servers spell %20
+    std::replace(each.name.begin(), each.name.end(), '+', ' ');
+    auto name = percent_decode(each.name);
+    if (!name) return Status::error(StatusCode::corruption, "a listed key has a bad percent code");
+    each.name = std::move(*name);
+  }
+  return page;
+}
+
+/// The text of one element; empty if it is not there.
+[[nodiscard]] inline Result<std::string> read_s3_element(std::string_view xml,
+                                                         std::string_view wanted) {
+  std::string found;
+  Status status = scan_xml(xml, [&](std::string_view path, std::string_view text) {
+    if (path == wanted) found = text;
+    return Status();
+  });
+  if (!status.ok()) return status;
+  return found;
+}
+
+}  // namespace kvbackup::inline v1::detail
+
 // ---- kvbackup/backend/detail/s3_profile.hpp ----
 // The files ~/.aws/credentials and ~/.aws/config, as the AWS tools read them.
 
@@ -6794,9 +7015,8 @@ struct S3Options {
   Environment* environment = nullptr;
   RandomSource* random = nullptr;
 
-  /// What a message of BR asks for.
-  [[nodiscard]] static S3Options from(const S3& message) {
-    S3Options options;
+  /// What a message of BR asks for; what it has no field for is as in `options`.
+  [[nodiscard]] static S3Options from(const S3& message, S3Options options) {
     options.endpoint = message.endpoint;
     options.region = message.region;
     options.bucket = message.bucket;
@@ -6810,6 +7030,7 @@ struct S3Options {
     options.force_path_style = message.force_path_style;
     return options;
   }
+  [[nodiscard]] static S3Options from(const S3& message) { return from(message, S3Options()); }
 };
 
 }  // namespace kvbackup::inline v1
@@ -7233,6 +7454,8 @@ struct SigV4Keys {
   std::string access_key;
   std::string secret_key;
   std::string session_token;
+
+  friend bool operator==(const SigV4Keys&, const SigV4Keys&) = default;
 };
 
 /// What a signature is good for.
@@ -7464,23 +7687,32 @@ class S3CredentialChain {
   S3CredentialChain(const S3Options& options, Transport& transport)
       : options_(options), transport_(transport) {}
 
-  /// Keys that are good for now. `refresh` leaves no old ones: a server said that they have
-  /// expired. Errors: permission_denied if there are none; what a source answers.
-  Result<SigV4Keys> get(bool refresh = false) {
+  /// Keys that are good for now. Errors: permission_denied if there are none; what a source
+  /// answers.
+  Result<SigV4Keys> get() {
     const MutexLock lock(mutex_);
     const std::uint64_t now = options_.clock->unix_ms();
     const bool known = current_.has_value();
-    if (known && !refresh && now + refresh_before_ms < current_->expires_unix_ms) {
-      return current_->keys;
-    }
+    if (known && now + refresh_before_ms < current_->expires_unix_ms) return current_->keys;
     auto fetched = find();
     if (fetched.ok()) {
       current_ = std::move(fetched).value();
       return current_->keys;
     }
     // the old ones are good for some minutes yet, and the next request asks again
-    if (known && !refresh && now < current_->expires_unix_ms) return current_->keys;
+    if (known && now < current_->expires_unix_ms) return current_->keys;
     return std::move(fetched).status();
+  }
+
+  /// A server refused `refused`: whether get() gives other keys now. Asks where the keys come from,
+  /// unless another thread did.
+  [[nodiscard]] bool renew(const SigV4Keys& refused) {
+    const MutexLock lock(mutex_);
+    if (current_ && current_->keys != refused) return true;
+    auto fetched = find();
+    if (!fetched.ok() || fetched.value().keys == refused) return false;
+    current_ = std::move(fetched).value();
+    return true;
   }
 
   static constexpr std::uint64_t refresh_before_ms = 5 * 60 * 1'000;
@@ -7742,6 +7974,7 @@ struct S3Call {
   std::string payload_sha256;  // of the body, in hex; empty: computed
   std::uint64_t response_limit = 16u << 20;
   bool xml_answer = false;  // a 2xx may turn out to be an <Error>
+  bool once = false;        // as of HttpRequest
   std::string_view doing;   // completes "cannot ..."
   std::string_view right;   // the permission that a refusal lacks
   const CancelToken* cancel = nullptr;
@@ -7811,8 +8044,8 @@ class S3Client {
     while (true) {
       std::optional<std::uint64_t> after;
       answer.code.clear();
-      auto response = attempt(call, hash, corrections.refresh);
-      corrections.refresh = false;
+      SigV4Keys keys;
+      auto response = attempt(call, hash, keys);
       if (response.ok()) {
         answer.response = std::move(response).value();
         const bool success = answer.response.status / 100 == 2;
@@ -7822,9 +8055,10 @@ class S3Client {
           answer.status = Status();
           return answer;
         }
-        if (correct(answer.response, error, corrections)) continue;
+        if (correct(answer.response, error, keys, corrections)) continue;
         answer.code = error.code;
-        answer.status = failure_of(call, answer.response, error);
+        answer.status = s3_failure(answer.response, error, call.doing, call.right,
+                                   {keys.secret_key, keys.session_token, keys.access_key});
         after = retry_after_ms(answer.response, options_.clock->unix_ms());
         // a server that says SlowDown has not begun
         answer.maybe_done = answer.maybe_done || answer.response.status == 200 ||
@@ -7857,8 +8091,7 @@ class S3Client {
   struct Corrections {
     bool region = false;
     bool clock = false;
-    bool token = false;
-    bool refresh = false;
+    bool keys = false;
   };
 
   static S3Options with_seams(S3Options options) {
@@ -7868,9 +8101,11 @@ class S3Client {
     return options;
   }
 
-  Result<HttpResponse> attempt(const S3Call& call, const std::string& hash, bool refresh) {
-    const auto keys = credentials_.get(refresh);
-    if (!keys.ok()) return keys.status();
+  /// `used`: the keys that it was signed with.
+  Result<HttpResponse> attempt(const S3Call& call, const std::string& hash, SigV4Keys& used) {
+    auto keys = credentials_.get();
+    if (!keys.ok()) return std::move(keys).status();
+    used = std::move(keys).value();
     const auto region = this->region();
     if (!region.ok()) return region.status();
     const Url url = address(call, region.value());
@@ -7880,12 +8115,12 @@ class S3Client {
     std::vector<HttpHeader> headers = call.headers;
     headers.push_back({"x-amz-date", amz_date(scope.unix_ms)});
     headers.push_back({"x-amz-content-sha256", hash});
-    if (!keys.value().session_token.empty()) {
-      headers.push_back({"x-amz-security-token", keys.value().session_token});
+    if (!used.session_token.empty()) {
+      headers.push_back({"x-amz-security-token", used.session_token});
     }
     headers.push_back({"Host", url.authority()});
-    auto authorization = sigv4_authorization(keys.value(), scope,
-                                             {call.method, url.path, call.query, headers, hash});
+    auto authorization =
+        sigv4_authorization(used, scope, {call.method, url.path, call.query, headers, hash});
     if (!authorization.ok()) return std::move(authorization).status();
     headers.pop_back();  // the transport makes it of the URL
     headers.push_back({"Authorization", std::move(authorization).value()});
@@ -7896,6 +8131,7 @@ class S3Client {
     request.body = call.body;
     request.response_limit = call.response_limit;
     request.timeouts = options_.timeouts;
+    request.once = call.once;
     request.cancel = call.cancel;
     return transport_.perform(request);
   }
@@ -7951,11 +8187,7 @@ class S3Client {
 
   /// Whether the answer says what to do better; then the call is made again at once.
   [[nodiscard]] bool correct(const HttpResponse& response, const S3Error& error,
-                             Corrections& done) {
-    if (!done.token && (error.code == "ExpiredToken" || error.code == "TokenRefreshRequired")) {
-      done.token = done.refresh = true;
-      return true;
-    }
+                             const SigV4Keys& keys, Corrections& done) {
     if (!done.region && !error.region.empty() && is_host(error.region)) {
       const MutexLock lock(mutex_);
       if (error.region != region_ && (response.status == 301 || response.status == 400 ||
@@ -7965,7 +8197,13 @@ class S3Client {
         return true;
       }
     }
-    return !done.clock && correct_clock(response, error) && (done.clock = true);
+    if (!done.clock && correct_clock(response, error)) return done.clock = true;
+    // Not all servers say ExpiredToken; Ceph's says AccessDenied, and an answer to HEAD nothing.
+    const bool refused = response.status == 403 || response.status == 401 ||
+                         error.code == "ExpiredToken" || error.code == "TokenRefreshRequired";
+    if (done.keys || !refused || error.code == "RequestTimeTooSkewed") return false;
+    done.keys = true;
+    return credentials_.renew(keys);
   }
 
   /// Dates requests by the server's clock, if ours is what it refuses.
@@ -7990,16 +8228,6 @@ class S3Client {
           " the S3 server's; requests are dated by the server's, but set the clock");
     }
     return true;
-  }
-
-  KVBACKUP_DETAIL_COLD Status failure_of(const S3Call& call, const HttpResponse& response,
-                                         const S3Error& error) {
-    const auto keys = credentials_.get();
-    std::vector<std::string_view> secrets;
-    if (keys.ok()) {
-      secrets = {keys.value().secret_key, keys.value().session_token, keys.value().access_key};
-    }
-    return s3_failure(response, error, call.doing, call.right, secrets);
   }
 
   const S3Options options_;
@@ -8314,12 +8542,12 @@ struct S3Upload {
   return uploads;
 }
 
-/// Ends the uploads of `key` that the server began for requests whose answers were lost: those of
-/// the last `elapsed_ms`, by the server's own clock, but for `kept`. One that another writer began
-/// for the same key in that time is taken for ours.
+/// Ends the uploads of `key` that the server began for requests whose answers were lost: those
+/// since `began_ns` of the steady clock, by the server's own clock, but for `kept`. One that
+/// another writer began for the same key in that time is taken for ours.
 template <HttpTransport Transport>
 void end_lost_uploads(S3Client<Transport>& client, const std::string& key, const std::string& kept,
-                      std::uint64_t elapsed_ms) {
+                      std::uint64_t began_ns) {
   constexpr std::uint64_t slack_ms = 2'000;  // times are in whole seconds
   S3Call list;
   list.method = "GET";
@@ -8335,6 +8563,8 @@ void end_lost_uploads(S3Client<Transport>& client, const std::string& key, const
   const auto date = answer.response.header("Date");
   const std::uint64_t now =
       (date ? parse_http_date(*date) : std::nullopt).value_or(client.options().clock->unix_ms());
+  // until this answer, which may have been long in coming
+  const std::uint64_t elapsed_ms = (client.options().clock->steady_ns() - began_ns) / 1'000'000;
   const std::uint64_t since = now - std::min(now, elapsed_ms + slack_ms);
   for (const S3Upload& each : uploads.value()) {
     if (each.key != key || each.id == kept || each.began_ms.value_or(0) < since) continue;
@@ -8526,15 +8756,13 @@ class S3Object {
       create.headers.push_back({"x-amz-checksum-algorithm", "SHA256"});
     }
     create.xml_answer = true;
+    create.once = true;
     const std::uint64_t began = client_->options().clock->steady_ns();
     S3Answer answer = client_->call(create);
     Status status = std::move(answer.status);
     std::string id;
     if (status.ok()) status = read_id(answer.response.body, id);
-    if (answer.maybe_done) {
-      const std::uint64_t elapsed = client_->options().clock->steady_ns() - began;
-      end_lost_uploads(*client_, key_, id, elapsed / 1'000'000);
-    }
+    if (answer.maybe_done) end_lost_uploads(*client_, key_, id, began);
     if (!status.ok()) return status;
     parts_ = std::make_unique<S3Parts<Transport>>(*client_, key_, std::move(id));
     return {};
@@ -8619,7 +8847,10 @@ class S3Object {
 
   KVBACKUP_DETAIL_COLD Status failed(Status status) {
     discard();
-    failure_ = std::move(status).with_object(client_->place(key_));
+    // this upload was ended from outside; sending more of it does not help, a new one does
+    const bool lost = status.code() == StatusCode::io_error;
+    const bool retryable = lost || status.retryable();
+    failure_ = std::move(status).with_object(client_->place(key_)).as_retryable(retryable);
     return failure_;
   }
   KVBACKUP_DETAIL_COLD Status why_ended() const {
@@ -8682,30 +8913,11 @@ class BasicS3Backend {
   using Object = detail::S3Object<Transport>;
 
  public:
-  class Writer {
-   public:
-    explicit Writer(std::unique_ptr<Object> object) noexcept : object_(std::move(object)) {}
-
-    Status append(ByteView bytes) { return object_ ? object_->append(bytes) : moved_from(); }
-    Result<ObjectInfo> commit() {
-      if (object_ == nullptr) return moved_from();
-      return object_->commit();
-    }
-    void abandon() {
-      if (object_ != nullptr) object_->discard();
-    }
-
-   private:
-    KVBACKUP_DETAIL_COLD static Status moved_from() {
-      return Status::error(StatusCode::invalid_argument, "this writer was moved from");
-    }
-    std::unique_ptr<Object> object_;
-  };
-
+  using Writer = detail::CloudWriter<Object>;
   /// The longest object that read() gives, and the longest range; 4 GiB.
-  static constexpr std::uint64_t longest_read = 1ull << 32;
+  static constexpr std::uint64_t longest_read = detail::longest_cloud_read;
   /// The most objects that list() gives.
-  static constexpr std::size_t longest_list = 10'000'000;
+  static constexpr std::size_t longest_list = detail::longest_cloud_list;
 
   /// Options that cannot work are reported by the first call.
   explicit BasicS3Backend(S3Options options, Transport transport = Transport())
@@ -8714,15 +8926,8 @@ class BasicS3Backend {
   /// As BR spells it: "s3://bucket/prefix?endpoint=...", without credentials.
   [[nodiscard]] std::string url() const {
     const S3Options& options = client_->options();
-    std::string out = "s3://" + percent_encode(options.bucket);
-    if (!options.prefix.empty()) {
-      out += '/';
-      out += percent_encode(options.prefix, "/");
-    }
-    const auto endpoint = parse_url(options.endpoint);
-    if (endpoint.ok() && endpoint.value().query.empty()) {
-      out += "?endpoint=" + percent_encode(options.endpoint, ":/");
-    }
+    std::string out = detail::bucket_url("s3", options.bucket, options.prefix);
+    detail::append_endpoint(out, options.endpoint);
     return out;
   }
 
@@ -8748,30 +8953,17 @@ class BasicS3Backend {
                                  std::uint64_t length) const {
     const auto key = key_of(name);
     if (!key.ok()) return key.status();
-    if (offset > largest_object || length > largest_object) return outside(key.value());
-    if (length > longest_read) {
-      return Status::error(StatusCode::resource_exhausted,
-                           "more than 4 GiB would have to be read at once; read it in ranges")
-          .with_object(client_->place(key.value()));
+    const std::string place = client_->place(key.value());
+    if (Status status = detail::check_cloud_range(offset, length, place); !status.ok()) {
+      return status;
     }
     if (length == 0) return read_nothing(key.value(), offset);
     auto call = call_of("GET", key.value(), "read a range of the object", "s3:GetObject");
-    call.headers.push_back(
-        {"Range", "bytes=" + std::to_string(offset) + "-" + std::to_string(offset + length - 1)});
-    call.response_limit = length;
+    call.headers.push_back(detail::range_header(offset, length));
+    call.response_limit = length + detail::longest_cloud_error;
     detail::S3Answer answer = client_->call(call);
-    if (!answer.status.ok()) {
-      // more than was asked for: the server knows no ranges
-      return std::move(answer.status);
-    }
-    const bool partial = answer.response.status == 206;
-    if (!partial && offset != 0) {
-      return Status::error(StatusCode::unsupported,
-                           "the server gave the whole object in place of a range of it")
-          .with_object(client_->place(key.value()));
-    }
-    if (answer.response.body.size() != length) return outside(key.value());
-    return std::move(answer.response.body);
+    if (!answer.status.ok()) return std::move(answer.status);
+    return detail::take_range(std::move(answer.response), offset, length, place);
   }
 
   /// Keys whose rest behind the prefix is no object's name are left out.
@@ -8779,26 +8971,10 @@ class BasicS3Backend {
     if (Status status = client_->check(); !status.ok()) return status;
     const std::string base = key_prefix();
     std::vector<ObjectInfo> objects;
-    std::string token;
-    do {
-      auto page = list_page(base + std::string(prefix), token);
-      if (!page.ok()) return std::move(page).status();
-      if (!page.value().next.empty() && page.value().next == token) {
-        return bad_list("the server gives the same page of the list again and again");
-      }
-      token = std::move(page.value().next);
-      for (ObjectInfo& object : page.value().objects) {
-        if (!object.name.starts_with(base)) return bad_list("the server lists what was not asked");
-        object.name.erase(0, base.size());
-        if (!object.name.starts_with(prefix) || !check_object_name(object.name).ok()) continue;
-        objects.push_back(std::move(object));
-      }
-      if (objects.size() > longest_list) {
-        return Status::error(StatusCode::resource_exhausted,
-                             "there are more than 10,000,000 objects to list")
-            .with_object(client_->place(base));
-      }
-    } while (!token.empty());
+    Status status = detail::list_pages(
+        base, prefix, client_->place(base), objects,
+        [&](const std::string& token) { return list_page(base + std::string(prefix), token); });
+    if (!status.ok()) return status;
     std::sort(objects.begin(), objects.end(),
               [](const ObjectInfo& a, const ObjectInfo& b) { return a.name < b.name; });
     return objects;
@@ -8824,9 +9000,6 @@ class BasicS3Backend {
   }
 
  private:
-  // 2^62 keeps the sum of an offset and a length in range; no object comes near it
-  static constexpr std::uint64_t largest_object = 1ull << 62;
-
   [[nodiscard]] std::string key_prefix() const {
     const std::string& prefix = client_->options().prefix;
     return prefix.empty() ? prefix : prefix + '/';
@@ -8868,13 +9041,8 @@ class BasicS3Backend {
   Result<std::string> read_nothing(std::string_view key, std::uint64_t offset) const {
     const auto size = size_of(key);
     if (!size.ok()) return size.status();
-    if (offset > size.value()) return outside(key);
+    if (offset > size.value()) return detail::outside_object(client_->place(key));
     return std::string();
-  }
-  KVBACKUP_DETAIL_COLD [[nodiscard]] Status outside(std::string_view key) const {
-    return Status::error(StatusCode::invalid_argument,
-                         "the range asked for ends behind the end of the object")
-        .with_object(client_->place(key));
   }
 
   Result<detail::S3Page> list_page(const std::string& prefix, const std::string& token) const {
@@ -8887,9 +9055,6 @@ class BasicS3Backend {
     auto page = detail::read_s3_page(answer.response.body);
     if (page.ok()) return page;
     return std::move(page).status().with_object(client_->place({}));
-  }
-  KVBACKUP_DETAIL_COLD [[nodiscard]] Status bad_list(const char* why) const {
-    return Status::error(StatusCode::corruption, why).with_object(client_->place({}));
   }
 
   std::shared_ptr<Client> client_;
@@ -8904,27 +9069,335 @@ static_assert(ReadableBackend<S3Backend>);
 }  // namespace kvbackup::inline v1
 #endif
 
-// ---- kvbackup/backend/storage_url.hpp ----
-// Storage URLs as BR's --storage spells them.
+// ---- kvbackup/backend/open.hpp ----
+// The backend that a StorageBackend message names, among those that a program has.
 
 namespace kvbackup::inline v1 {
 
-enum class StorageKind : std::uint8_t {
-  local,  ///< LocalBackend
-  noop,   ///< NoopBackend
+/// What no message says: timeouts, sizes, observers, seams. What the message has a field for is
+/// taken from there, whatever stands here.
+struct OpenBackendOptions {
+  S3Options s3;
+  GcsOptions gcs;
 };
 
-/// What a storage URL names.
-struct StorageLocation {
-  StorageKind kind = StorageKind::local;
-  std::string path;  ///< of `local`; relative only if the URL was a plain relative path
+/// How a backend is made of the message it stands for: `static B open(const M&, options)`, for one
+/// message M of StorageBackend. A host's own backend may have one, too. Without it (MemoryBackend)
+/// no message leads to the backend.
+template <class B>
+struct StorageOpener {};
 
-  friend bool operator==(const StorageLocation&, const StorageLocation&) = default;
+template <>
+struct StorageOpener<NoopBackend> {
+  static constexpr std::string_view name = "noop";
+  static NoopBackend open(const Noop&, const OpenBackendOptions&) { return {}; }
+};
+#if KVBACKUP_WITH_POSIX
+template <>
+struct StorageOpener<LocalBackend> {
+  static constexpr std::string_view name = "local";
+  static LocalBackend open(const Local& message, const OpenBackendOptions&) {
+    return LocalBackend(message.path);
+  }
+};
+#endif
+#if KVBACKUP_WITH_OPENSSL && KVBACKUP_WITH_THREADS && KVBACKUP_WITH_POSIX
+template <class Transport>
+struct StorageOpener<BasicS3Backend<Transport>> {
+  static constexpr std::string_view name = "S3";
+  static BasicS3Backend<Transport> open(const S3& message, const OpenBackendOptions& options) {
+    return BasicS3Backend<Transport>(S3Options::from(message, options.s3));
+  }
+};
+#endif
+#if KVBACKUP_WITH_OPENSSL && KVBACKUP_WITH_POSIX
+template <class Transport>
+struct StorageOpener<BasicGcsBackend<Transport>> {
+  static constexpr std::string_view name = "GCS";
+  static BasicGcsBackend<Transport> open(const GCS& message, const OpenBackendOptions& options) {
+    return BasicGcsBackend<Transport>(GcsOptions::from(message, options.gcs));
+  }
+};
+#endif
+
+namespace detail {
+template <class B, class Message>
+concept Opens = requires(const Message& message, const OpenBackendOptions& options) {
+  { StorageOpener<B>::open(message, options) } -> std::same_as<B>;
+};
+
+template <class B>
+void append_opener(std::string& names) {
+  if constexpr (requires { StorageOpener<B>::name; }) {
+    if (!names.empty()) names += ", ";
+    names += StorageOpener<B>::name;
+  }
+}
+
+template <class... Bs>
+KVBACKUP_DETAIL_COLD [[nodiscard]] Status not_built_in(std::string_view what) {
+  std::string names;
+  (append_opener<Bs>(names), ...);
+  std::string message(what);
+  message += " is not built in; this program stores to: ";
+  message += names.empty() ? "nothing that a message names" : names;
+  return Status::error(StatusCode::unsupported, std::move(message));
+}
+
+template <class Any>
+struct AnyOpener;
+
+template <class... Bs>
+struct AnyOpener<AnyBackend<Bs...>> {
+  using Any = AnyBackend<Bs...>;
+
+  /// The first of Bs that is made of such a message.
+  template <class Message>
+  static Result<Any> open(const Message& message, std::string_view what,
+                          const OpenBackendOptions& options) {
+    std::optional<Any> found;
+    (try_one<Bs>(found, message, options), ...);
+    if (found) return std::move(*found);
+    return not_built_in<Bs...>(what);
+  }
+
+ private:
+  template <class B, class Message>
+  static void try_one(std::optional<Any>& found, const Message& message,
+                      const OpenBackendOptions& options) {
+    if constexpr (Opens<B, Message>) {
+      if (!found) found.emplace(StorageOpener<B>::open(message, options));
+    }
+  }
+};
+}  // namespace detail
+
+/// The backend of `Any`, an AnyBackend<Bs...>, that `storage` asks for. Nothing outside of the
+/// process is touched. Errors: invalid_argument ("bad storage backend") if nothing is set, or a
+/// CloudDynamic holds what is not known; unsupported, with what there is instead, if none of Bs
+/// is it. A backend that is not among Bs costs no code.
+template <class Any>
+[[nodiscard]] Result<Any> open_backend(const StorageBackend& storage,
+                                       const OpenBackendOptions& options = {}) {
+  using Opener = detail::AnyOpener<Any>;
+  const auto& set = storage.backend;
+  if (const Noop* noop = std::get_if<Noop>(&set)) {
+    return Opener::open(*noop, "noop storage", options);
+  }
+  if (const Local* local = std::get_if<Local>(&set)) {
+    if (local->path.empty()) {
+      return Status::error(StatusCode::invalid_argument, "bad storage backend: local has no path");
+    }
+    return Opener::open(*local, "local storage", options);
+  }
+  if (const S3* s3 = std::get_if<S3>(&set)) return Opener::open(*s3, "S3", options);
+  if (const GCS* gcs = std::get_if<GCS>(&set)) return Opener::open(*gcs, "GCS", options);
+  if (const CloudDynamic* cloud = std::get_if<CloudDynamic>(&set)) {
+    const auto resolved = resolve_cloud(*cloud);
+    if (!resolved.ok()) return resolved.status();
+    return open_backend<Any>(resolved.value(), options);
+  }
+  return Status::error(StatusCode::invalid_argument,
+                       "bad storage backend: none is set; set noop, local, s3, gcs or "
+                       "cloud_dynamic");
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/backend/detail/bucket_options.hpp ----
+// The query of s3://, gcs:// and gs:// URLs, into the message it stands for.
+
+namespace kvbackup::inline v1::detail {
+
+KVBACKUP_DETAIL_COLD [[nodiscard]] inline Status bad_url_option(std::string_view key,
+                                                                std::string_view why) {
+  std::string message = "the option ";
+  message += key;
+  message += " of the storage URL ";
+  message += why;
+  return Status::error(StatusCode::invalid_argument, std::move(message));
+}
+
+/// As BR compares keys: "Access_Key" is "access-key".
+[[nodiscard]] inline std::string folded_key(std::string_view key) {
+  std::string out(key);
+  for (char& c : out) {
+    if (c == '_') c = '-';
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return out;
+}
+
+/// More than there are; what a query takes is bounded by it.
+inline constexpr std::size_t most_url_options = 32;
+
+/// Keys are folded, values decoded; a '+' is itself. What has no '=' may be the tail of a secret
+/// whose '&' was not coded, and is not shown.
+[[nodiscard]] inline Result<QueryParameters> parse_url_options(std::string_view query) {
+  QueryParameters options;
+  while (!query.empty()) {
+    const std::string_view item = query.substr(0, query.find('&'));
+    query.remove_prefix(std::min(query.size(), item.size() + 1));
+    if (item.empty()) continue;
+    if (options.size() == most_url_options) {
+      return Status::error(StatusCode::invalid_argument, "the storage URL has too many options");
+    }
+    const std::size_t equals = item.find('=');
+    const std::string key = folded_key(item.substr(0, equals));
+    const bool is_word =
+        !key.empty() && key.size() <= 40 && std::all_of(key.begin(), key.end(), [](char c) {
+          return is_unreserved(c) && c != '.' && c != '~';
+        });
+    if (equals == std::string_view::npos || !is_word) {
+      return Status::error(StatusCode::invalid_argument,
+                           "the query of the storage URL is not KEY=VALUE&KEY=VALUE (an & in a "
+                           "value is %26)");
+    }
+    auto value = percent_decode(item.substr(equals + 1));
+    if (!value || value->find('\0') != std::string::npos) {
+      return bad_url_option(key, "has a bad percent code (a % is %25)");
+    }
+    const bool twice = std::any_of(options.begin(), options.end(),
+                                   [&key](const auto& known) { return known.first == key; });
+    if (twice) return bad_url_option(key, "stands there twice");
+    options.emplace_back(key, std::move(*value));
+  }
+  return options;
+}
+
+/// Takes the value of `key` out of `options`; empty if it is not there.
+[[nodiscard]] inline std::string take_option(QueryParameters& options, std::string_view key) {
+  const auto found = std::find_if(options.begin(), options.end(),
+                                  [key](const auto& option) { return option.first == key; });
+  if (found == options.end()) return {};
+  std::string value = std::move(found->second);
+  options.erase(found);
+  return value;
+}
+
+/// The spellings of Go's strconv.ParseBool, which BR uses.
+[[nodiscard]] inline Result<bool> take_flag(QueryParameters& options, std::string_view key,
+                                            bool otherwise) {
+  constexpr std::array<std::string_view, 6> yes{"1", "t", "T", "true", "TRUE", "True"};
+  constexpr std::array<std::string_view, 6> no{"0", "f", "F", "false", "FALSE", "False"};
+  const std::string text = take_option(options, key);
+  if (text.empty()) return otherwise;
+  if (std::find(yes.begin(), yes.end(), text) != yes.end()) return true;
+  if (std::find(no.begin(), no.end(), text) != no.end()) return false;
+  return bad_url_option(key, "is neither true nor false");
+}
+
+[[nodiscard]] inline Status take_endpoint(QueryParameters& options, std::string& endpoint) {
+  endpoint = take_option(options, "endpoint");
+  if (endpoint.empty()) return {};
+  const auto url = parse_url(endpoint);
+  if (!url.ok()) {
+    std::string why = "cannot be used: ";
+    why += url.status().message();
+    return bad_url_option("endpoint", why);
+  }
+  if (!url.value().query.empty()) return bad_url_option("endpoint", "has a query of its own");
+  return {};
+}
+
+/// What is left in `options` after the known ones were taken.
+[[nodiscard]] inline Status no_more_options(const QueryParameters& options,
+                                            std::string_view known) {
+  if (options.empty()) return {};
+  std::string why = "is not known; there are ";
+  why += known;
+  return bad_url_option(options.front().first, why);
+}
+
+/// Keys of newer versions of BR for which the message has no field.
+[[nodiscard]] inline Status refuse_s3_options(const QueryParameters& options) {
+  constexpr std::array<std::array<std::string_view, 2>, 4> instead{{
+      {"session-token",
+       "is not supported; set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and "
+       "AWS_SESSION_TOKEN in the environment"},
+      {"profile", "is not supported; set AWS_PROFILE in the environment"},
+      {"role-arn",
+       "is not supported; set AWS_ROLE_ARN and AWS_WEB_IDENTITY_TOKEN_FILE in the "
+       "environment"},
+      {"external-id", "is not supported; no role is assumed for an external id"},
+  }};
+  for (const auto& [key, why] : options) {
+    for (const auto& [known, answer] : instead) {
+      if (key == known) return bad_url_option(known, answer);
+    }
+  }
+  return {};
+}
+
+[[nodiscard]] inline Result<S3> s3_from_options(QueryParameters options) {
+  S3 to;
+  if (Status status = take_endpoint(options, to.endpoint); !status.ok()) return status;
+  to.region = take_option(options, "region");
+  to.storage_class = take_option(options, "storage-class");
+  to.sse = take_option(options, "sse");
+  to.sse_kms_key_id = take_option(options, "sse-kms-key-id");
+  to.acl = take_option(options, "acl");
+  to.access_key = take_option(options, "access-key");
+  to.secret_access_key = take_option(options, "secret-access-key");
+  if (to.access_key.empty() != to.secret_access_key.empty()) {
+    return bad_url_option(to.access_key.empty() ? "access-key" : "secret-access-key",
+                          "is not found: access-key and secret-access-key go together");
+  }
+  const std::string provider = take_option(options, "provider");
+  const auto accelerate = take_flag(options, "use-accelerate-endpoint", false);
+  if (!accelerate.ok()) return accelerate.status();
+  if (accelerate.value()) {
+    return bad_url_option("use-accelerate-endpoint",
+                          "is not supported; give the accelerated host as endpoint");
+  }
+  // BR's default, but for clouds that know no paths
+  const bool has_paths = provider != "alibaba" && provider != "netease";
+  const auto path_style = take_flag(options, "force-path-style", has_paths);
+  if (!path_style.ok()) return path_style.status();
+  to.force_path_style = path_style.value();
+  if (Status status = refuse_s3_options(options); !status.ok()) return status;
+  Status status = no_more_options(
+      options,
+      "endpoint, region, storage-class, sse, sse-kms-key-id, acl, access-key, secret-access-key, "
+      "provider, force-path-style and use-accelerate-endpoint");
+  if (!status.ok()) return status;
+  return to;
+}
+
+[[nodiscard]] inline Result<GCS> gcs_from_options(QueryParameters options,
+                                                  Environment& environment) {
+  GCS to;
+  if (Status status = take_endpoint(options, to.endpoint); !status.ok()) return status;
+  to.storage_class = take_option(options, "storage-class");
+  to.predefined_acl = take_option(options, "predefined-acl");
+  const std::string file = take_option(options, "credentials-file");
+  Status status =
+      no_more_options(options, "endpoint, storage-class, predefined-acl and credentials-file");
+  if (!status.ok()) return status;
+  if (file.empty()) return to;
+  auto blob = environment.file(file);
+  if (!blob.ok()) return std::move(blob).status();
+  to.credentials_blob = std::move(blob).value();
+  if (to.credentials_blob.empty()) return bad_url_option("credentials-file", "names an empty file");
+  return to;
+}
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/backend/storage_url.hpp ----
+// Storage URLs as BR's --storage spells them: into a StorageBackend message, and out of one.
+
+namespace kvbackup::inline v1 {
+
+/// Options that count where a URL's query lacks them, under the query's keys: a program's flags.
+struct StorageUrlDefaults {
+  QueryParameters s3;
+  QueryParameters gcs;
 };
 
 namespace detail {
 KVBACKUP_DETAIL_COLD inline Status bad_storage_url(StatusCode code, std::string message) {
-  message += "; give a path, local:///path or noop://";
+  message += "; give a path, local:///path, s3://bucket/prefix, gcs://bucket/prefix or noop://";
   return Status::error(code, std::move(message));
 }
 
@@ -8942,8 +9415,15 @@ KVBACKUP_DETAIL_COLD inline Status bad_storage_url(StatusCode code, std::string 
   return scheme;
 }
 
+template <class Message>
+[[nodiscard]] StorageBackend storage_of(Message message) {
+  StorageBackend to;
+  to.backend = std::move(message);
+  return to;
+}
+
 /// `rest` is what follows "local://". As in BR, a host is dropped, and so are query and fragment.
-[[nodiscard]] inline Result<StorageLocation> parse_local_url(std::string_view rest) {
+[[nodiscard]] inline Result<StorageBackend> parse_local_url(std::string_view rest) {
   const std::string_view hierarchy = rest.substr(0, rest.find_first_of("?#"));
   const std::size_t slash = hierarchy.find('/');
   if (slash == std::string_view::npos) {
@@ -8955,47 +9435,176 @@ KVBACKUP_DETAIL_COLD inline Status bad_storage_url(StatusCode code, std::string 
     return bad_storage_url(StatusCode::invalid_argument,
                            "the path of the storage URL has a bad percent code (a % is %25)");
   }
-  return StorageLocation{.kind = StorageKind::local, .path = std::move(*path)};
+  return storage_of(Local{.path = std::move(*path), .unknown_fields = {}});
+}
+
+/// What stands before the query of a bucket's URL.
+struct BucketPlace {
+  std::string bucket;
+  std::string prefix;  ///< without slashes at its ends, as BR has it
+};
+
+[[nodiscard]] inline Result<BucketPlace> parse_bucket_place(std::string_view hierarchy) {
+  const std::string_view host = hierarchy.substr(0, hierarchy.find('/'));
+  if (host.find('@') != std::string_view::npos) {
+    return bad_storage_url(StatusCode::invalid_argument,
+                           "the storage URL holds a user name; credentials are options of it");
+  }
+  auto bucket = percent_decode(host);
+  auto prefix = percent_decode(hierarchy.substr(host.size()));
+  const auto has_zero = [](const auto& text) { return text->find('\0') != std::string::npos; };
+  if (!bucket || !prefix || has_zero(bucket) || has_zero(prefix)) {
+    return bad_storage_url(StatusCode::invalid_argument,
+                           "bucket or prefix of the storage URL has a bad percent code (a % is "
+                           "%25)");
+  }
+  if (bucket->empty()) {
+    return bad_storage_url(StatusCode::invalid_argument, "the storage URL names no bucket");
+  }
+  const std::size_t begin = prefix->find_first_not_of('/');
+  if (begin == std::string::npos) return BucketPlace{std::move(*bucket), {}};
+  const std::size_t end = prefix->find_last_not_of('/') + 1;
+  return BucketPlace{std::move(*bucket), prefix->substr(begin, end - begin)};
+}
+
+/// `rest` is what follows "s3://"; `to_message` makes the message of the options.
+template <class ToMessage>
+[[nodiscard]] Result<StorageBackend> parse_bucket_url(std::string_view rest,
+                                                      const QueryParameters& defaults,
+                                                      ToMessage to_message) {
+  // BR drops a fragment, and with it half of the prefix
+  if (rest.find('#') != std::string_view::npos) {
+    return bad_storage_url(StatusCode::invalid_argument,
+                           "the storage URL has a fragment (a # is %23)");
+  }
+  const std::string_view hierarchy = rest.substr(0, rest.find('?'));
+  rest.remove_prefix(hierarchy.size());
+  auto place = parse_bucket_place(hierarchy);
+  if (!place.ok()) return std::move(place).status();
+  auto options = parse_url_options(rest.empty() ? rest : rest.substr(1));
+  if (!options.ok()) return std::move(options).status();
+  const std::size_t given = options.value().size();
+  for (const auto& [key, value] : defaults) {
+    const auto end = options.value().begin() + static_cast<std::ptrdiff_t>(given);
+    const bool is_given =
+        std::any_of(options.value().begin(), end,
+                    [&wanted = key](const auto& option) { return option.first == wanted; });
+    if (!is_given) options.value().emplace_back(key, value);
+  }
+  auto message = to_message(std::move(options).value());
+  if (!message.ok()) return std::move(message).status();
+  message.value().bucket = std::move(place.value().bucket);
+  message.value().prefix = std::move(place.value().prefix);
+  return storage_of(std::move(message).value());
+}
+
+/// `rest` is what follows "scheme://".
+[[nodiscard]] inline Result<StorageBackend> parse_schemed_url(const std::string& scheme,
+                                                              std::string_view rest,
+                                                              Environment& environment,
+                                                              const StorageUrlDefaults& defaults) {
+  if (scheme == "local" || scheme == "file") return parse_local_url(rest);
+  if (scheme == "noop") return storage_of(Noop{});
+  if (scheme == "s3") {
+    return parse_bucket_url(rest, defaults.s3, [](QueryParameters options) {
+      return s3_from_options(std::move(options));
+    });
+  }
+  if (scheme == "gcs" || scheme == "gs") {
+    return parse_bucket_url(rest, defaults.gcs, [&environment](QueryParameters options) {
+      return gcs_from_options(std::move(options), environment);
+    });
+  }
+  if (scheme == "azure" || scheme == "azblob" || scheme == "hdfs") {
+    return bad_storage_url(StatusCode::unsupported, scheme + ":// storage is not supported");
+  }
+  return bad_storage_url(StatusCode::invalid_argument, "unknown storage scheme \"" + scheme + '"');
 }
 }  // namespace detail
 
-/// Takes "local:///path" and "file:///path" (percent-coded), "noop://", or a plain path, which is
-/// taken literally. Errors: invalid_argument; unsupported for storage that BR knows and this build
-/// does not. They show no more of the URL than its scheme, since a query may hold credentials.
-[[nodiscard]] inline Result<StorageLocation> parse_storage_url(std::string_view text) {
+/// Takes "local:///path" and "file:///path" (percent-coded), "noop://", "s3://bucket/prefix" and
+/// "gcs://" or "gs://bucket/prefix", both with BR's options in their query, or a plain path, which
+/// is taken literally. Options, by key (case does not matter, '_' is '-'):
+///
+///   s3       endpoint region storage-class sse sse-kms-key-id acl access-key secret-access-key
+///            provider force-path-style (default: true) use-accelerate-endpoint (refused if true)
+///   gcs, gs  endpoint storage-class predefined-acl credentials-file
+///
+/// `environment` reads the file of credentials-file. Errors: invalid_argument, naming an option
+/// that is not known; unsupported for storage that only BR knows. They show no more of the URL than
+/// its scheme and the names of options, since a query may hold credentials.
+[[nodiscard]] inline Result<StorageBackend> parse_storage_url(
+    std::string_view text, Environment& environment, const StorageUrlDefaults& defaults = {}) {
   if (text.empty()) {
     return detail::bad_storage_url(StatusCode::invalid_argument, "the storage URL is empty");
   }
   const std::size_t colon = text.find(':');
   const auto scheme =
       colon == std::string_view::npos ? std::nullopt : detail::url_scheme(text.substr(0, colon));
-  const bool has_authority = scheme && text.substr(colon).starts_with("://");
-  const std::string_view rest = has_authority ? text.substr(colon + 3) : std::string_view();
-  if (scheme == "local" || scheme == "file") {
-    if (has_authority) return detail::parse_local_url(rest);
-  } else if (scheme == "noop") {
-    if (has_authority) return StorageLocation{.kind = StorageKind::noop, .path = {}};
-  } else if (scheme == "s3" || scheme == "gcs" || scheme == "gs" || scheme == "azure" ||
-             scheme == "azblob" || scheme == "hdfs") {
-    std::string message = *scheme;
-    message += ":// storage is not built in";
-    return detail::bad_storage_url(StatusCode::unsupported, std::move(message));
-  } else if (has_authority) {
-    std::string message = "unknown storage scheme \"";
-    message += *scheme;
-    message += '"';
-    return detail::bad_storage_url(StatusCode::invalid_argument, std::move(message));
-  } else {
-    if (text.find('\0') != std::string_view::npos) {
-      return detail::bad_storage_url(StatusCode::invalid_argument,
-                                     "the path of the storage holds a zero byte");
-    }
-    return StorageLocation{.kind = StorageKind::local, .path = std::string(text)};
+  if (scheme && text.substr(colon).starts_with("://")) {
+    return detail::parse_schemed_url(*scheme, text.substr(colon + 3), environment, defaults);
   }
-  std::string message = "two slashes are missing after \"";
-  message += *scheme;
-  message += ":\" in the storage URL";
-  return detail::bad_storage_url(StatusCode::invalid_argument, std::move(message));
+  constexpr std::array<std::string_view, 9> known{"local", "file",  "noop",   "s3",  "gcs",
+                                                  "gs",    "azure", "azblob", "hdfs"};
+  if (scheme && std::find(known.begin(), known.end(), *scheme) != known.end()) {
+    return detail::bad_storage_url(
+        StatusCode::invalid_argument,
+        "two slashes are missing after \"" + *scheme + ":\" in the storage URL");
+  }
+  if (text.find('\0') != std::string_view::npos) {
+    return detail::bad_storage_url(StatusCode::invalid_argument,
+                                   "the path of the storage holds a zero byte");
+  }
+  return detail::storage_of(Local{.path = std::string(text), .unknown_fields = {}});
+}
+
+#if KVBACKUP_WITH_POSIX
+/// The same with this process's files.
+[[nodiscard]] inline Result<StorageBackend> parse_storage_url(std::string_view text) {
+  return parse_storage_url(text, process_environment());
+}
+#endif
+
+namespace detail {
+[[nodiscard]] inline std::string shown_storage(const std::monostate&) {
+  return "(no storage backend)";
+}
+[[nodiscard]] inline std::string shown_storage(const Noop&) { return "noop:///"; }
+[[nodiscard]] inline std::string shown_storage(const Local& local) {
+  if (local.path.starts_with('/')) return "local://" + percent_encode(local.path, "/");
+  return local.path;
+}
+[[nodiscard]] inline std::string shown_storage(const S3& s3) {
+  std::string url = bucket_url("s3", s3.bucket, s3.prefix);
+  append_endpoint(url, s3.endpoint);
+  append_url_option(url, "region", s3.region);
+  append_url_option(url, "storage-class", s3.storage_class);
+  append_url_option(url, "sse", s3.sse);
+  append_url_option(url, "sse-kms-key-id", s3.sse_kms_key_id);
+  append_url_option(url, "acl", s3.acl);
+  if (!s3.force_path_style) append_url_option(url, "force-path-style", "false");
+  return url;
+}
+[[nodiscard]] inline std::string shown_storage(const GCS& gcs) {
+  std::string url = bucket_url("gcs", gcs.bucket, gcs.prefix);
+  append_endpoint(url, gcs.endpoint);
+  append_url_option(url, "storage-class", gcs.storage_class);
+  append_url_option(url, "predefined-acl", gcs.predefined_acl);
+  return url;
+}
+[[nodiscard]] inline std::string shown_storage(const CloudDynamic& cloud) {
+  const auto resolved = resolve_cloud(cloud);
+  if (!resolved.ok()) return "cloud_dynamic (" + percent_encode(cloud.provider_name) + ")";
+  if (const S3* s3 = std::get_if<S3>(&resolved.value().backend)) return shown_storage(*s3);
+  return shown_storage(std::get<GCS>(resolved.value().backend));
+}
+}  // namespace detail
+
+/// Where the message points to, for people and logs: a URL that parse_storage_url takes, but for
+/// slashes at the ends of a prefix, without keys, credentials or an endpoint that could hold some.
+[[nodiscard]] inline std::string storage_url(const StorageBackend& storage) {
+  return std::visit([](const auto& message) { return detail::shown_storage(message); },
+                    storage.backend);
 }
 
 }  // namespace kvbackup::inline v1
@@ -9622,6 +10231,8 @@ static_assert(PropertyCollector<TikvCollector>);
 // | l.collector(cf)      | L::Collector          |
 // | l.key_prefix()       | string_view           | what store() puts before every key
 // | l.profile()          | string_view           | recorded in backupmeta
+// | L::entries_per_batch | uint64_t              | optional: a part ends only behind a multiple
+// |                      |                       | of that many entries; 1 where it is missing
 // clang-format on
 //
 // Laws no compiler checks: stored keys of one table strictly rise when the entries' keys do; the
@@ -9664,6 +10275,17 @@ concept Layout = std::copyable<L> && BlockChecksum<typename L::Checksum> &&
   { c.key_prefix() } -> std::convertible_to<std::string_view>;
   { c.profile() } -> std::convertible_to<std::string_view>;
 };
+
+namespace detail {
+template <class L>
+[[nodiscard]] constexpr std::uint64_t entries_per_batch() {
+  if constexpr (requires { std::uint64_t{L::entries_per_batch}; }) {
+    return L::entries_per_batch;
+  } else {
+    return 1;
+  }
+}
+}  // namespace detail
 
 /// TiKV's DATA_PREFIX, which stands before every key of its SST files (components/keys/src/lib.rs).
 inline constexpr std::string_view tikv_data_prefix = "z";
@@ -9773,6 +10395,1462 @@ static_assert(Layout<RocksdbLayout>);
 
 }  // namespace kvbackup::inline v1
 #endif
+
+// ---- kvbackup/proto/kvrpcpb.hpp ----
+// Messages of proto/kvrpcpb.proto: why a store could not read a key. kvrpcpb.Op is LockOp here.
+
+namespace kvbackup::inline v1 {
+
+/// What a transaction does to a key.
+enum class LockOp : std::int32_t {
+  put = 0,
+  del = 1,
+  lock = 2,
+  rollback = 3,
+  /// A put of a key that must not exist.
+  insert = 4,
+  pessimistic_lock = 5,
+  check_not_exists = 6,
+};
+
+template <>
+struct EnumTraits<LockOp> {
+  static constexpr std::string_view name = "kvrpcpb.Op";
+  static constexpr EnumValue values[] = {
+      {0, "Put"},
+      {1, "Del"},
+      {2, "Lock"},
+      {3, "Rollback"},
+      {4, "Insert"},
+      {5, "PessimisticLock"},
+      {6, "CheckNotExists"},
+  };
+};
+
+/// The lock of a transaction that has not ended.
+struct LockInfo {
+  std::string primary_lock;
+  std::uint64_t lock_version = 0;
+  std::string key;
+  std::uint64_t lock_ttl = 0;
+  /// Keys of the transaction in this region.
+  std::uint64_t txn_size = 0;
+  LockOp lock_type = LockOp::put;
+  std::uint64_t lock_for_update_ts = 0;
+  bool use_async_commit = false;
+  std::uint64_t min_commit_ts = 0;
+  std::vector<std::string> secondaries;
+  std::string unknown_fields;
+
+  bool operator==(const LockInfo&) const = default;
+};
+
+template <>
+struct MessageTraits<LockInfo> {
+  static constexpr std::string_view name = "kvrpcpb.LockInfo";
+  static constexpr FieldInfo fields[] = {
+      bytes_field<&LockInfo::primary_lock>(1, "primary_lock"),
+      field<&LockInfo::lock_version>(2, "lock_version"),
+      bytes_field<&LockInfo::key>(3, "key"),
+      field<&LockInfo::lock_ttl>(4, "lock_ttl"),
+      field<&LockInfo::txn_size>(5, "txn_size"),
+      field<&LockInfo::lock_type>(6, "lock_type"),
+      field<&LockInfo::lock_for_update_ts>(7, "lock_for_update_ts"),
+      field<&LockInfo::use_async_commit>(8, "use_async_commit"),
+      field<&LockInfo::min_commit_ts>(9, "min_commit_ts"),
+      bytes_field<&LockInfo::secondaries>(10, "secondaries"),
+  };
+};
+
+/// Another transaction has written the key since this one began.
+struct WriteConflict {
+  std::uint64_t start_ts = 0;
+  std::uint64_t conflict_ts = 0;
+  std::string key;
+  std::string primary;
+  std::uint64_t conflict_commit_ts = 0;
+  std::string unknown_fields;
+
+  bool operator==(const WriteConflict&) const = default;
+};
+
+template <>
+struct MessageTraits<WriteConflict> {
+  static constexpr std::string_view name = "kvrpcpb.WriteConflict";
+  static constexpr FieldInfo fields[] = {
+      field<&WriteConflict::start_ts>(1, "start_ts"),
+      field<&WriteConflict::conflict_ts>(2, "conflict_ts"),
+      bytes_field<&WriteConflict::key>(3, "key"),
+      bytes_field<&WriteConflict::primary>(4, "primary"),
+      field<&WriteConflict::conflict_commit_ts>(5, "conflict_commit_ts"),
+  };
+};
+
+/// The key to be inserted exists.
+struct AlreadyExist {
+  std::string key;
+  std::string unknown_fields;
+
+  bool operator==(const AlreadyExist&) const = default;
+};
+
+template <>
+struct MessageTraits<AlreadyExist> {
+  static constexpr std::string_view name = "kvrpcpb.AlreadyExist";
+  static constexpr FieldInfo fields[] = {
+      bytes_field<&AlreadyExist::key>(1, "key"),
+  };
+};
+
+/// Transactions wait for each other.
+struct Deadlock {
+  std::uint64_t lock_ts = 0;
+  std::string lock_key;
+  std::uint64_t deadlock_key_hash = 0;
+  std::string unknown_fields;
+
+  bool operator==(const Deadlock&) const = default;
+};
+
+template <>
+struct MessageTraits<Deadlock> {
+  static constexpr std::string_view name = "kvrpcpb.Deadlock";
+  static constexpr FieldInfo fields[] = {
+      field<&Deadlock::lock_ts>(1, "lock_ts"),
+      bytes_field<&Deadlock::lock_key>(2, "lock_key"),
+      field<&Deadlock::deadlock_key_hash>(3, "deadlock_key_hash"),
+  };
+};
+
+/// The commit came with a timestamp below what a reader has been promised.
+struct CommitTsExpired {
+  std::uint64_t start_ts = 0;
+  std::uint64_t attempted_commit_ts = 0;
+  std::string key;
+  std::uint64_t min_commit_ts = 0;
+  std::string unknown_fields;
+
+  bool operator==(const CommitTsExpired&) const = default;
+};
+
+template <>
+struct MessageTraits<CommitTsExpired> {
+  static constexpr std::string_view name = "kvrpcpb.CommitTsExpired";
+  static constexpr FieldInfo fields[] = {
+      field<&CommitTsExpired::start_ts>(1, "start_ts"),
+      field<&CommitTsExpired::attempted_commit_ts>(2, "attempted_commit_ts"),
+      bytes_field<&CommitTsExpired::key>(3, "key"),
+      field<&CommitTsExpired::min_commit_ts>(4, "min_commit_ts"),
+  };
+};
+
+/// The primary lock of the transaction is gone.
+struct TxnNotFound {
+  std::uint64_t start_ts = 0;
+  std::string primary_key;
+  std::string unknown_fields;
+
+  bool operator==(const TxnNotFound&) const = default;
+};
+
+template <>
+struct MessageTraits<TxnNotFound> {
+  static constexpr std::string_view name = "kvrpcpb.TxnNotFound";
+  static constexpr FieldInfo fields[] = {
+      field<&TxnNotFound::start_ts>(1, "start_ts"),
+      bytes_field<&TxnNotFound::primary_key>(2, "primary_key"),
+  };
+};
+
+/// The commit needs a timestamp above the limit that was given.
+struct CommitTsTooLarge {
+  std::uint64_t commit_ts = 0;
+  std::string unknown_fields;
+
+  bool operator==(const CommitTsTooLarge&) const = default;
+};
+
+template <>
+struct MessageTraits<CommitTsTooLarge> {
+  static constexpr std::string_view name = "kvrpcpb.CommitTsTooLarge";
+  static constexpr FieldInfo fields[] = {
+      field<&CommitTsTooLarge::commit_ts>(1, "commit_ts"),
+  };
+};
+
+/// Why a key could not be read; one field is set.
+struct KeyError {
+  /// The lock has to end first.
+  std::optional<LockInfo> locked;
+  /// The transaction may be begun again.
+  std::string retryable;
+  /// The transaction is lost.
+  std::string abort;
+  std::optional<WriteConflict> conflict;
+  std::optional<AlreadyExist> already_exist;
+  std::optional<Deadlock> deadlock;
+  std::optional<CommitTsExpired> commit_ts_expired;
+  std::optional<TxnNotFound> txn_not_found;
+  std::optional<CommitTsTooLarge> commit_ts_too_large;
+  std::string unknown_fields;
+
+  bool operator==(const KeyError&) const = default;
+};
+
+template <>
+struct MessageTraits<KeyError> {
+  static constexpr std::string_view name = "kvrpcpb.KeyError";
+  static constexpr FieldInfo fields[] = {
+      field<&KeyError::locked>(1, "locked"),
+      string_field<&KeyError::retryable>(2, "retryable"),
+      string_field<&KeyError::abort>(3, "abort"),
+      field<&KeyError::conflict>(4, "conflict"),
+      field<&KeyError::already_exist>(5, "already_exist"),
+      field<&KeyError::deadlock>(6, "deadlock"),
+      field<&KeyError::commit_ts_expired>(7, "commit_ts_expired"),
+      field<&KeyError::txn_not_found>(8, "txn_not_found"),
+      field<&KeyError::commit_ts_too_large>(9, "commit_ts_too_large"),
+  };
+};
+
+static_assert(Message<LockInfo>);
+static_assert(Message<WriteConflict>);
+static_assert(Message<AlreadyExist>);
+static_assert(Message<Deadlock>);
+static_assert(Message<CommitTsExpired>);
+static_assert(Message<TxnNotFound>);
+static_assert(Message<CommitTsTooLarge>);
+static_assert(Message<KeyError>);
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/source/mvcc_records.hpp ----
+// The values of TiKV's column families write and lock (TiKV
+// components/txn_types/src/{write,lock}.rs): a type, fixed fields, then fields that begin with a
+// tag byte. A tag that is not known here ends the parsing without an error: what newer versions add
+// stands behind what is known, and does not change its meaning.
+
+namespace kvbackup::inline v1 {
+
+/// A value of at most that many bytes stands in the write or lock record itself, a longer one in
+/// column family default.
+inline constexpr std::size_t mvcc_short_value_limit = 255;
+
+enum class MvccWriteType : char { put = 'P', remove = 'D', lock = 'L', rollback = 'R' };
+enum class MvccLockType : char { put = 'P', remove = 'D', lock = 'L', pessimistic = 'S' };
+
+/// A record of column family write: how one version of a key came about. Its views live as long as
+/// the record that it was parsed from.
+struct MvccWrite {
+  MvccWriteType type = MvccWriteType::put;
+  std::uint64_t start_ts = 0;  ///< of the transaction, which is also the version of a large value
+  std::optional<ByteView> short_value;
+  /// The record stands where a rollback of another transaction should stand too.
+  bool has_overlapped_rollback = false;
+  /// Since when the record says nothing any more, if it is not 0: a version at that timestamp
+  /// followed it, and may be gone.
+  std::optional<std::uint64_t> gc_fence;
+
+  /// Whether the value stands in column family default, at start_ts.
+  [[nodiscard]] bool has_large_value() const noexcept {
+    return type == MvccWriteType::put && !short_value;
+  }
+  /// Whether a reader at `ts` must not take the record for the newest version.
+  [[nodiscard]] bool is_fenced(std::uint64_t ts) const noexcept {
+    return gc_fence && *gc_fence != 0 && *gc_fence <= ts;
+  }
+};
+
+/// A record of column family lock: a transaction that has not ended.
+struct MvccLock {
+  MvccLockType type = MvccLockType::put;
+  std::string primary;    ///< the user key whose lock decides about all of the transaction
+  std::uint64_t ts = 0;   ///< the transaction's start_ts
+  std::uint64_t ttl = 0;  ///< milliseconds after ts until others may resolve it
+  std::optional<std::string> short_value;
+  std::uint64_t for_update_ts = 0;
+  std::uint64_t txn_size = 0;  ///< keys of the transaction, as far as is known
+  std::uint64_t min_commit_ts = 0;
+  bool use_async_commit = false;
+  std::vector<std::string> secondaries;  ///< user keys; with async commit, in the primary's lock
+  std::vector<std::uint64_t> rollback_ts;
+
+  /// Whether a snapshot at `ts` cannot tell if this transaction is in it. (TiKV excepts readers at
+  /// the last timestamp there is from locks of their own primary; a backup is no such reader.)
+  [[nodiscard]] bool blocks(std::uint64_t read_ts) const noexcept {
+    return ts <= read_ts && type != MvccLockType::lock && type != MvccLockType::pessimistic &&
+           min_commit_ts <= read_ts;
+  }
+
+  friend bool operator==(const MvccLock&, const MvccLock&) = default;
+};
+
+namespace detail {
+
+// Tags of the fields of both records.
+inline constexpr char mvcc_short_value_tag = 'v';
+inline constexpr char mvcc_overlapped_rollback_tag = 'R';
+inline constexpr char mvcc_gc_fence_tag = 'F';
+inline constexpr char mvcc_for_update_ts_tag = 'f';
+inline constexpr char mvcc_txn_size_tag = 't';
+inline constexpr char mvcc_min_commit_ts_tag = 'c';
+inline constexpr char mvcc_async_commit_tag = 'a';
+inline constexpr char mvcc_rollback_ts_tag = 'r';
+
+[[nodiscard]] inline bool take_byte(ByteView& in, char& byte) noexcept {
+  if (in.empty()) return false;
+  byte = in.front();
+  in.remove_prefix(1);
+  return true;
+}
+[[nodiscard]] inline bool take_be64(ByteView& in, std::uint64_t& v) noexcept {
+  if (in.size() < sizeof v) return false;
+  v = load_be64(in.data());
+  in.remove_prefix(sizeof v);
+  return true;
+}
+[[nodiscard]] inline bool take_bytes(ByteView& in, std::uint64_t size, ByteView& bytes) noexcept {
+  if (in.size() < size) return false;
+  bytes = in.substr(0, static_cast<std::size_t>(size));
+  in.remove_prefix(bytes.size());
+  return true;
+}
+[[nodiscard]] inline bool take_short_value(ByteView& in, ByteView& value) noexcept {
+  char size = 0;
+  return take_byte(in, size) && take_bytes(in, static_cast<unsigned char>(size), value);
+}
+/// Bytes behind a length that is a zig-zag varint, as TiKV's compact bytes have it.
+[[nodiscard]] inline bool take_compact_bytes(ByteView& in, ByteView& bytes) noexcept {
+  std::uint64_t zigzag = 0;
+  // an odd number is a negative length
+  return take_varint64(in, zigzag) && zigzag % 2 == 0 && take_bytes(in, zigzag / 2, bytes);
+}
+inline void append_compact_bytes(std::string& out, ByteView bytes) {
+  append_varint(out, std::uint64_t{bytes.size()} * 2);
+  out.append(bytes);
+}
+inline void append_short_value(std::string& out, ByteView value) {
+  KVBACKUP_ASSERT(value.size() <= mvcc_short_value_limit);
+  out.push_back(mvcc_short_value_tag);
+  out.push_back(static_cast<char>(value.size()));
+  out.append(value);
+}
+inline void append_tagged_be64(std::string& out, char tag, std::uint64_t v) {
+  out.push_back(tag);
+  append_be64(out, v);
+}
+
+KVBACKUP_DETAIL_COLD inline Status bad_mvcc_record(const char* record, const char* what) {
+  std::string message("a record of column family ");
+  message += record;
+  message += " is not one of TiKV's: ";
+  message += what;
+  return Status::error(StatusCode::corruption, std::move(message));
+}
+
+[[nodiscard]] inline bool take_write_field(char tag, ByteView& in, MvccWrite& write) noexcept {
+  switch (tag) {
+    case mvcc_short_value_tag: return take_short_value(in, write.short_value.emplace());
+    case mvcc_gc_fence_tag: return take_be64(in, write.gc_fence.emplace());
+    case mvcc_overlapped_rollback_tag: write.has_overlapped_rollback = true; return true;
+    default: in = {}; return true;
+  }
+}
+
+[[nodiscard]] inline bool take_secondaries(ByteView& in, MvccLock& lock) {
+  std::uint64_t count = 0;
+  if (!take_varint64(in, count) || count > in.size()) return false;  // each takes a byte at least
+  lock.use_async_commit = true;
+  for (; count > 0; --count) {
+    ByteView key;
+    if (!take_compact_bytes(in, key)) return false;
+    lock.secondaries.emplace_back(key);
+  }
+  return true;
+}
+[[nodiscard]] inline bool take_rollbacks(ByteView& in, MvccLock& lock) {
+  std::uint64_t count = 0;
+  if (!take_varint64(in, count)) return false;
+  for (; count > 0; --count) {
+    std::uint64_t ts = 0;
+    if (!take_be64(in, ts)) return false;
+    lock.rollback_ts.push_back(ts);
+  }
+  return true;
+}
+[[nodiscard]] inline bool take_lock_field(char tag, ByteView& in, MvccLock& lock) {
+  switch (tag) {
+    case mvcc_short_value_tag: {
+      ByteView value;
+      if (!take_short_value(in, value)) return false;
+      lock.short_value = value;
+      return true;
+    }
+    case mvcc_for_update_ts_tag: return take_be64(in, lock.for_update_ts);
+    case mvcc_txn_size_tag: return take_be64(in, lock.txn_size);
+    case mvcc_min_commit_ts_tag: return take_be64(in, lock.min_commit_ts);
+    case mvcc_async_commit_tag: return take_secondaries(in, lock);
+    case mvcc_rollback_ts_tag: return take_rollbacks(in, lock);
+    default: in = {}; return true;
+  }
+}
+
+}  // namespace detail
+
+/// Reads a record of column family write. corruption where it is none.
+[[nodiscard]] inline Result<MvccWrite> parse_mvcc_write(ByteView record) {
+  MvccWrite write;
+  char type = 0;
+  if (!detail::take_byte(record, type)) return detail::bad_mvcc_record("write", "it is empty");
+  switch (static_cast<MvccWriteType>(type)) {
+    case MvccWriteType::put:
+    case MvccWriteType::remove:
+    case MvccWriteType::lock:
+    case MvccWriteType::rollback: write.type = static_cast<MvccWriteType>(type); break;
+    default: return detail::bad_mvcc_record("write", "its type is not P, D, L or R");
+  }
+  if (!take_varint64(record, write.start_ts)) {
+    return detail::bad_mvcc_record("write", "its start_ts is cut off or too long");
+  }
+  for (char tag = 0; detail::take_byte(record, tag);) {
+    if (!detail::take_write_field(tag, record, write)) {
+      return detail::bad_mvcc_record("write", "a field of it is cut off");
+    }
+  }
+  return write;
+}
+
+/// The record of a write. A short value has at most mvcc_short_value_limit bytes.
+[[nodiscard]] inline std::string encode_mvcc_write(const MvccWrite& write) {
+  std::string out(1, static_cast<char>(write.type));
+  append_varint(out, write.start_ts);
+  if (write.short_value) detail::append_short_value(out, *write.short_value);
+  if (write.has_overlapped_rollback) out.push_back(detail::mvcc_overlapped_rollback_tag);
+  if (write.gc_fence) detail::append_tagged_be64(out, detail::mvcc_gc_fence_tag, *write.gc_fence);
+  return out;
+}
+
+/// Reads a record of column family lock. corruption where it is none, or is of a type that TiKV
+/// has added since.
+[[nodiscard]] inline Result<MvccLock> parse_mvcc_lock(ByteView record) {
+  MvccLock lock;
+  char type = 0;
+  if (!detail::take_byte(record, type)) return detail::bad_mvcc_record("lock", "it is empty");
+  switch (static_cast<MvccLockType>(type)) {
+    case MvccLockType::put:
+    case MvccLockType::remove:
+    case MvccLockType::lock:
+    case MvccLockType::pessimistic: lock.type = static_cast<MvccLockType>(type); break;
+    default: return detail::bad_mvcc_record("lock", "its type is not P, D, L or S");
+  }
+  ByteView primary;
+  if (!detail::take_compact_bytes(record, primary)) {
+    return detail::bad_mvcc_record("lock", "its primary key is cut off");
+  }
+  lock.primary = primary;
+  if (!take_varint64(record, lock.ts)) return detail::bad_mvcc_record("lock", "its ts is cut off");
+  if (!record.empty() && !take_varint64(record, lock.ttl)) {
+    return detail::bad_mvcc_record("lock", "its ttl is cut off");
+  }
+  for (char tag = 0; detail::take_byte(record, tag);) {
+    if (!detail::take_lock_field(tag, record, lock)) {
+      return detail::bad_mvcc_record("lock", "a field of it is cut off");
+    }
+  }
+  return lock;
+}
+
+/// The record of a lock. A short value has at most mvcc_short_value_limit bytes. What is 0 or empty
+/// is left out, as TiKV does it.
+[[nodiscard]] inline std::string encode_mvcc_lock(const MvccLock& lock) {
+  std::string out(1, static_cast<char>(lock.type));
+  detail::append_compact_bytes(out, lock.primary);
+  append_varint(out, lock.ts);
+  append_varint(out, lock.ttl);
+  if (lock.short_value) detail::append_short_value(out, *lock.short_value);
+  const auto number = [&out](char tag, std::uint64_t v) {
+    if (v != 0) detail::append_tagged_be64(out, tag, v);
+  };
+  number(detail::mvcc_for_update_ts_tag, lock.for_update_ts);
+  number(detail::mvcc_txn_size_tag, lock.txn_size);
+  number(detail::mvcc_min_commit_ts_tag, lock.min_commit_ts);
+  if (lock.use_async_commit) {
+    out.push_back(detail::mvcc_async_commit_tag);
+    append_varint(out, lock.secondaries.size());
+    for (const std::string& key : lock.secondaries) detail::append_compact_bytes(out, key);
+  }
+  if (!lock.rollback_ts.empty()) {
+    out.push_back(detail::mvcc_rollback_ts_tag);
+    append_varint(out, lock.rollback_ts.size());
+    for (const std::uint64_t ts : lock.rollback_ts) append_be64(out, ts);
+  }
+  return out;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/source/mvcc_entry.hpp ----
+// One version of a key as a pair: how an MVCC source hands to a layout what stands in two column
+// families. It is never stored.
+//
+//   le64(commit_ts) ‖ le32(size of the write record) ‖ write record ‖ value of column family
+//   default
+//
+// The last is there only where the record has a large value.
+
+namespace kvbackup::inline v1 {
+
+/// A version of a user key. The views live as long as what it was unpacked from.
+struct MvccEntry {
+  std::uint64_t commit_ts = 0;
+  ByteView record;  ///< of column family write, verbatim
+  MvccWrite write;  ///< the same, parsed
+  ByteView large;   ///< the value in column family default, where write.has_large_value()
+
+  /// The value that the version gives its key; empty where it removes the key.
+  [[nodiscard]] ByteView value() const noexcept {
+    return write.has_large_value() ? large : write.short_value.value_or(ByteView());
+  }
+};
+
+/// Puts a version into `out`. `large` is empty where the record has a short value.
+inline void pack_mvcc_entry(std::string& out, std::uint64_t commit_ts, ByteView record,
+                            ByteView large) {
+  out.clear();
+  append_le64(out, commit_ts);
+  append_le32(out, static_cast<std::uint32_t>(record.size()));
+  out.append(record);
+  out.append(large);
+}
+
+/// invalid_argument if `bytes` are no version, corruption if its record is none.
+[[nodiscard]] inline Result<MvccEntry> unpack_mvcc_entry(ByteView bytes) {
+  constexpr std::size_t head = 12;
+  const auto refused = [] {
+    return Status::error(StatusCode::invalid_argument,
+                         "these are no versions of keys: an MVCC layout stores what an MVCC "
+                         "snapshot gives");
+  };
+  if (bytes.size() < head) return refused();
+  const std::size_t size = load_le32(bytes.data() + 8);
+  if (bytes.size() - head < size) return refused();
+  MvccEntry entry;
+  entry.commit_ts = load_le64(bytes.data());
+  entry.record = bytes.substr(head, size);
+  entry.large = bytes.substr(head + size);
+  auto write = parse_mvcc_write(entry.record);
+  if (!write.ok()) return std::move(write).status();
+  entry.write = write.value();
+  if (!entry.large.empty() && !entry.write.has_large_value()) return refused();
+  return entry;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/source/mvcc_keys.hpp ----
+// Keys as TiKV stores them for transactions (TiKV components/tikv_util/src/codec/bytes.rs,
+// components/txn_types/src/types.rs): the user key in a form that keeps its order although other
+// bytes follow, then a timestamp whose order is turned around, so that the newest version of a key
+// comes first.
+//
+//   memcomparable(user key) ‖ be64(~ts)    column families write (commit_ts), default (start_ts)
+//   memcomparable(user key)                column family lock
+//
+// The store itself, and every SST file of a backup, has the data prefix 'z' before that.
+
+namespace kvbackup::inline v1 {
+
+/// Groups of that many bytes of a user key get a marker byte behind them.
+inline constexpr std::size_t memcomparable_group = 8;
+/// Bytes of the timestamp at the end of a key.
+inline constexpr std::size_t mvcc_ts_size = 8;
+
+/// Bytes that a user key of `size` bytes takes in memcomparable form.
+[[nodiscard]] constexpr std::size_t memcomparable_size(std::size_t size) noexcept {
+  return (size / memcomparable_group + 1) * (memcomparable_group + 1);
+}
+
+/// Appends the memcomparable form of `key`: groups of 8 bytes, each with 0xff less its padding
+/// behind it, the last one always padded.
+inline void append_memcomparable(std::string& out, ByteView key) {
+  for (std::size_t at = 0; at <= key.size(); at += memcomparable_group) {
+    const ByteView group = key.substr(at, memcomparable_group);
+    const std::size_t padding = memcomparable_group - group.size();
+    out.append(group);
+    out.append(padding, '\0');
+    out.push_back(static_cast<char>(0xff - padding));
+  }
+}
+[[nodiscard]] inline std::string to_memcomparable(ByteView key) {
+  std::string out;
+  out.reserve(memcomparable_size(key.size()));
+  append_memcomparable(out, key);
+  return out;
+}
+
+/// Puts into `key` the user key whose memcomparable form is all of `bytes`. False, and what is in
+/// `key` unspecified, if it is no such form: cut off, longer, or padded with anything but zeros.
+[[nodiscard]] inline bool from_memcomparable(ByteView bytes, std::string& key) {
+  key.clear();
+  while (bytes.size() > memcomparable_group) {
+    const ByteView group = bytes.substr(0, memcomparable_group);
+    const std::size_t padding = 0xff - static_cast<unsigned char>(bytes[memcomparable_group]);
+    bytes.remove_prefix(memcomparable_group + 1);
+    if (padding > memcomparable_group) return false;
+    key.append(group.substr(0, memcomparable_group - padding));
+    if (padding == 0) continue;
+    return bytes.empty() &&
+           group.find_first_not_of('\0', memcomparable_group - padding) == ByteView::npos;
+  }
+  return false;
+}
+
+inline void append_mvcc_ts(std::string& out, std::uint64_t ts) { append_be64(out, ~ts); }
+
+/// The key of `user_key`'s version `ts` in column family write or default, without data prefix.
+[[nodiscard]] inline std::string mvcc_key(ByteView user_key, std::uint64_t ts) {
+  std::string out;
+  out.reserve(memcomparable_size(user_key.size()) + mvcc_ts_size);
+  append_memcomparable(out, user_key);
+  append_mvcc_ts(out, ts);
+  return out;
+}
+
+/// The two halves of a key in column family write or default.
+struct MvccKey {
+  ByteView row;  ///< the user key, memcomparable; a view into the key
+  std::uint64_t ts = 0;
+};
+
+/// Splits `key`, which has no data prefix. Nothing if it has not the length of such a key; whether
+/// `row` is memcomparable is from_memcomparable()'s to say.
+[[nodiscard]] inline std::optional<MvccKey> split_mvcc_key(ByteView key) noexcept {
+  if (key.size() <= mvcc_ts_size) return std::nullopt;
+  const std::size_t row = key.size() - mvcc_ts_size;
+  if (row % (memcomparable_group + 1) != 0) return std::nullopt;
+  return MvccKey{key.substr(0, row), ~load_be64(key.data() + row)};
+}
+
+/// Bits of a timestamp of TiKV's oracle (PD's TSO) that count within a millisecond.
+inline constexpr unsigned tso_logical_bits = 18;
+
+/// The timestamp of the oracle for a moment, given in milliseconds since 1970-01-01 UTC; below 2^46
+/// of them, which is the year 4199.
+[[nodiscard]] constexpr std::uint64_t tso_from_unix_ms(std::uint64_t unix_ms) noexcept {
+  return unix_ms << tso_logical_bits;
+}
+/// The moment of a timestamp of the oracle, in milliseconds since 1970-01-01 UTC.
+[[nodiscard]] constexpr std::uint64_t unix_ms_of_tso(std::uint64_t ts) noexcept {
+  return ts >> tso_logical_bits;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/source/mvcc_options.hpp ----
+// Which versions an MVCC backup takes, and what it asks of the host of the store.
+
+namespace kvbackup::inline v1 {
+
+/// A lock, and the user key that it is on.
+struct MvccLockedKey {
+  std::string key;
+  MvccLock lock;
+};
+
+/// What the host of an MVCC store knows beyond what is stored. Called from several threads at once.
+class MvccHost {
+ public:
+  virtual ~MvccHost() = default;
+  /// The timestamp of the garbage collector: of the versions at and before it, any but the newest
+  /// of a key may be gone. A failure that is retryable() ends a backup only where it begins and
+  /// where it is to be completed.
+  [[nodiscard]] virtual Result<std::uint64_t> gc_safe_point() { return std::uint64_t{0}; }
+  /// Called before the state of the store is taken. Makes sure that no transaction commits at or
+  /// before `end_version` from then on, but those whose locks are stored, and those whose locks are
+  /// in memory (async commit), which it gives.
+  [[nodiscard]] virtual Result<std::vector<MvccLockedKey>> memory_locks(
+      std::uint64_t /*end_version*/) {
+    return std::vector<MvccLockedKey>();
+  }
+};
+
+/// Whether the keys of a store begin with TiKV's data prefix 'z', as those of TiKV's own do.
+enum class MvccPrefix : std::uint8_t {
+  detect,  ///< by the length of the first key: 9n + 9 bytes with the prefix, 9n + 8 without
+  none,
+  tikv,
+};
+
+/// Which versions. Pointers are borrowed for the life of the snapshot and its scans.
+struct MvccOptions {
+  /// 0: a full backup, of the newest version of every key at end_version. Else an incremental one:
+  /// what was committed after start_version and by end_version, removals too.
+  std::uint64_t start_version = 0;
+  std::uint64_t end_version = 0;
+  /// TiKV's answer to an end_version of 0, and to a start_version not below end_version, is
+  /// nothing, as if there were no data. Without this they are errors.
+  bool bad_versions_give_nothing = false;
+  MvccPrefix prefix = MvccPrefix::detect;
+  /// Null: nothing is collected, and no lock is in memory only. end_version must then be older than
+  /// any transaction that is still to commit.
+  MvccHost* host = nullptr;
+  /// For asking the host every 5 seconds. Null: it is asked at the beginning and the end only.
+  Clock* clock = nullptr;
+
+  /// invalid_argument, with both numbers, for versions between which nothing can lie.
+  [[nodiscard]] Status validate() const {
+    if (bad_versions_give_nothing) return {};
+    if (end_version == 0) {
+      return Status::error(StatusCode::invalid_argument,
+                           "a transactional backup needs an end_version, the timestamp that it is "
+                           "taken at; 0 is none");
+    }
+    if (start_version < end_version) return {};
+    return Status::error(
+        StatusCode::invalid_argument,
+        "start_version " + std::to_string(start_version) + " is not below end_version " +
+            std::to_string(end_version) +
+            ", so that no version lies between them; a full backup has start_version 0");
+  }
+};
+
+namespace detail {
+
+/// Whether the garbage collector has reached what a backup still reads.
+class GcWatch {
+ public:
+  explicit GcWatch(const MvccOptions& options)
+      : host_(options.host),
+        clock_(options.clock),
+        is_full_(options.start_version == 0),
+        oldest_(is_full_ ? options.end_version : options.start_version) {}
+
+  /// Asks the host. not_found, with both numbers, where versions may be gone.
+  [[nodiscard]] Status ask() const {
+    if (host_ == nullptr) return {};
+    if (clock_ != nullptr) asked_at_.store(clock_->steady_ns(), std::memory_order_relaxed);
+    auto safe_point = host_->gc_safe_point();
+    if (!safe_point.ok()) {
+      return std::move(safe_point).status().with_note("this was asking for the GC safe point");
+    }
+    if (oldest_ >= safe_point.value()) return {};
+    return Status::error(StatusCode::not_found,
+                         std::string(is_full_ ? "end_version " : "start_version ") +
+                             std::to_string(oldest_) + " is below the GC safe point " +
+                             std::to_string(safe_point.value()) +
+                             ": versions that belong into this backup may have been collected; "
+                             "take it at a later timestamp" +
+                             (is_full_ ? "" : ", or a full one"));
+  }
+  /// The same if that was 5 seconds ago.
+  [[nodiscard]] Status poll() const {
+    if (host_ == nullptr || clock_ == nullptr) return {};
+    // as often as BR verifies its safe point (br/pkg/utils/safe_point.go)
+    constexpr std::uint64_t interval_ns = 5'000'000'000;
+    std::uint64_t asked_at = asked_at_.load(std::memory_order_relaxed);
+    const std::uint64_t now = clock_->steady_ns();
+    if (now < asked_at || now - asked_at < interval_ns) return {};
+    // one thread asks for all
+    if (!asked_at_.compare_exchange_strong(asked_at, now, std::memory_order_relaxed)) return {};
+    Status status = ask();
+    return status.retryable() ? Status() : status;
+  }
+
+ private:
+  MvccHost* host_;
+  Clock* clock_;
+  bool is_full_;
+  std::uint64_t oldest_;  // the backup reads versions at and after it
+  mutable std::atomic<std::uint64_t> asked_at_{0};
+};
+
+}  // namespace detail
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/base/key_range.hpp ----
+namespace kvbackup::inline v1 {
+
+/// The column family that TiKV, RocksDB and this library mean where none is named.
+inline constexpr std::string_view default_cf = "default";
+
+/// The keys k of one column family with start <= k < end. An empty `start` is the first key there
+/// is, an empty `end` is past the last one.
+struct KeyRange {
+  std::string cf{default_cf};
+  std::string start;
+  std::string end;
+
+  [[nodiscard]] bool contains(ByteView key) const {
+    return key >= ByteView(start) && (end.empty() || key < ByteView(end));
+  }
+  /// No key can lie in it.
+  [[nodiscard]] bool empty() const { return !end.empty() && start >= end; }
+
+  friend bool operator==(const KeyRange&, const KeyRange&) = default;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/source/concept.hpp ----
+// The contracts of what is backed up.
+//
+// SortedSource: one pass over pairs.
+// | expression   | result   | meaning
+// |--------------|----------|---------------------------------------------------------------
+// | s.valid()    | bool     | there is a current pair; false is the end OR an error
+// | s.key()      | ByteView | its key; requires valid(); dies at the next next()
+// | s.value()    | ByteView | its value; the same
+// | s.next()     | void     | to the next pair; requires valid()
+// | s.status()   | Status   | after valid() turned false: ok at the end, else what failed
+// SeekableSource adds s.seek(key): to the first pair whose key is not below `key`.
+//
+// Snapshot: any number of scans over ONE state of a store, from several threads at once.
+// | expression             | result                   | meaning
+// |------------------------|--------------------------|-----------------------------------------
+// | s.scan(range)          | Result<SortedSource>     | the pairs of that range, no others
+// | s.split(range, target) | Result<vector<KeyRange>> | optional: sub-ranges in key order that
+// |                        |                          | tile `range`, of about `target` bytes;
+// |                        |                          | depends on data and target only, never
+// |                        |                          | on the number of threads
+// | s.estimate(range)      | SizeEstimate             | optional: for progress only
+// | s.ranges()             | Result<vector<KeyRange>> | optional: one whole range a column
+// |                        |                          | family, what a backup without ranges
+// |                        |                          | takes
+// | s.check_held(ranges)   | Status                   | optional, of what holds a part of its
+// |                        |                          | keys only: not_found unless all of the
+// |                        |                          | ranges lie in what it holds
+// | s.kind(), s.identity() | std::string              | optional: recorded in backupmeta
+// | s.notes()              | vector<string>           | optional: sentences for the operator: how
+// |                        |                          | the state was taken, what is not in it
+// | s.start_version(),     | std::uint64_t            | optional: of an MVCC store, recorded in
+// | s.end_version()        |                          | backupmeta: the versions that it gives
+// | s.confirm()            | Status                   | optional: whether all that was scanned
+// |                        |                          | holds; asked before backupmeta is written
+//
+// Laws no compiler checks: keys strictly rise as unsigned bytes; two scans of one range give the
+// same pairs.
+
+namespace kvbackup::inline v1 {
+
+template <class S>
+concept SortedSource = std::movable<S> && requires(S s, const S& c) {
+  { c.valid() } -> std::same_as<bool>;
+  { c.key() } -> std::convertible_to<ByteView>;
+  { c.value() } -> std::convertible_to<ByteView>;
+  s.next();
+  { c.status() } -> std::convertible_to<Status>;
+};
+
+template <class S>
+concept SeekableSource = SortedSource<S> && requires(S s, ByteView key) {
+  s.seek(key);
+};
+
+template <class S>
+concept Snapshot = requires(const S& s, const KeyRange& range) {
+  { s.scan(range).ok() } -> std::same_as<bool>;
+  requires SortedSource<typename decltype(s.scan(range))::value_type>;
+};
+
+/// What a Snapshot thinks a range holds. Nothing where it cannot tell.
+struct SizeEstimate {
+  std::optional<std::uint64_t> pairs;
+  std::optional<std::uint64_t> bytes;  ///< key and value lengths
+};
+
+template <class S>
+concept SplittableSnapshot = Snapshot<S> &&
+    requires(const S& s, const KeyRange& range, std::uint64_t target_bytes) {
+  { s.split(range, target_bytes) } -> std::same_as<Result<std::vector<KeyRange>>>;
+};
+
+template <class S>
+concept EstimatingSnapshot = Snapshot<S> && requires(const S& s, const KeyRange& range) {
+  { s.estimate(range) } -> std::same_as<SizeEstimate>;
+};
+
+template <class S>
+concept EnumerableSnapshot = Snapshot<S> && requires(const S& s) {
+  { s.ranges() } -> std::same_as<Result<std::vector<KeyRange>>>;
+};
+
+template <class S>
+concept PartialSnapshot = Snapshot<S> && requires(const S& s, const std::vector<KeyRange>& ranges) {
+  { s.check_held(ranges) } -> std::same_as<Status>;
+};
+
+template <class S>
+concept IdentifiedSource = requires(const S& s) {
+  { s.kind() } -> std::convertible_to<std::string>;
+  { s.identity() } -> std::convertible_to<std::string>;
+};
+
+template <class S>
+concept VersionedSource = requires(const S& s) {
+  { s.start_version() } -> std::same_as<std::uint64_t>;
+  { s.end_version() } -> std::same_as<std::uint64_t>;
+};
+
+template <class S>
+concept ConfirmedSource = requires(const S& s) {
+  { s.confirm() } -> std::same_as<Status>;
+};
+
+template <class S>
+concept AnnotatedSource = requires(const S& s) {
+  { s.notes() } -> std::same_as<std::vector<std::string>>;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/source/mvcc_source.hpp ----
+// The versions that a transactional backup takes from a range of TiKV's column families write and
+// default (TiKV components/backup, storage/mvcc/reader/scanner/forward.rs, LatestEntryPolicy).
+//
+// Of each user key, from its newest version at end_version on: a version at or before
+// start_version, and one behind a GC fence, end the search with nothing; a Put is taken; a Delete
+// is taken by an incremental backup and ends the search of a full one; Lock and Rollback say
+// nothing of the value.
+
+namespace kvbackup::inline v1 {
+
+namespace detail {
+
+/// What an MvccSnapshot and its sources share.
+template <class S>
+struct MvccState {
+  MvccState(S inner_, const MvccOptions& options)
+      : inner(std::move(inner_)),
+        start_version(options.start_version),
+        end_version(options.end_version),
+        watch(options) {}
+
+  S inner;
+  std::uint64_t start_version;
+  std::uint64_t end_version;
+  GcWatch watch;
+  std::string prefix;                       // before every key of the store
+  std::vector<MvccLockedKey> memory_locks;  // that block end_version, by key
+};
+
+KVBACKUP_DETAIL_COLD inline Status no_mvcc_key(const char* cf, ByteView stored_key) {
+  return Status::error(StatusCode::corruption,
+                       std::string("a key of column family ") + cf +
+                           " is not one of TiKV's: a memcomparable user key behind the data prefix "
+                           "of the store's first key, with a timestamp unless it is a lock's")
+      .with_key(stored_key);
+}
+
+}  // namespace detail
+
+/// The pairs are user keys and packed versions (unpack_mvcc_entry), in the order of the user keys.
+/// Made by an MvccSnapshot. A failure names the user key.
+template <class S>
+class MvccSource {
+ public:
+  [[nodiscard]] bool valid() const noexcept { return valid_; }
+  [[nodiscard]] ByteView key() const noexcept { return user_key_; }
+  [[nodiscard]] ByteView value() const noexcept { return value_; }
+  void next() {
+    leave_row();
+    find();
+  }
+  [[nodiscard]] Status status() const { return status_; }
+
+ private:
+  template <Snapshot Inner>
+  friend class MvccSnapshot;
+  using State = detail::MvccState<S>;
+  using Scan = typename decltype(std::declval<const S&>().scan(KeyRange()))::value_type;
+
+  /// Steps that are tried before a seek, which costs as much as some of them (TiKV's SEEK_BOUND,
+  /// storage/kv/cursor.rs).
+  static constexpr unsigned seek_bound = 8;
+  /// The safe point is looked after about once that many bytes of keys and values.
+  static constexpr std::uint64_t poll_interval = 64u << 10;
+
+  MvccSource(std::shared_ptr<const State> state, Scan write, Scan large)
+      : state_(std::move(state)), write_(std::move(write)), default_(std::move(large)) {
+    find();
+  }
+
+  void find() {
+    valid_ = false;
+    for (; write_.valid(); leave_row()) {
+      if (!enter_row() || !poll()) return;
+      if (find_version()) {
+        valid_ = true;
+        return;
+      }
+      if (!status_.ok()) return;
+    }
+    status_ = write_.status();
+  }
+
+  // The row of the current record becomes the current row.
+  [[nodiscard]] bool enter_row() {
+    const ByteView stored = write_.key();
+    const ByteView key = stored.substr(std::min(stored.size(), state_->prefix.size()));
+    const auto split = split_mvcc_key(key);
+    if (!stored.starts_with(state_->prefix) || !split ||
+        !from_memcomparable(split->row, user_key_)) {
+      status_ = detail::no_mvcc_key("write", stored);
+      return false;
+    }
+    row_ = stored.substr(0, stored.size() - mvcc_ts_size);
+    return true;
+  }
+  [[nodiscard]] bool in_row() const {
+    if (!write_.valid()) return false;
+    const ByteView stored = write_.key();
+    return stored.size() == row_.size() + mvcc_ts_size && stored.starts_with(row_);
+  }
+  /// Of the current record, which is in the row.
+  [[nodiscard]] std::uint64_t commit_ts() const {
+    return ~load_be64(ByteView(write_.key()).data() + row_.size());
+  }
+
+  // To the first record of the row at or before `ts`, or out of it if there is none.
+  void skip_to(std::uint64_t ts) {
+    for (unsigned n = 0; in_row() && commit_ts() > ts; ++n) {
+      if constexpr (SeekableSource<Scan>) {
+        if (n == seek_bound) return write_.seek(version_key(ts));
+      }
+      write_.next();
+    }
+  }
+  void leave_row() {
+    skip_to(0);
+    if (in_row()) write_.next();
+  }
+
+  // False where the row gives nothing, or with a status.
+  [[nodiscard]] bool find_version() {
+    for (skip_to(state_->end_version); in_row(); write_.next()) {
+      if (commit_ts() <= state_->start_version) return false;
+      auto write = parse_mvcc_write(write_.value());
+      if (!write.ok()) return fail(std::move(write).status());
+      if (write.value().is_fenced(state_->end_version)) return false;
+      switch (write.value().type) {
+        case MvccWriteType::put: return take(write.value());
+        case MvccWriteType::remove: return state_->start_version != 0 && take(write.value());
+        case MvccWriteType::lock:
+        case MvccWriteType::rollback: break;
+      }
+    }
+    return false;
+  }
+
+  [[nodiscard]] bool take(const MvccWrite& write) {
+    ByteView large;
+    if (write.has_large_value()) {
+      if (!find_large_value(write.start_ts)) return false;
+      large = default_.value();
+    }
+    pack_mvcc_entry(value_, commit_ts(), write_.value(), large);
+    unpolled_ += value_.size();
+    return true;
+  }
+  // Rows rise, and so do the keys that are looked for here.
+  [[nodiscard]] bool find_large_value(std::uint64_t start_ts) {
+    const ByteView wanted = version_key(start_ts);
+    for (unsigned n = 0; default_.valid() && ByteView(default_.key()) < wanted; ++n) {
+      if constexpr (SeekableSource<Scan>) {
+        if (n == seek_bound) {
+          default_.seek(wanted);
+          break;
+        }
+      }
+      default_.next();
+    }
+    if (default_.valid() && ByteView(default_.key()) == wanted) return true;
+    if (!default_.valid()) {
+      if (Status status = default_.status(); !status.ok()) return fail(std::move(status));
+    }
+    return fail(Status::error(StatusCode::corruption,
+                              "the value that a Put of start_ts " + std::to_string(start_ts) +
+                                  " left in column family default is not there"));
+  }
+  /// The stored key of the row's version `ts`; it lives until the next call.
+  [[nodiscard]] ByteView version_key(std::uint64_t ts) {
+    version_key_ = row_;
+    append_mvcc_ts(version_key_, ts);
+    return version_key_;
+  }
+
+  [[nodiscard]] bool poll() {
+    unpolled_ += row_.size();
+    if (unpolled_ < poll_interval) return true;
+    unpolled_ = 0;
+    status_ = state_->watch.poll();
+    return status_.ok();
+  }
+  KVBACKUP_DETAIL_COLD bool fail(Status status) {
+    status_ = std::move(status).with_key(user_key_);
+    return false;
+  }
+
+  std::shared_ptr<const State> state_;
+  Scan write_;
+  Scan default_;
+  std::string row_;  // the keys of its versions without their timestamps
+  std::string user_key_;
+  std::string value_;
+  std::string version_key_;
+  std::uint64_t unpolled_ = 0;
+  Status status_;
+  bool valid_ = false;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/source/mvcc_snapshot.hpp ----
+namespace kvbackup::inline v1 {
+
+/// The column families of a store in TiKV's MVCC layout.
+inline constexpr std::string_view mvcc_default_cf = default_cf;
+inline constexpr std::string_view mvcc_write_cf = "write";
+inline constexpr std::string_view mvcc_lock_cf = "lock";
+
+/// The transactional view of a store in TiKV's MVCC layout: of each user key the version that a
+/// backup of (start_version, end_version] takes. `S` is a snapshot of the store with the column
+/// families default, write and lock, all of ONE state.
+///
+/// Ranges are of raw user keys and of column family "default", which stands for all of the store.
+/// MvccLayout stores what scans give.
+template <Snapshot S>
+class MvccSnapshot {
+  using State = detail::MvccState<S>;
+
+ public:
+  /// Takes the view of the state that `take_state()` (-> Result<S>) gives. It is called last: what
+  /// the host knows of locks in memory must be older than the state.
+  ///
+  /// invalid_argument for versions that can give nothing; not_found for versions that may be
+  /// collected, and where column families are missing; corruption where the first key is not one of
+  /// TiKV's.
+  template <class TakeState>
+  requires requires(TakeState take_state) {
+    { take_state() } -> std::same_as<Result<S>>;
+  }
+  [[nodiscard]] static Result<MvccSnapshot> take(const MvccOptions& options,
+                                                 TakeState&& take_state) {
+    if (Status status = options.validate(); !status.ok()) return status;
+    std::vector<MvccLockedKey> locks;
+    if (options.host != nullptr) {
+      auto in_memory = options.host->memory_locks(options.end_version);
+      if (!in_memory.ok()) return std::move(in_memory).status();
+      locks = std::move(in_memory).value();
+    }
+    auto inner = take_state();
+    if (!inner.ok()) return std::move(inner).status();
+    auto state = std::make_shared<State>(std::move(inner).value(), options);
+    if (Status status = state->watch.ask(); !status.ok()) return status;
+    state->memory_locks = blocking(std::move(locks), options.end_version);
+    auto prefix = find_prefix(state->inner, options.prefix);
+    if (!prefix.ok()) return std::move(prefix).status();
+    state->prefix = std::move(prefix).value();
+    return MvccSnapshot(std::move(state));
+  }
+  /// The same of a state that is taken already, for a host without locks in memory.
+  [[nodiscard]] static Result<MvccSnapshot> of(S inner, const MvccOptions& options) {
+    return take(options, [&inner] { return Result<S>(std::move(inner)); });
+  }
+
+  /// unavailable, naming the key, where a lock stands in the way: find_lock() tells more of it.
+  [[nodiscard]] Result<MvccSource<S>> scan(const KeyRange& range) const {
+    auto lock = find_lock(range);
+    if (!lock.ok()) return std::move(lock).status();
+    if (lock.value()) return locked(*lock.value());
+    auto write = state_->inner.scan(stored(mvcc_write_cf, range));
+    if (!write.ok()) return std::move(write).status();
+    auto large = state_->inner.scan(stored(mvcc_default_cf, range));
+    if (!large.ok()) return std::move(large).status();
+    return MvccSource<S>(state_, std::move(write).value(), std::move(large).value());
+  }
+
+  /// The first lock in the range that blocks a reader at end_version, stored or in memory; nothing
+  /// where scan() can give the range.
+  [[nodiscard]] Result<std::optional<MvccLockedKey>> find_lock(const KeyRange& range) const {
+    using Found = std::optional<MvccLockedKey>;
+    if (Status status = check_range(range); !status.ok()) return status;
+    Found found = lock_in_memory(range);
+    auto scan = state_->inner.scan(stored(mvcc_lock_cf, range));
+    if (!scan.ok()) return std::move(scan).status();
+    auto& at = scan.value();
+    MvccLockedKey locked;
+    for (; at.valid(); at.next()) {
+      const ByteView stored_key = at.key();
+      if (!stored_key.starts_with(state_->prefix) ||
+          !from_memcomparable(stored_key.substr(state_->prefix.size()), locked.key)) {
+        return detail::no_mvcc_key("lock", stored_key);
+      }
+      if (found && found->key < locked.key) return found;
+      auto lock = parse_mvcc_lock(at.value());
+      if (!lock.ok()) return std::move(lock).status().with_key(locked.key);
+      if (!lock.value().blocks(state_->end_version)) continue;
+      locked.lock = std::move(lock).value();
+      return Found(std::move(locked));
+    }
+    if (Status status = at.status(); !status.ok()) return status;
+    return found;
+  }
+
+  /// Cuts between user keys, by the larger of column families write and default.
+  [[nodiscard]] Result<std::vector<KeyRange>> split(
+      const KeyRange& range, std::uint64_t target_bytes) const requires SplittableSnapshot<S> {
+    if (Status status = check_range(range); !status.ok()) return status;
+    std::vector<KeyRange> parts;
+    for (const std::string_view cf : {mvcc_write_cf, mvcc_default_cf}) {
+      auto stored_parts = state_->inner.split(stored(cf, range), target_bytes);
+      if (!stored_parts.ok()) return std::move(stored_parts).status();
+      std::vector<KeyRange> cut = cut_at(range, stored_parts.value());
+      if (cut.size() > parts.size()) parts = std::move(cut);
+    }
+    return parts;
+  }
+  /// Of a full backup: the bytes of all versions, which is more than it takes.
+  [[nodiscard]] SizeEstimate estimate(const KeyRange& range) const requires EstimatingSnapshot<S> {
+    SizeEstimate sum;
+    if (state_->start_version != 0) return sum;
+    const auto write = state_->inner.estimate(stored(mvcc_write_cf, range)).bytes;
+    const auto large = state_->inner.estimate(stored(mvcc_default_cf, range)).bytes;
+    if (write && large) sum.bytes = *write + *large;
+    return sum;
+  }
+  [[nodiscard]] Result<std::vector<KeyRange>> ranges() const {
+    return std::vector<KeyRange>{KeyRange()};
+  }
+
+  [[nodiscard]] std::uint64_t start_version() const noexcept { return state_->start_version; }
+  [[nodiscard]] std::uint64_t end_version() const noexcept { return state_->end_version; }
+  /// Whether the versions of this view are still all there: not_found once the garbage collector
+  /// has passed them.
+  [[nodiscard]] Status confirm() const { return state_->watch.ask(); }
+  /// What stands before every key of the store: "z" or nothing.
+  [[nodiscard]] std::string_view data_prefix() const noexcept { return state_->prefix; }
+
+  [[nodiscard]] std::string kind() const requires IdentifiedSource<S> {
+    return state_->inner.kind();
+  }
+  [[nodiscard]] std::string identity() const requires IdentifiedSource<S> {
+    return state_->inner.identity();
+  }
+  [[nodiscard]] std::vector<std::string> notes() const {
+    std::vector<std::string> notes;
+    if constexpr (AnnotatedSource<S>) notes = state_->inner.notes();
+    std::string versions = "versions at timestamp " + std::to_string(state_->end_version);
+    if (state_->start_version != 0) {
+      versions = "versions committed after timestamp " + std::to_string(state_->start_version) +
+                 " and by " + std::to_string(state_->end_version);
+    }
+    notes.push_back(std::move(versions));
+    return notes;
+  }
+  /// A scan of this has two of the store open.
+  [[nodiscard]] std::size_t workers() const requires requires(const S& s) { s.workers(); }
+  { return std::max(std::size_t{1}, state_->inner.workers() / 2); }
+
+ private:
+  explicit MvccSnapshot(std::shared_ptr<const State> state) : state_(std::move(state)) {}
+
+  [[nodiscard]] static Status check_range(const KeyRange& range) {
+    if (range.cf == default_cf) return {};
+    return Status::error(StatusCode::invalid_argument,
+                         "the ranges of a transactional backup are of user keys, which have no "
+                         "column family")
+        .with_object(range.cf);
+  }
+
+  /// The keys of `cf` that belong to the user keys of `range`.
+  [[nodiscard]] KeyRange stored(std::string_view cf, const KeyRange& range) const {
+    KeyRange out{std::string(cf), state_->prefix, state_->prefix};
+    if (!range.start.empty()) append_memcomparable(out.start, range.start);
+    if (!range.end.empty()) {
+      append_memcomparable(out.end, range.end);
+    } else if (!out.end.empty()) {
+      // of one byte that is not the last there is
+      out.end.back() = static_cast<char>(out.end.back() + 1);
+    }
+    return out;
+  }
+
+  /// `range`, cut at the user keys at whose versions `stored_parts` begin.
+  [[nodiscard]] std::vector<KeyRange> cut_at(const KeyRange& range,
+                                             const std::vector<KeyRange>& stored_parts) const {
+    std::vector<KeyRange> parts{range};
+    std::string user_key;
+    for (const KeyRange& part : stored_parts) {
+      ByteView key = part.start;
+      key.remove_prefix(std::min(key.size(), state_->prefix.size()));
+      // a store may cut at what is only a part of a key
+      key = key.substr(0, key.size() - key.size() % (memcomparable_group + 1));
+      if (!from_row_start(key, user_key)) continue;
+      if (user_key <= parts.back().start || !range.contains(user_key)) continue;
+      parts.back().end = user_key;
+      parts.push_back(KeyRange{range.cf, user_key, range.end});
+    }
+    return parts;
+  }
+  /// The user key whose memcomparable form `key` begins with, or the beginning of one.
+  [[nodiscard]] static bool from_row_start(ByteView key, std::string& user_key) {
+    user_key.clear();
+    for (; key.size() > memcomparable_group; key.remove_prefix(memcomparable_group + 1)) {
+      if (key[memcomparable_group] != '\xff') {
+        std::string tail;
+        if (!from_memcomparable(key.substr(0, memcomparable_group + 1), tail)) return false;
+        user_key += tail;
+        return true;
+      }
+      user_key.append(key.substr(0, memcomparable_group));
+    }
+    return true;
+  }
+
+  [[nodiscard]] std::optional<MvccLockedKey> lock_in_memory(const KeyRange& range) const {
+    for (const MvccLockedKey& locked : state_->memory_locks) {
+      if (range.contains(locked.key)) return locked;
+    }
+    return std::nullopt;
+  }
+  [[nodiscard]] static std::vector<MvccLockedKey> blocking(std::vector<MvccLockedKey> locks,
+                                                           std::uint64_t end_version) {
+    std::erase_if(locks, [end_version](const MvccLockedKey& locked) {
+      return !locked.lock.blocks(end_version);
+    });
+    std::sort(locks.begin(), locks.end(),
+              [](const MvccLockedKey& a, const MvccLockedKey& b) { return a.key < b.key; });
+    return locks;
+  }
+  KVBACKUP_DETAIL_COLD static Status locked(const MvccLockedKey& locked) {
+    return Status::error(
+               StatusCode::unavailable,
+               "a transaction that has not ended has locked a key of this range: start_ts " +
+                   std::to_string(locked.lock.ts) + ", ttl " + std::to_string(locked.lock.ttl) +
+                   " ms; wait for it or resolve its lock, and take the backup from a new state")
+        .with_key(locked.key);
+  }
+
+  /// By the first key of column family write, or else of lock.
+  [[nodiscard]] static Result<std::string> find_prefix(const S& inner, MvccPrefix prefix) {
+    const std::string tikv = "z";
+    if (prefix == MvccPrefix::none) return std::string();
+    if (prefix == MvccPrefix::tikv) return tikv;
+    for (const auto& [cf, ts_size] :
+         {std::pair(mvcc_write_cf, mvcc_ts_size), std::pair(mvcc_lock_cf, std::size_t{0})}) {
+      auto scan = inner.scan(KeyRange{std::string(cf), "", ""});
+      if (!scan.ok()) {
+        return std::move(scan).status().with_note(
+            "a transactional backup is of a store in TiKV's layout, with column families default, "
+            "write and lock");
+      }
+      if (!scan.value().valid()) {
+        if (Status status = scan.value().status(); !status.ok()) return status;
+        continue;
+      }
+      const ByteView key = scan.value().key();
+      const std::size_t rest = key.size() < ts_size ? 2 : (key.size() - ts_size) % 9;
+      if (rest == 0) return std::string();
+      if (rest == 1 && key.starts_with(tikv)) return tikv;
+      return detail::no_mvcc_key(cf.data(), key);
+    }
+    return tikv;
+  }
+
+  std::shared_ptr<const State> state_;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/backup/mvcc_layout.hpp ----
+// Versions as TiKV's transactional backup writes them (TiKV components/backup/src/writer.rs).
+
+namespace kvbackup::inline v1 {
+
+/// The layout of what an MvccSnapshot gives: a part is a file of column family default, if it has
+/// large values, and one of write. Each user key is counted once, with its value, in the file where
+/// the value stands: large values in default, short ones and removals in write.
+///
+/// A part ends where TiKV ends it: it looks at the sum of both files before every batch of 1024
+/// entries, counted from the beginning of a sub-range, which is a region there. Unlike TiKV's, a
+/// file goes to storage while it is made, and never stands in memory.
+class MvccLayout {
+ public:
+  using Checksum = Crc32cChecksum;
+  using Collector = TikvCollector;
+  static constexpr bool is_raw_kv = false;
+  /// BATCH_SIZE of TiKV's scanner (components/backup/src/endpoint.rs).
+  static constexpr std::uint64_t entries_per_batch = 1024;
+
+  [[nodiscard]] std::vector<std::string> cfs(std::string_view /*range_cf*/) const {
+    return {std::string(mvcc_default_cf), std::string(mvcc_write_cf)};
+  }
+  /// invalid_argument for what is no MvccSnapshot's.
+  template <class Emit>
+  [[nodiscard]] Status store(const SourceEntry& entry, Emit&& emit) {
+    const auto unpacked = unpack_mvcc_entry(entry.value);
+    if (!unpacked.ok()) return unpacked.status();
+    const MvccEntry& version = unpacked.value();
+    stored_key_ = tikv_data_prefix;
+    append_memcomparable(stored_key_, entry.key);
+    const std::size_t row_size = stored_key_.size();
+    if (version.write.has_large_value()) {
+      append_mvcc_ts(stored_key_, version.write.start_ts);
+      Status status = emit(default_table, ByteView(stored_key_), version.large);
+      if (!status.ok()) return status;
+      stored_key_.resize(row_size);
+    }
+    append_mvcc_ts(stored_key_, version.commit_ts);
+    return emit(write_table, ByteView(stored_key_), version.record);
+  }
+  [[nodiscard]] std::optional<CountedPair> counted(const SourceEntry& entry) const {
+    const auto unpacked = unpack_mvcc_entry(entry.value);
+    if (!unpacked.ok()) return std::nullopt;
+    const MvccEntry& version = unpacked.value();
+    return CountedPair{.table = version.write.has_large_value() ? default_table : write_table,
+                       .key = entry.key,
+                       .value = version.value()};
+  }
+  [[nodiscard]] TableOptions table_options(std::string_view cf) const {
+    return cf == mvcc_write_cf ? TableOptions::br_write_cf() : TableOptions::br_default_cf();
+  }
+  [[nodiscard]] Collector collector(std::string_view cf) const {
+    return cf == mvcc_write_cf ? TikvCollector::write_cf() : TikvCollector::default_cf();
+  }
+  [[nodiscard]] std::string_view key_prefix() const { return tikv_data_prefix; }
+  [[nodiscard]] std::string_view profile() const { return "br"; }
+
+ private:
+  static constexpr std::size_t default_table = 0;
+  static constexpr std::size_t write_table = 1;
+
+  std::string stored_key_;
+};
+static_assert(Layout<MvccLayout>);
+
+/// A lock as TiKV answers with it where a range cannot be read (KeyError.locked).
+[[nodiscard]] inline LockInfo to_lock_info(const MvccLockedKey& locked) {
+  const MvccLock& lock = locked.lock;
+  LockInfo info;
+  info.primary_lock = lock.primary;
+  info.lock_version = lock.ts;
+  info.key = locked.key;
+  info.lock_ttl = lock.ttl;
+  info.txn_size = lock.txn_size;
+  switch (lock.type) {
+    case MvccLockType::put: info.lock_type = LockOp::put; break;
+    case MvccLockType::remove: info.lock_type = LockOp::del; break;
+    case MvccLockType::lock: info.lock_type = LockOp::lock; break;
+    case MvccLockType::pessimistic: info.lock_type = LockOp::pessimistic_lock; break;
+  }
+  info.lock_for_update_ts = lock.for_update_ts;
+  info.use_async_commit = lock.use_async_commit;
+  info.min_commit_ts = lock.min_commit_ts;
+  info.secondaries = lock.secondaries;
+  return info;
+}
+
+}  // namespace kvbackup::inline v1
 
 // ---- kvbackup/proto/backup.hpp ----
 // Messages of proto/backup.proto that `backupmeta` is made of. The others stand in
@@ -9917,119 +11995,6 @@ static_assert(Message<File>);
 static_assert(Message<Schema>);
 static_assert(Message<RawRange>);
 static_assert(Message<BackupMeta>);
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/base/key_range.hpp ----
-namespace kvbackup::inline v1 {
-
-/// The column family that TiKV, RocksDB and this library mean where none is named.
-inline constexpr std::string_view default_cf = "default";
-
-/// The keys k of one column family with start <= k < end. An empty `start` is the first key there
-/// is, an empty `end` is past the last one.
-struct KeyRange {
-  std::string cf{default_cf};
-  std::string start;
-  std::string end;
-
-  [[nodiscard]] bool contains(ByteView key) const {
-    return key >= ByteView(start) && (end.empty() || key < ByteView(end));
-  }
-  /// No key can lie in it.
-  [[nodiscard]] bool empty() const { return !end.empty() && start >= end; }
-
-  friend bool operator==(const KeyRange&, const KeyRange&) = default;
-};
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/source/concept.hpp ----
-// The contracts of what is backed up.
-//
-// SortedSource: one pass over pairs.
-// | expression   | result   | meaning
-// |--------------|----------|---------------------------------------------------------------
-// | s.valid()    | bool     | there is a current pair; false is the end OR an error
-// | s.key()      | ByteView | its key; requires valid(); dies at the next next()
-// | s.value()    | ByteView | its value; the same
-// | s.next()     | void     | to the next pair; requires valid()
-// | s.status()   | Status   | after valid() turned false: ok at the end, else what failed
-// SeekableSource adds s.seek(key): to the first pair whose key is not below `key`.
-//
-// Snapshot: any number of scans over ONE state of a store, from several threads at once.
-// | expression             | result                   | meaning
-// |------------------------|--------------------------|-----------------------------------------
-// | s.scan(range)          | Result<SortedSource>     | the pairs of that range, no others
-// | s.split(range, target) | Result<vector<KeyRange>> | optional: sub-ranges in key order that
-// |                        |                          | tile `range`, of about `target` bytes;
-// |                        |                          | depends on data and target only, never
-// |                        |                          | on the number of threads
-// | s.estimate(range)      | SizeEstimate             | optional: for progress only
-// | s.ranges()             | Result<vector<KeyRange>> | optional: one whole range a column
-// |                        |                          | family, what a backup without ranges
-// |                        |                          | takes
-// | s.kind(), s.identity() | std::string              | optional: recorded in backupmeta
-// | s.notes()              | vector<string>           | optional: sentences for the operator: how
-// |                        |                          | the state was taken, what is not in it
-//
-// Laws no compiler checks: keys strictly rise as unsigned bytes; two scans of one range give the
-// same pairs.
-
-namespace kvbackup::inline v1 {
-
-template <class S>
-concept SortedSource = std::movable<S> && requires(S s, const S& c) {
-  { c.valid() } -> std::same_as<bool>;
-  { c.key() } -> std::convertible_to<ByteView>;
-  { c.value() } -> std::convertible_to<ByteView>;
-  s.next();
-  { c.status() } -> std::convertible_to<Status>;
-};
-
-template <class S>
-concept SeekableSource = SortedSource<S> && requires(S s, ByteView key) {
-  s.seek(key);
-};
-
-template <class S>
-concept Snapshot = requires(const S& s, const KeyRange& range) {
-  { s.scan(range).ok() } -> std::same_as<bool>;
-  requires SortedSource<typename decltype(s.scan(range))::value_type>;
-};
-
-/// What a Snapshot thinks a range holds. Nothing where it cannot tell.
-struct SizeEstimate {
-  std::optional<std::uint64_t> pairs;
-  std::optional<std::uint64_t> bytes;  ///< key and value lengths
-};
-
-template <class S>
-concept SplittableSnapshot = Snapshot<S> &&
-    requires(const S& s, const KeyRange& range, std::uint64_t target_bytes) {
-  { s.split(range, target_bytes) } -> std::same_as<Result<std::vector<KeyRange>>>;
-};
-
-template <class S>
-concept EstimatingSnapshot = Snapshot<S> && requires(const S& s, const KeyRange& range) {
-  { s.estimate(range) } -> std::same_as<SizeEstimate>;
-};
-
-template <class S>
-concept EnumerableSnapshot = Snapshot<S> && requires(const S& s) {
-  { s.ranges() } -> std::same_as<Result<std::vector<KeyRange>>>;
-};
-
-template <class S>
-concept IdentifiedSource = requires(const S& s) {
-  { s.kind() } -> std::convertible_to<std::string>;
-  { s.identity() } -> std::convertible_to<std::string>;
-};
-
-template <class S>
-concept AnnotatedSource = requires(const S& s) {
-  { s.notes() } -> std::same_as<std::vector<std::string>>;
-};
 
 }  // namespace kvbackup::inline v1
 
@@ -10252,7 +12217,11 @@ struct BackupOptions {
   std::uint64_t cluster_id = 0;
   std::string cluster_version;
   std::uint64_t store_id = 1;
+  /// Of the one region that is backed up. 0: none, names have the number of the part in its place.
+  std::uint64_t region_id = 0;
   std::uint64_t region_epoch = 1;
+  /// Files are named "1/2_..." and not "1_2_...", as by TiKV 6.2 and later on S3.
+  bool store_folder = false;
 };
 
 }  // namespace kvbackup::inline v1
@@ -10420,14 +12389,21 @@ concept BlockCodec = std::copyable<C> && requires(const C& codec, std::size_t n)
 //   {store_id}_{region_id}_{epoch}_{hex(sha256(start key))}_{unix ms}_{cf}.sst
 //   {store_id}_{region_id}_{epoch}_{cf}.sst     a raw part that starts at the empty key
 //   backupmeta                                  written last; without it there is no backup
+//   backup.lock                                 written first by what many stores back up to
 //
-// (TiKV v5.1 components/backup/src/{endpoint,writer}.rs). A column family's name may hold any byte,
-// so what could not stand in an object name is percent-coded.
+// (TiKV v5.1 components/backup/src/{endpoint,writer}.rs). TiKV 6.2 and later name files on S3
+// {store_id}/{region_id}_..., since S3 limits the requests a second of each prefix. A column
+// family's name may hold any byte, so what could not stand in an object name is percent-coded.
 
 namespace kvbackup::inline v1 {
 
 /// The object that makes the others a backup.
 inline constexpr std::string_view backupmeta_name = "backupmeta";
+
+/// BR's sign that a destination is in use or was; it stays there. Then its content.
+inline constexpr std::string_view backup_lock_name = "backup.lock";
+inline constexpr std::string_view backup_lock_text =
+    "DO NOT DELETE\nThis file exists to remind other backup jobs won't use this path";
 
 /// What the name of one file is made of.
 struct FileNameParts {
@@ -10436,14 +12412,19 @@ struct FileNameParts {
   std::uint64_t epoch = 1;
   std::uint64_t unix_ms = 0;
   bool is_raw_kv = true;
+  bool store_folder = false;  ///< as TiKV 6.2 and later on S3: a folder for each store
 };
+
+/// What the names of all files of that store begin with.
+[[nodiscard]] inline std::string sst_file_prefix(std::uint64_t store_id, bool store_folder) {
+  return std::to_string(store_id) + (store_folder ? '/' : '_');
+}
 
 /// The name of the file of `cf` of the part that begins at the user key `start_key`. Files of one
 /// part differ in their cf only.
 [[nodiscard]] inline std::string sst_file_name(const FileNameParts& parts, ByteView start_key,
                                                ByteView cf) {
-  std::string name = std::to_string(parts.store_id);
-  name += '_';
+  std::string name = sst_file_prefix(parts.store_id, parts.store_folder);
   name += std::to_string(parts.region_id);
   name += '_';
   name += std::to_string(parts.epoch);
@@ -10740,6 +12721,191 @@ class MetaBlockBuilder {
 
 }  // namespace kvbackup::inline v1::detail
 
+// ---- kvbackup/sst/decoders.hpp ----
+// What a table reader can decode: a set of codecs and a set of checksums, fixed at compile time.
+
+namespace kvbackup::inline v1 {
+
+namespace detail {
+/// The context of a codec that knows a dictionary, for those that have one.
+template <class C>
+[[nodiscard]] auto decompressor_with(const C& codec, ByteView dictionary) {
+  if constexpr (requires { codec.decompressor(dictionary); }) {
+    return codec.decompressor(dictionary);
+  } else {
+    return codec.decompressor();
+  }
+}
+}  // namespace detail
+
+/// Codecs of different types: those whose blocks can be decompressed.
+template <BlockCodec... Codecs>
+class CodecSet {
+ public:
+  CodecSet() = default;
+  explicit CodecSet(Codecs... codecs) requires(sizeof...(Codecs) > 0)
+      : codecs_(std::move(codecs)...) {}
+
+  /// The contexts of the codecs, each made when it is first needed. Belongs to one thread.
+  class Contexts {
+   public:
+    /// `dictionary`, which may be empty, outlives the contexts.
+    Contexts(const CodecSet& set, ByteView dictionary) : set_(&set), dictionary_(dictionary) {}
+
+    /// Fills `out` from a block of `type`, which the set has.
+    Status decompress(BlockCompression type, bool with_dictionary, ByteView in,
+                      std::span<char> out) {
+      return decompress_by(std::index_sequence_for<Codecs...>(), type,
+                           with_dictionary && !dictionary_.empty(), in, out);
+    }
+
+   private:
+    template <class C>
+    struct Held {
+      std::optional<decltype(std::declval<const C&>().decompressor())> plain;
+      std::optional<decltype(detail::decompressor_with(std::declval<const C&>(), ByteView()))>
+          primed;
+    };
+    template <std::size_t... I>
+    Status decompress_by(std::index_sequence<I...>, BlockCompression type, bool primed, ByteView in,
+                         std::span<char> out) {
+      Status status;
+      const auto attempt = [&](const auto& codec, auto& held) {
+        if (codec.type() != type) return false;
+        if (primed) {
+          if (!held.primed) held.primed.emplace(detail::decompressor_with(codec, dictionary_));
+          status = held.primed->decompress(in, out);
+        } else {
+          if (!held.plain) held.plain.emplace(codec.decompressor());
+          status = held.plain->decompress(in, out);
+        }
+        return true;
+      };
+      const bool found = (attempt(std::get<I>(set_->codecs_), std::get<I>(held_)) || ...);
+      KVBACKUP_ASSERT(found);
+      static_cast<void>(found);
+      return status;
+    }
+
+    const CodecSet* set_;
+    ByteView dictionary_;
+    std::tuple<Held<Codecs>...> held_;
+  };
+
+  [[nodiscard]] bool has(BlockCompression type) const {
+    return std::apply([type](const auto&... codec) { return ((codec.type() == type) || ...); },
+                      codecs_);
+  }
+  /// The plain length that a block of `type` tells by itself, if its codec can say it.
+  [[nodiscard]] std::optional<std::uint64_t> plain_size(BlockCompression type, ByteView in) const {
+    std::optional<std::uint64_t> size;
+    const auto ask = [&](const auto& codec) {
+      if constexpr (requires { codec.plain_size(in); }) {
+        if (codec.type() == type) size = codec.plain_size(in);
+      }
+    };
+    std::apply([&ask](const auto&... codec) { (ask(codec), ...); }, codecs_);
+    return size;
+  }
+
+ private:
+  std::tuple<Codecs...> codecs_;
+};
+
+/// Checksums that can be verified.
+template <BlockChecksum... Checksums>
+struct ChecksumSet {
+  [[nodiscard]] static constexpr bool has(ChecksumKind kind) {
+    return ((Checksums::kind == kind) || ...);
+  }
+  /// What the checksum of `kind`, which the set has, gives.
+  [[nodiscard]] static std::uint32_t of(ChecksumKind kind, ByteView payload_and_type) {
+    std::uint32_t sum = 0;
+    const bool found =
+        ((Checksums::kind == kind && (sum = Checksums::of(payload_and_type), true)) || ...);
+    KVBACKUP_ASSERT(found);
+    static_cast<void>(found);
+    return sum;
+  }
+};
+
+/// How much longer a block may become by decompression however long that is: what LZ4 can at most.
+/// Only Zstandard goes beyond, and only for bytes that repeat.
+inline constexpr std::uint64_t trusted_ratio = 255;
+
+/// The default of TableDecoders::largest_inflated. TableWriter stores what goes beyond it plain.
+inline constexpr std::uint64_t default_largest_inflated = 256ull << 20;
+
+/// Both sets of a TableReader.
+template <class Codecs, class Checksums>
+struct TableDecoders {
+  using Contexts = typename Codecs::Contexts;
+  using ChecksumsUsed = Checksums;
+  Codecs codecs{};
+  /// The most plain bytes of a block that is more than trusted_ratio times as long as its stored
+  /// form; a longer one is resource_exhausted. It keeps a small file from asking for much memory,
+  /// and is to be raised for a table that is trusted and has values as long of bytes that repeat.
+  std::uint64_t largest_inflated = default_largest_inflated;
+};
+
+namespace detail {
+
+/// RocksDB's type before the format of Zstandard was final; the payload is the same.
+inline constexpr auto zstd_not_final = static_cast<BlockCompression>(0x40);
+
+/// The type by whose codec a block of `type` is decompressed.
+[[nodiscard]] constexpr BlockCompression decoding_type(BlockCompression type) {
+  if (type == BlockCompression::lz4hc) return BlockCompression::lz4;
+  return type == zstd_not_final ? BlockCompression::zstd : type;
+}
+
+/// A type's name in messages; nullptr for a number that is none.
+[[nodiscard]] constexpr const char* compression_name(BlockCompression type) {
+  switch (type) {
+    case BlockCompression::none: return "none";
+    case BlockCompression::snappy: return "snappy";
+    case BlockCompression::zlib: return "zlib";
+    case BlockCompression::bzip2: return "bzip2";
+    case BlockCompression::lz4: return "lz4";
+    case BlockCompression::lz4hc: return "lz4hc";
+    case BlockCompression::xpress: return "xpress";
+    case BlockCompression::zstd: return "zstd";
+    default: return type == zstd_not_final ? "zstd" : nullptr;
+  }
+}
+[[nodiscard]] constexpr const char* checksum_name(ChecksumKind kind) {
+  switch (kind) {
+    case ChecksumKind::none: return "none";
+    case ChecksumKind::crc32c: return "crc32c";
+    case ChecksumKind::xxhash: return "xxhash";
+    case ChecksumKind::xxhash64: return "xxhash64";
+    case ChecksumKind::xxh3: return "xxh3";
+  }
+  return nullptr;
+}
+
+/// The most plain bytes that `size` bytes of a compressed block can stand for, so that a small file
+/// cannot ask for much memory.
+[[nodiscard]] constexpr std::uint64_t most_plain_bytes(BlockCompression type, std::uint64_t size) {
+  switch (type) {
+    // a length byte of 255 adds 255; the last token and its first length add less than 64
+    case BlockCompression::lz4: return 255 * size + 64;
+    // three bytes copy at most 64
+    case BlockCompression::snappy: return 22 * size + 64;
+    // a block of one repeated byte: 4 bytes for 128 KiB
+    case BlockCompression::zstd: return (128 * 1024 / 4) * size + 128 * 1024;
+    // 258 bytes for two codes of at least one bit each
+    case BlockCompression::zlib: return 1032 * size + 1024;
+    // runs of 255 over 5 bytes in blocks of 900 kB, at best about 40 bytes each
+    case BlockCompression::bzip2: return 1200000 * size;
+    default: return size;
+  }
+}
+
+}  // namespace detail
+
+}  // namespace kvbackup::inline v1
+
 // ---- kvbackup/sst/footer.hpp ----
 // Block handles, block trailers and the footer of an SST.
 
@@ -10914,7 +13080,8 @@ class BlockOutput {
   BlockOutput(const Codec& codec, Output output)
       : codec_(codec), compressor_(codec_.compressor()), output_(std::move(output)) {}
 
-  /// Writes a block compressed where that saves an eighth or more, else plain, and then zeros up to
+  /// Writes a block compressed where that saves an eighth or more and it can be read back by
+  /// default (default_largest_inflated), else plain, and then zeros up to
   /// a multiple of `alignment`, a power of two. A plain block's buffer gets its trailer appended.
   Status write(GrowingBuffer& plain, BlockHandle& handle, std::uint32_t alignment = 1) {
     if (compress(plain.view())) return hand_out(compressed_, codec_.type(), handle, alignment);
@@ -10965,6 +13132,10 @@ class BlockOutput {
     const auto size = compressor_.compress(plain, std::span<char>(p, bound));
     if (!size) return false;
     compressed_.set_end(p + *size);
+    // what readers refuse by default is not written
+    if (plain.size() > default_largest_inflated && plain.size() / trusted_ratio > *size) {
+      return false;
+    }
     return compressed_.size() < plain.size() - plain.size() / 8;
   }
 
@@ -12331,15 +14502,23 @@ struct FileRecord {
   std::uint32_t crc32c = 0;
 };
 
+/// Takes the files of a part that was finished, and the keys that the part covers. A failure ends
+/// the sub-range.
+using PartDone = FunctionRef<Status(ByteView start, ByteView end, std::vector<FileRecord>& files)>;
+
 /// What the parts of one run share; outlives them all.
 struct RunContext {
-  FileNameParts name;  ///< region_id is set for each part
+  FileNameParts name;  ///< a region_id of 0 is replaced by the number of the part
   const CancelToken* cancel = nullptr;
   Clock* clock = nullptr;
   RateLimiter* rate_limiter = nullptr;
   RateLimiter* read_limiter = nullptr;
   std::uint32_t part_retries = 0;
   ProgressReporter* progress = nullptr;
+  std::uint64_t start_version = 0;  ///< of every file, as those below
+  std::uint64_t end_version = 0;
+  std::atomic<std::uint64_t>* backupmeta_size = nullptr;  ///< if given: what its files take there
+  std::optional<PartDone> part_done;  ///< called with all files of the sub-range so far
 };
 
 /// Hands the bytes of one table to its hasher and its object, as blocks finish.
@@ -12389,8 +14568,9 @@ class PartWriter {
         name_(run.name),
         start_(start),
         cfs_(layout.cfs(range_cf)),
-        files_(cfs_.size()) {
-    name_.region_id = part_number;
+        files_(cfs_.size()),
+        part_number_(part_number) {
+    if (name_.region_id == 0) name_.region_id = part_number;
   }
 
   Status add(const SourceEntry& entry) {
@@ -12470,7 +14650,7 @@ class PartWriter {
     TableOptions options = layout_.table_options(cfs_[table]);
     // no two tables of a session may have the same number, see TableIdentity
     if (!options.identity.session.empty()) {
-      options.identity.file_number = (name_.region_id - 1) * cfs_.size() + table + 1;
+      options.identity.file_number = (part_number_ - 1) * cfs_.size() + table + 1;
     }
     files_[table].table =
         std::make_unique<Table>(std::move(options), codec_,
@@ -12490,6 +14670,8 @@ class PartWriter {
     record.file.sha256 = as_bytes(digest.sha256);
     record.file.start_key = start_;
     record.file.end_key = end;
+    record.file.start_version = run_.start_version;
+    record.file.end_version = run_.end_version;
     record.file.crc64xor = digest.crc64xor;
     record.file.total_kvs = digest.total_kvs;
     record.file.total_bytes = digest.total_bytes;
@@ -12552,6 +14734,7 @@ class PartWriter {
   std::string start_;
   std::vector<std::string> cfs_;
   std::vector<PartFile> files_;  // one a table
+  std::uint64_t part_number_;
   bool object_failed_ = false;
   std::uint64_t bytes_ = 0;
 };
@@ -12563,10 +14746,11 @@ class PartWriter {
 
 namespace kvbackup::inline v1 {
 
-/// Sorts, checks and merges the ranges of one request. Errors: a range without room for a key, two
+/// Sorts, checks and merges the ranges of one request: column families in the order in which they
+/// are first named, keys rising. Errors: a range without room for a key, two
 /// ranges of one column family that overlap.
 [[nodiscard]] inline Result<std::vector<KeyRange>> normalize_ranges(std::vector<KeyRange> ranges) {
-  std::vector<std::string> cfs;
+  std::map<std::string, std::size_t> cf_ranks;
   for (KeyRange& range : ranges) {
     if (range.cf.empty()) range.cf = default_cf;
     if (range.empty()) {
@@ -12575,14 +14759,20 @@ namespace kvbackup::inline v1 {
           .with_object(range.cf)
           .with_range(range.start, range.end);
     }
-    if (std::find(cfs.begin(), cfs.end(), range.cf) == cfs.end()) cfs.push_back(range.cf);
+    cf_ranks.try_emplace(range.cf, cf_ranks.size());
   }
-  const auto cf_rank = [&cfs](const KeyRange& range) {
-    return std::find(cfs.begin(), cfs.end(), range.cf) - cfs.begin();
-  };
-  std::sort(ranges.begin(), ranges.end(), [&](const KeyRange& a, const KeyRange& b) {
-    return std::pair(cf_rank(a), ByteView(a.start)) < std::pair(cf_rank(b), ByteView(b.start));
-  });
+  // by rank first, each looked up once
+  std::vector<std::vector<KeyRange>> by_cf(cf_ranks.size());
+  for (KeyRange& range : ranges) {
+    by_cf[cf_ranks.find(range.cf)->second].push_back(std::move(range));
+  }
+  ranges.clear();
+  for (std::vector<KeyRange>& of_cf : by_cf) {
+    std::sort(of_cf.begin(), of_cf.end(), [](const KeyRange& a, const KeyRange& b) {
+      return ByteView(a.start) < ByteView(b.start);
+    });
+    std::move(of_cf.begin(), of_cf.end(), std::back_inserter(ranges));
+  }
   std::vector<KeyRange> merged;
   for (KeyRange& range : ranges) {
     if (merged.empty() || merged.back().cf != range.cf) {
@@ -12711,6 +14901,9 @@ template <class Source>
   }
   auto ranges = normalize_ranges(std::move(asked));
   if (!ranges.ok()) return std::move(ranges).status();
+  if constexpr (PartialSnapshot<Source>) {
+    if (Status status = source.check_held(ranges.value()); !status.ok()) return status;
+  }
 
   BackupPlan plan;
   plan.ranges = std::move(ranges).value();
@@ -12737,268 +14930,28 @@ template <class Source>
 
 }  // namespace kvbackup::inline v1
 
-// ---- kvbackup/backup/sub_range_writer.hpp ----
-// Turns one planned sub-range into its parts: the work of one worker.
-
+// ---- kvbackup/manifest/detail/entry_bound.hpp ----
 namespace kvbackup::inline v1::detail {
 
-/// The number of a part stands where TiKV has the region's id. It rises with the part's key and
-/// depends on the plan and the data only: sub-ranges are numbered a million parts apart.
-inline constexpr std::uint64_t parts_of_a_sub_range = 1'000'000;
-
-/// No part of a plan of that many sub-ranges has a higher number.
-[[nodiscard]] constexpr std::uint64_t last_part_number(std::size_t sub_ranges) {
-  return (std::uint64_t{sub_ranges} + 1) * parts_of_a_sub_range;
+/// Whether the lists of `message` have no more entries than its bytes can honestly spell. An entry
+/// takes some hundred bytes of memory and may be spelled by two, so that a small object would cost
+/// much memory before anything of it is looked at. Fields [first, last] are lists of File.
+[[nodiscard]] inline bool entries_fit(ByteView message, std::uint32_t first, std::uint32_t last) {
+  // a File has a SHA-256 (34 bytes) and a name, a range or a schema at least a name or a key
+  constexpr std::size_t least_file = 32;
+  constexpr std::size_t least_entry = 8;
+  constexpr std::size_t always = 1000;  // lists as short cost little, whatever is in them
+  std::size_t files = 0;
+  std::size_t others = 0;
+  WireReader reader(message);
+  WireField field;
+  while (reader.next(field)) {
+    if (field.wire_type != WireType::length_delimited) continue;
+    ++(field.number >= first && field.number <= last ? files : others);
+  }
+  return files <= message.size() / least_file + always &&
+         others <= message.size() / least_entry + always;
 }
-
-template <class LayoutT, BlockCodec Codec, Hasher Hash, ObjectBackend Backend>
-class SubRangeWriter {
- public:
-  SubRangeWriter(const LayoutT& layout, const Codec& codec, const Hash& hash, Backend& backend,
-                 const RunContext& run, std::uint64_t part_size, std::size_t index,
-                 const KeyRange& range, const std::atomic<bool>& stop)
-      : layout_(layout),
-        codec_(codec),
-        hash_(hash),
-        backend_(backend),
-        run_(run),
-        part_size_(part_size),
-        index_(index),
-        range_(range),
-        stop_(stop) {}
-
-  /// Writes the pairs that `snapshot` has in the range. A part whose object is lost in mid-write is
-  /// built again by another scan, and cut where the first one would have been.
-  template <Snapshot S>
-  Status write(const S& snapshot, std::vector<FileRecord>& files) {
-    KeyRange rest = range_;
-    for (;;) {
-      Status status;
-      {
-        auto scan = snapshot.scan(rest);
-        status =
-            scan.ok() ? write_pairs(scan.value(), rest.start, files) : std::move(scan).status();
-      }
-      if (!lost_object(status)) return status;
-      if (Status ready = prepare_rebuild(std::move(status)); !ready.ok()) return ready;
-      rest.start = part_->start();
-    }
-  }
-
-  /// Writes the pairs of `source` that lie in the range, and leaves the source behind them.
-  template <SortedSource Source>
-  Status write_bounded(Source& source, std::vector<FileRecord>& files) {
-    if (!range_.start.empty()) {
-      if constexpr (SeekableSource<Source>) {
-        source.seek(range_.start);
-      } else {
-        if (Status status = skip_to_start(source); !status.ok()) return status;
-      }
-    }
-    Bounded<Source> bounded{&source, range_.end};
-    Status status = write_pairs(bounded, range_.start, files);
-    if (!lost_object(status)) return status;
-    return std::move(status).with_note(
-        "this source can be read once, so the part cannot be built again; start the backup anew, "
-        "with an empty destination");
-  }
-
- private:
-  using Part = PartWriter<LayoutT, Codec, Hash, Backend>;
-
-  /// Pairs are reported to the observer about once that many bytes.
-  static constexpr std::uint64_t report_interval = 1u << 20;
-  /// What is read is charged to the limit about once that many bytes: a fraction of a block of the
-  /// default size, so that a slow limit does not come in bursts.
-  static constexpr std::uint64_t charge_interval = 16u << 10;
-  /// The pause before a part is built again doubles from the one to the other.
-  static constexpr std::uint64_t first_pause_ns = 500'000'000;
-  static constexpr std::uint64_t longest_pause_ns = 30'000'000'000;
-
-  /// What came from the source.
-  struct Taken {
-    std::uint64_t pairs = 0;
-    std::uint64_t bytes = 0;
-  };
-
-  template <class Source>
-  struct Bounded {
-    Source* source;
-    ByteView end;
-    [[nodiscard]] bool valid() const {
-      return source->valid() && (end.empty() || ByteView(source->key()) < end);
-    }
-    [[nodiscard]] ByteView key() const { return source->key(); }
-    [[nodiscard]] ByteView value() const { return source->value(); }
-    void next() { source->next(); }
-    [[nodiscard]] Status status() const { return source->status(); }
-  };
-
-  template <class Source>
-  Status skip_to_start(Source& source) {
-    constexpr std::uint64_t pairs_between_looks = 1024;
-    for (std::uint64_t n = 1; source.valid() && ByteView(source.key()) < ByteView(range_.start);
-         ++n) {
-      const std::uint64_t size = ByteView(source.key()).size() + ByteView(source.value()).size();
-      if (Status status = charge(size); !status.ok()) return status;
-      source.next();
-      if (n % pairs_between_looks != 0) continue;
-      if (Status status = check_cancel(run_.cancel); !status.ok()) return status;
-    }
-    return {};
-  }
-
-  /// Writes every pair of `scan`, which gives the pairs of the range from `start` on, where the
-  /// open part starts if there is one, and no others.
-  template <SortedSource Scan>
-  Status write_pairs(Scan& scan, ByteView start, std::vector<FileRecord>& files) {
-    if (scan.valid() && ByteView(scan.key()) < start) return outside(scan.key());
-    for (; scan.valid(); scan.next()) {
-      const SourceEntry entry{.cf = range_.cf, .key = scan.key(), .value = scan.value()};
-      if (!range_.end.empty() && entry.key >= ByteView(range_.end)) return outside(entry.key);
-      if (Status status = add(entry, files); !status.ok()) {
-        return std::move(status).with_key(entry.key);
-      }
-    }
-    if (Status status = scan.status(); !status.ok()) return status;
-    if (Status status = pay(); !status.ok()) return status;
-    return close(range_.end, files);
-  }
-
-  Status add(const SourceEntry& entry, std::vector<FileRecord>& files) {
-    if (part_ && part_->bytes() >= part_size_) {
-      if (entry.key <= ByteView(last_key_)) {
-        return Status::error(StatusCode::out_of_order,
-                             "the keys of the source do not strictly rise; sort it and remove "
-                             "duplicates");
-      }
-      if (Status status = close(entry.key, files); !status.ok()) return status;
-    }
-    if (!part_) {
-      part_.emplace(layout_, codec_, hash_, backend_, run_, range_.cf, part_number(),
-                    parts_ == 0 ? ByteView(range_.start) : entry.key);
-    }
-    const std::uint64_t size = entry.key.size() + entry.value.size();
-    if (Status status = charge(size); !status.ok()) return status;
-    // the table's own message has the key as it is stored, with the layout's prefix
-    if (Status status = part_->add(entry); !status.ok()) {
-      return std::move(status).rekeyed(entry.key);
-    }
-    if (part_->bytes() >= part_size_) last_key_ = entry.key;
-    taken_.pairs += 1;
-    taken_.bytes += size;
-    return taken_.bytes < report_at_ ? Status() : report();
-  }
-
-  KVBACKUP_DETAIL_COLD static Status outside(ByteView key) {
-    return Status::error(StatusCode::internal,
-                         "the source gave a key outside the range that it was asked for")
-        .with_key(key);
-  }
-
-  /// Counts what is taken from the source against the limit of reading.
-  Status charge(std::uint64_t bytes) {
-    unpaid_ += bytes;
-    return unpaid_ < charge_interval ? Status() : pay();
-  }
-  Status pay() {
-    const std::uint64_t bytes = std::exchange(unpaid_, 0);
-    if (run_.read_limiter == nullptr) return {};
-    return run_.read_limiter->acquire(bytes, run_.cancel);
-  }
-
-  /// Reports what the open part has taken, but nothing that was reported of it before.
-  Status report() {
-    if (taken_.pairs > reported_.pairs) {
-      run_.progress->add_pairs(taken_.pairs - reported_.pairs, taken_.bytes - reported_.bytes);
-      reported_ = taken_;
-    }
-    report_at_ = taken_.bytes + report_interval;
-    if (stopped()) return another_failed();
-    return check_cancel(run_.cancel);
-  }
-
-  Status close(ByteView end, std::vector<FileRecord>& files) {
-    if (!part_) return {};
-    if (taken_.pairs == 0 || taken_.pairs < lost_.pairs) {
-      return Status::error(StatusCode::internal,
-                           "another scan of a snapshot's range gave fewer pairs than the first")
-          .with_range(part_->start(), end);
-    }
-    if (Status status = report(); !status.ok()) return status;
-    if (Status status = part_->finish(end, files); !status.ok()) return status;
-    part_.reset();
-    ++parts_;
-    rebuilds_ = 0;
-    taken_ = reported_ = lost_ = Taken();
-    report_at_ = report_interval;
-    return {};
-  }
-
-  /// Whether the open part ended with the loss of an object that may be stored by another attempt.
-  [[nodiscard]] bool lost_object(const Status& status) const {
-    return status.retryable() && part_ && part_->object_failed();
-  }
-
-  /// Makes the part that `lost` ended ready to be added from its first pair, after a pause.
-  Status prepare_rebuild(Status lost) {
-    if (rebuilds_ >= run_.part_retries) {
-      if (rebuilds_ == 0) return lost;
-      return std::move(lost).with_note("the part was built " + std::to_string(rebuilds_ + 1) +
-                                       " times, and each time an object of it was lost");
-    }
-    part_->restart();
-    if (taken_.pairs > lost_.pairs) lost_ = taken_;
-    taken_ = Taken();
-    report_at_ = report_interval;
-    run_.progress->add_rebuild(lost);
-    Status paused = pause(std::min(first_pause_ns << std::min(rebuilds_, 10u), longest_pause_ns));
-    ++rebuilds_;
-    // a clock that stands still is no reason to hide why there is a pause
-    if (paused.code() == StatusCode::invalid_argument) return lost;
-    return paused;
-  }
-
-  Status pause(std::uint64_t duration_ns) {
-    if (run_.clock != nullptr) {
-      std::uint64_t now = run_.clock->steady_ns();
-      for (const std::uint64_t end = now + duration_ns; now < end && !stopped();) {
-        now = std::min(end, now + wait_slice_ns);
-        if (Status status = wait_until(*run_.clock, now, run_.cancel); !status.ok()) return status;
-      }
-    }
-    if (stopped()) return another_failed();
-    return check_cancel(run_.cancel);
-  }
-
-  [[nodiscard]] bool stopped() const { return stop_.load(std::memory_order_relaxed); }
-  KVBACKUP_DETAIL_COLD static Status another_failed() {
-    return Status::error(StatusCode::cancelled, "another worker of this run failed");
-  }
-
-  [[nodiscard]] std::uint64_t part_number() const {
-    return std::uint64_t{index_} * parts_of_a_sub_range + parts_ + 1;
-  }
-
-  LayoutT layout_;
-  const Codec& codec_;
-  const Hash& hash_;
-  Backend& backend_;
-  const RunContext& run_;
-  std::uint64_t part_size_;
-  std::size_t index_;
-  const KeyRange& range_;
-  const std::atomic<bool>& stop_;
-  std::optional<Part> part_;
-  std::uint64_t parts_ = 0;
-  std::uint32_t rebuilds_ = 0;  // of the open part
-  Taken taken_;                 // by the open part
-  Taken reported_;              // of these, also by attempts that were lost
-  Taken lost_;                  // by the longest attempt that was lost
-  std::uint64_t report_at_ = report_interval;
-  std::uint64_t unpaid_ = 0;  // bytes taken that were not charged yet
-  std::string last_key_;
-};
 
 }  // namespace kvbackup::inline v1::detail
 
@@ -13117,6 +15070,9 @@ struct MetaObject {
 
 namespace detail {
 
+/// Whether the bytes of a MetaFile can spell its lists; the first two are of files.
+[[nodiscard]] inline bool node_fits(ByteView bytes) { return entries_fit(bytes, 1, 2); }
+
 /// Walks the trees of one backup depth first, in the order of their entries.
 template <class Backend>
 class MetaTreeReader {
@@ -13176,6 +15132,9 @@ class MetaTreeReader {
       return damaged(looks_random(bytes.value())
                          ? "its SHA-256 is another one, or it is encrypted, which is not read"
                          : "its SHA-256 is not the one that was recorded");
+    }
+    if (!node_fits(bytes.value())) {
+      return damaged("its lists have more entries than its bytes can spell");
     }
     auto node = decode<MetaFile>(bytes.value());
     if (!node.ok()) return damaged(std::string(node.status().message()));
@@ -13294,7 +15253,8 @@ struct KvbackupInfo {
   /// What is complete, those without any data too.
   std::vector<CompletedRange> ranges;
   std::optional<KvbackupTotals> totals;
-  /// The CRC-32C of the stored bytes of each file, in the order of BackupMeta.files.
+  /// The CRC-32C of the stored bytes of each file, in the order of BackupMeta.files; none where
+  /// others wrote the files and only their SHA-256 is known.
   std::vector<std::uint32_t> file_crc32c;
   std::string unknown_fields;
 
@@ -13389,25 +15349,41 @@ struct ManifestOutline {
   ByteView br_version;
 };
 
+[[nodiscard]] constexpr bool is_own_field(std::uint32_t number) {
+  return number == seal_field || number == kvbackup_info_field;
+}
+/// BackupMeta.version, and the roots of BR's trees.
+[[nodiscard]] constexpr bool is_index_field(std::uint32_t number) {
+  return number >= 12 && number <= 16;
+}
+
 [[nodiscard]] inline Result<ManifestOutline> outline_of(ByteView bytes) {
+  // BackupMeta.files
+  constexpr std::uint32_t files_field = 4;
   // BackupMeta.br_version; what follows it is of BR 5.1 and later
   constexpr std::uint32_t br_version_field = 11;
   ManifestOutline outline;
   WireReader reader(bytes);
   WireField field;
+  bool fits = entries_fit(bytes, files_field, files_field);
   while (reader.next(field)) {
     const bool has_payload = field.wire_type == WireType::length_delimited;
+    if (has_payload && is_index_field(field.number)) fits = fits && node_fits(field.payload);
     if (field.number == seal_field) {
       ++outline.seals;
     } else if (field.number == kvbackup_info_field) {
       ++outline.infos;
       if (!has_payload) return damaged_backupmeta("field 100001 is no message");
       outline.info = field.payload;
+      fits = fits && entries_fit(field.payload, 0, 0);
     } else if (field.number == br_version_field && has_payload) {
       outline.br_version = field.payload;
     } else if (field.number > br_version_field) {
       outline.has_later_fields = true;
     }
+  }
+  if (reader.status().ok() && !fits) {
+    return damaged_backupmeta("its lists have more entries than its bytes can spell");
   }
   if (reader.status().ok()) return outline;
   if (looks_random(bytes)) {
@@ -13428,14 +15404,6 @@ struct ManifestOutline {
   std::string seal;
   append_bytes_field(seal, seal_field, as_bytes(digest));
   return bytes.substr(before.size()) == ByteView(seal);
-}
-
-[[nodiscard]] constexpr bool is_own_field(std::uint32_t number) {
-  return number == seal_field || number == kvbackup_info_field;
-}
-/// BackupMeta.version, and the roots of BR's trees.
-[[nodiscard]] constexpr bool is_index_field(std::uint32_t number) {
-  return number >= 12 && number <= 16;
 }
 
 /// Takes the fields that `is_dropped` names out of `unknown_fields`.
@@ -13479,7 +15447,7 @@ inline void drop_fields(std::string& unknown_fields, bool (*is_dropped)(std::uin
                                                       std::to_string(kvbackup_info_format))
         .with_object(backupmeta_name);
   }
-  if (info.file_crc32c.size() != files) {
+  if (!info.file_crc32c.empty() && info.file_crc32c.size() != files) {
     return damaged_backupmeta("it has not one checksum a file");
   }
   return {};
@@ -13598,6 +15566,296 @@ requires requires(Backend& b, std::string_view name) {
 
 }  // namespace kvbackup::inline v1
 
+// ---- kvbackup/backup/sub_range_writer.hpp ----
+// Turns one planned sub-range into its parts: the work of one worker.
+
+namespace kvbackup::inline v1::detail {
+
+/// The number of a part stands where TiKV has the region's id. It rises with the part's key and
+/// depends on the plan and the data only: sub-ranges are numbered a million parts apart.
+inline constexpr std::uint64_t parts_of_a_sub_range = 1'000'000;
+
+/// No part of a plan of that many sub-ranges has a higher number.
+[[nodiscard]] constexpr std::uint64_t last_part_number(std::size_t sub_ranges) {
+  return (std::uint64_t{sub_ranges} + 1) * parts_of_a_sub_range;
+}
+
+/// What is said of a backup that describes itself by more than is ever read.
+[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status backupmeta_too_large() {
+  return Status::error(StatusCode::resource_exhausted,
+                       "the backup has too many parts, or keys too long, to be described: its "
+                       "backupmeta would have more than the " +
+                           std::to_string(max_backupmeta_size) +
+                           " bytes that are read back; make parts larger "
+                           "(BackupOptions::part_size, --file-size), or divide the backup by key "
+                           "range")
+      .with_object(backupmeta_name);
+}
+
+template <class LayoutT, BlockCodec Codec, Hasher Hash, ObjectBackend Backend>
+class SubRangeWriter {
+ public:
+  SubRangeWriter(const LayoutT& layout, const Codec& codec, const Hash& hash, Backend& backend,
+                 const RunContext& run, std::uint64_t part_size, std::size_t index,
+                 const KeyRange& range, const std::atomic<bool>& stop)
+      : layout_(layout),
+        codec_(codec),
+        hash_(hash),
+        backend_(backend),
+        run_(run),
+        part_size_(part_size),
+        index_(index),
+        range_(range),
+        stop_(stop) {}
+
+  /// Writes the pairs that `snapshot` has in the range. A part whose object is lost in mid-write is
+  /// built again by another scan, and cut where the first one would have been.
+  template <Snapshot S>
+  Status write(const S& snapshot, std::vector<FileRecord>& files) {
+    KeyRange rest = range_;
+    for (;;) {
+      Status status;
+      {
+        auto scan = snapshot.scan(rest);
+        status =
+            scan.ok() ? write_pairs(scan.value(), rest.start, files) : std::move(scan).status();
+      }
+      if (!lost_object(status)) return status;
+      if (Status ready = prepare_rebuild(std::move(status)); !ready.ok()) return ready;
+      rest.start = part_->start();
+    }
+  }
+
+  /// Writes the pairs of `source` that lie in the range, and leaves the source behind them.
+  template <SortedSource Source>
+  Status write_bounded(Source& source, std::vector<FileRecord>& files) {
+    if (!range_.start.empty()) {
+      if constexpr (SeekableSource<Source>) {
+        source.seek(range_.start);
+      } else {
+        if (Status status = skip_to_start(source); !status.ok()) return status;
+      }
+    }
+    Bounded<Source> bounded{&source, range_.end};
+    Status status = write_pairs(bounded, range_.start, files);
+    if (!lost_object(status)) return status;
+    return std::move(status).with_note(
+        "this source can be read once, so the part cannot be built again; start the backup anew, "
+        "with an empty destination");
+  }
+
+ private:
+  using Part = PartWriter<LayoutT, Codec, Hash, Backend>;
+
+  /// Pairs are reported to the observer about once that many bytes.
+  static constexpr std::uint64_t report_interval = 1u << 20;
+  /// What is read is charged to the limit about once that many bytes: a fraction of a block of the
+  /// default size, so that a slow limit does not come in bursts.
+  static constexpr std::uint64_t charge_interval = 16u << 10;
+  /// The pause before a part is built again doubles from the one to the other.
+  static constexpr std::uint64_t first_pause_ns = 500'000'000;
+  static constexpr std::uint64_t longest_pause_ns = 30'000'000'000;
+
+  /// What came from the source.
+  struct Taken {
+    std::uint64_t pairs = 0;
+    std::uint64_t bytes = 0;
+  };
+
+  template <class Source>
+  struct Bounded {
+    Source* source;
+    ByteView end;
+    [[nodiscard]] bool valid() const {
+      return source->valid() && (end.empty() || ByteView(source->key()) < end);
+    }
+    [[nodiscard]] ByteView key() const { return source->key(); }
+    [[nodiscard]] ByteView value() const { return source->value(); }
+    void next() { source->next(); }
+    [[nodiscard]] Status status() const { return source->status(); }
+  };
+
+  template <class Source>
+  Status skip_to_start(Source& source) {
+    constexpr std::uint64_t pairs_between_looks = 1024;
+    for (std::uint64_t n = 1; source.valid() && ByteView(source.key()) < ByteView(range_.start);
+         ++n) {
+      const std::uint64_t size = ByteView(source.key()).size() + ByteView(source.value()).size();
+      if (Status status = charge(size); !status.ok()) return status;
+      source.next();
+      if (n % pairs_between_looks != 0) continue;
+      if (Status status = check_cancel(run_.cancel); !status.ok()) return status;
+    }
+    return {};
+  }
+
+  /// Writes every pair of `scan`, which gives the pairs of the range from `start` on, where the
+  /// open part starts if there is one, and no others.
+  template <SortedSource Scan>
+  Status write_pairs(Scan& scan, ByteView start, std::vector<FileRecord>& files) {
+    if (scan.valid() && ByteView(scan.key()) < start) return outside(scan.key());
+    for (; scan.valid(); scan.next()) {
+      const SourceEntry entry{.cf = range_.cf, .key = scan.key(), .value = scan.value()};
+      if (!range_.end.empty() && entry.key >= ByteView(range_.end)) return outside(entry.key);
+      if (Status status = add(entry, files); !status.ok()) {
+        return std::move(status).with_key(entry.key);
+      }
+    }
+    if (Status status = scan.status(); !status.ok()) return status;
+    if (Status status = pay(); !status.ok()) return status;
+    return close(range_.end, files);
+  }
+
+  Status add(const SourceEntry& entry, std::vector<FileRecord>& files) {
+    if (part_ && part_->bytes() >= part_size_ && taken_.pairs % entries_per_batch<LayoutT>() == 0) {
+      if (entry.key <= ByteView(last_key_)) {
+        return Status::error(StatusCode::out_of_order,
+                             "the keys of the source do not strictly rise; sort it and remove "
+                             "duplicates");
+      }
+      if (Status status = close(entry.key, files); !status.ok()) return status;
+    }
+    if (!part_) {
+      part_.emplace(layout_, codec_, hash_, backend_, run_, range_.cf, part_number(),
+                    parts_ == 0 ? ByteView(range_.start) : entry.key);
+    }
+    const std::uint64_t size = entry.key.size() + entry.value.size();
+    if (Status status = charge(size); !status.ok()) return status;
+    // the table's own message has the key as it is stored, with the layout's prefix
+    if (Status status = part_->add(entry); !status.ok()) {
+      return std::move(status).rekeyed(entry.key);
+    }
+    if (part_->bytes() >= part_size_) last_key_ = entry.key;
+    taken_.pairs += 1;
+    taken_.bytes += size;
+    return taken_.bytes < report_at_ ? Status() : report();
+  }
+
+  KVBACKUP_DETAIL_COLD static Status outside(ByteView key) {
+    return Status::error(StatusCode::internal,
+                         "the source gave a key outside the range that it was asked for")
+        .with_key(key);
+  }
+
+  /// Counts what is taken from the source against the limit of reading.
+  Status charge(std::uint64_t bytes) {
+    unpaid_ += bytes;
+    return unpaid_ < charge_interval ? Status() : pay();
+  }
+  Status pay() {
+    const std::uint64_t bytes = std::exchange(unpaid_, 0);
+    if (run_.read_limiter == nullptr) return {};
+    return run_.read_limiter->acquire(bytes, run_.cancel);
+  }
+
+  /// Reports what the open part has taken, but nothing that was reported of it before.
+  Status report() {
+    if (taken_.pairs > reported_.pairs) {
+      run_.progress->add_pairs(taken_.pairs - reported_.pairs, taken_.bytes - reported_.bytes);
+      reported_ = taken_;
+    }
+    report_at_ = taken_.bytes + report_interval;
+    if (stopped()) return another_failed();
+    return check_cancel(run_.cancel);
+  }
+
+  Status close(ByteView end, std::vector<FileRecord>& files) {
+    if (!part_) return {};
+    if (taken_.pairs == 0 || taken_.pairs < lost_.pairs) {
+      return Status::error(StatusCode::internal,
+                           "another scan of a snapshot's range gave fewer pairs than the first")
+          .with_range(part_->start(), end);
+    }
+    if (Status status = report(); !status.ok()) return status;
+    const std::size_t files_before = files.size();
+    if (Status status = part_->finish(end, files); !status.ok()) return status;
+    if (Status status = describe(files, files_before); !status.ok()) return status;
+    const std::string start = part_->start();
+    part_.reset();
+    ++parts_;
+    rebuilds_ = 0;
+    taken_ = reported_ = lost_ = Taken();
+    report_at_ = report_interval;
+    return run_.part_done ? (*run_.part_done)(start, end, files) : Status();
+  }
+
+  /// Counts what files[first] and those behind it take in backupmeta, so that one that cannot be
+  /// read is not found out at the end of a long run.
+  Status describe(const std::vector<FileRecord>& files, std::size_t first) {
+    if (run_.backupmeta_size == nullptr) return {};
+    std::uint64_t size = 0;
+    for (std::size_t i = first; i < files.size(); ++i) size += encode(files[i].file).size();
+    const std::uint64_t before = run_.backupmeta_size->fetch_add(size, std::memory_order_relaxed);
+    return before + size <= max_backupmeta_size ? Status() : backupmeta_too_large();
+  }
+
+  /// Whether the open part ended with the loss of an object that may be stored by another attempt.
+  [[nodiscard]] bool lost_object(const Status& status) const {
+    return status.retryable() && part_ && part_->object_failed();
+  }
+
+  /// Makes the part that `lost` ended ready to be added from its first pair, after a pause.
+  Status prepare_rebuild(Status lost) {
+    if (rebuilds_ >= run_.part_retries) {
+      if (rebuilds_ == 0) return lost;
+      return std::move(lost).with_note("the part was built " + std::to_string(rebuilds_ + 1) +
+                                       " times, and each time an object of it was lost");
+    }
+    part_->restart();
+    if (taken_.pairs > lost_.pairs) lost_ = taken_;
+    taken_ = Taken();
+    report_at_ = report_interval;
+    run_.progress->add_rebuild(lost);
+    Status paused = pause(std::min(first_pause_ns << std::min(rebuilds_, 10u), longest_pause_ns));
+    ++rebuilds_;
+    // a clock that stands still is no reason to hide why there is a pause
+    if (paused.code() == StatusCode::invalid_argument) return lost;
+    return paused;
+  }
+
+  Status pause(std::uint64_t duration_ns) {
+    if (run_.clock != nullptr) {
+      std::uint64_t now = run_.clock->steady_ns();
+      for (const std::uint64_t end = now + duration_ns; now < end && !stopped();) {
+        now = std::min(end, now + wait_slice_ns);
+        if (Status status = wait_until(*run_.clock, now, run_.cancel); !status.ok()) return status;
+      }
+    }
+    if (stopped()) return another_failed();
+    return check_cancel(run_.cancel);
+  }
+
+  [[nodiscard]] bool stopped() const { return stop_.load(std::memory_order_relaxed); }
+  KVBACKUP_DETAIL_COLD static Status another_failed() {
+    return Status::error(StatusCode::cancelled, "another worker of this run failed");
+  }
+
+  [[nodiscard]] std::uint64_t part_number() const {
+    return std::uint64_t{index_} * parts_of_a_sub_range + parts_ + 1;
+  }
+
+  LayoutT layout_;
+  const Codec& codec_;
+  const Hash& hash_;
+  Backend& backend_;
+  const RunContext& run_;
+  std::uint64_t part_size_;
+  std::size_t index_;
+  const KeyRange& range_;
+  const std::atomic<bool>& stop_;
+  std::optional<Part> part_;
+  std::uint64_t parts_ = 0;
+  std::uint32_t rebuilds_ = 0;  // of the open part
+  Taken taken_;                 // by the open part
+  Taken reported_;              // of these, also by attempts that were lost
+  Taken lost_;                  // by the longest attempt that was lost
+  std::uint64_t report_at_ = report_interval;
+  std::uint64_t unpaid_ = 0;  // bytes taken that were not charged yet
+  std::string last_key_;
+};
+
+}  // namespace kvbackup::inline v1::detail
+
 // ---- kvbackup/backup/pipeline.hpp ----
 // BackupPipeline: Source -> Layout -> TableWriter (Codec) -> Hasher -> Backend, then backupmeta.
 
@@ -13651,20 +15909,30 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
                                       plan.value().total);
     detail::RunContext context;
     context.name = {.store_id = options.store_id,
-                    .region_id = 0,
+                    .region_id = options.region_id,
                     .epoch = options.region_epoch,
                     .unix_ms = unix_ms(options),
-                    .is_raw_kv = LayoutT::is_raw_kv};
+                    .is_raw_kv = LayoutT::is_raw_kv,
+                    .store_folder = options.store_folder};
     context.cancel = options.cancel;
     context.clock = options.clock;
     context.rate_limiter = limiter ? &*limiter : nullptr;
     context.read_limiter = read_limiter ? &*read_limiter : nullptr;
     context.part_retries = options.part_retries;
     context.progress = &progress;
+    std::atomic<std::uint64_t> backupmeta_size{0};
+    context.backupmeta_size = &backupmeta_size;
+    if constexpr (VersionedSource<Source>) {
+      context.start_version = source_.start_version();
+      context.end_version = source_.end_version();
+    }
 
     auto files = run_workers(plan.value(), options, context);
     if (!files.ok()) return std::move(files).status();
-    if (Status status = check_stored(files.value(), options.store_id); !status.ok()) return status;
+    if (Status status = check_stored(files.value(), options); !status.ok()) return status;
+    if constexpr (ConfirmedSource<Source>) {
+      if (Status status = source_.confirm(); !status.ok()) return status;
+    }
     return write_backupmeta(plan.value(), options, context, std::move(files).value());
   }
 
@@ -13712,10 +15980,11 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
     constexpr std::size_t longest = 255 - 32;
     const FileNameParts parts{
         .store_id = options.store_id,
-        .region_id = detail::last_part_number(plan.sub_ranges.size()),
+        .region_id = std::max(options.region_id, detail::last_part_number(plan.sub_ranges.size())),
         .epoch = options.region_epoch,
         .unix_ms = 9'999'999'999'999,  // as long as any until 2286; the clock is read once a run
-        .is_raw_kv = false};
+        .is_raw_kv = false,
+        .store_folder = options.store_folder};
     for (const KeyRange& range : plan.ranges) {
       if (!is_utf8(range.cf)) {
         return Status::error(StatusCode::unsupported,
@@ -13824,11 +16093,11 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
   }
 
   /// Every file is there, with the size that was written.
-  [[nodiscard]] Status check_stored(const Files& files, std::uint64_t store_id) {
+  [[nodiscard]] Status check_stored(const Files& files, const BackupOptions& options) {
     if constexpr (ReadableBackend<Backend>) {
       if (!keeps_objects(backend_) || files.empty()) return {};
       // only what begins like our own names: what else lies there is none of our business
-      auto listed = backend_.list(std::to_string(store_id) + "_");
+      auto listed = backend_.list(sst_file_prefix(options.store_id, options.store_folder));
       if (!listed.ok()) return std::move(listed).status();
       for (const detail::FileRecord& record : files) {
         const std::vector<ObjectInfo>& objects = listed.value();
@@ -13871,6 +16140,7 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
       result.meta.files.push_back(std::move(record.file));
     }
     const std::string bytes = encode_manifest(result.meta, result.info);
+    if (bytes.size() > max_backupmeta_size) return detail::backupmeta_too_large();
     // what cannot be read back must not count as a backup
     if (auto read_back = decode_manifest(bytes); !read_back.ok()) {
       return std::move(read_back).status();
@@ -13891,8 +16161,13 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
     meta.cluster_version = options.cluster_version;
     meta.br_version = "kvbackup " KVBACKUP_VERSION_STRING;
     meta.is_raw_kv = LayoutT::is_raw_kv;
+    if constexpr (VersionedSource<Source>) {
+      meta.start_version = source_.start_version();
+      meta.end_version = source_.end_version();
+    }
     // a JSON array of DDL jobs; BR writes the literal null for a raw backup
-    meta.ddls = "null";
+    meta.ddls = LayoutT::is_raw_kv ? "null" : "[]";
+    if (!LayoutT::is_raw_kv) return meta;
     // TiKV crashes on files whose keys lack its prefix. BR restores nothing where no range is
     // named.
     if (layout_.key_prefix() != tikv_data_prefix) return meta;
@@ -14810,25 +17085,23 @@ inline constexpr std::string_view br_key_prefix = "z";
   return manifest.info ? std::string_view(manifest.info->key_prefix) : br_key_prefix;
 }
 
-/// TiKV's memcomparable form of a key, whose order is that of the keys although other bytes follow
-/// it: groups of 8 bytes, each with 0xff less its padding behind it (tikv_util codec/bytes.rs).
-inline void append_memcomparable(std::string& out, ByteView key) {
-  constexpr std::size_t group = 8;
-  for (std::size_t at = 0; at <= key.size(); at += group) {
-    const ByteView bytes = key.substr(at, group);
-    const std::size_t padding = group - bytes.size();
-    out.append(bytes);
-    out.append(padding, '\0');
-    out.push_back(static_cast<char>(0xff - padding));
-  }
-}
-
 /// The first key that does not begin with `prefix`; empty if there is none.
 [[nodiscard]] inline std::string prefix_end(std::string_view prefix) {
   std::string end(prefix);
   while (!end.empty() && end.back() == '\xff') end.pop_back();
   if (!end.empty()) end.back() = static_cast<char>(static_cast<unsigned char>(end.back()) + 1);
   return end;
+}
+
+/// What `key` becomes in a file: of a transactional backup, the front of all keys of its versions.
+[[nodiscard]] inline std::string stored_key(const Manifest& manifest, ByteView key) {
+  std::string out(key_prefix_of(manifest));
+  if (manifest.meta.is_raw_kv) {
+    out += key;
+  } else {
+    append_memcomparable(out, key);
+  }
+  return out;
 }
 
 /// The keys that may stand in the file of [start, end) of a backup: [low, high), an empty `high` is
@@ -14840,20 +17113,9 @@ struct StoredRange {
 [[nodiscard]] inline StoredRange stored_range(const Manifest& manifest, ByteView start,
                                               ByteView end) {
   const std::string_view prefix = key_prefix_of(manifest);
-  StoredRange range{std::string(prefix), std::string(prefix)};
-  const auto append = [&manifest](std::string& to, ByteView key) {
-    if (manifest.meta.is_raw_kv) {
-      to += key;
-    } else {
-      append_memcomparable(to, key);
-    }
-  };
-  if (!start.empty()) append(range.low, start);
-  if (end.empty()) {
-    range.high = prefix_end(prefix);
-  } else {
-    append(range.high, end);
-  }
+  StoredRange range{std::string(prefix), prefix_end(prefix)};
+  if (!start.empty()) range.low = stored_key(manifest, start);
+  if (!end.empty()) range.high = stored_key(manifest, end);
   return range;
 }
 
@@ -14983,8 +17245,10 @@ class FileIndex {
 // ---- kvbackup/restore/backup_source.hpp ----
 namespace kvbackup::inline v1 {
 
-/// The logical pairs of a range of a backup, file after file: a SeekableSource. Borrows the backup.
-/// A key outside of its file's range ends it with corruption.
+/// The pairs of a range of a backup, file after file: a SeekableSource. Borrows the backup. Of a
+/// transactional one they are the records of a column family, whose keys are in TiKV's form; range
+/// and seek() are in user keys all the same. A key outside of its file's range ends it with
+/// corruption.
 template <class State>
 class BackupSource {
   using Table = typename State::Table;
@@ -15045,15 +17309,9 @@ class BackupSource {
     low_ = std::move(stored.low);
     stop_ = std::move(stored.high);
     ends_at_stop_ = !range_.end.empty() && !detail::ends_within(opened.end_key, range_.end);
-    if (ends_at_stop_) {
-      stop_ = detail::key_prefix_of(state_->manifest);
-      stop_ += range_.end;
-    }
+    if (ends_at_stop_) stop_ = detail::stored_key(state_->manifest, range_.end);
     std::string first;
-    if (from > ByteView(opened.start_key)) {
-      first = detail::key_prefix_of(state_->manifest);
-      first += from;
-    }
+    if (from > ByteView(opened.start_key)) first = detail::stored_key(state_->manifest, from);
     source_.emplace(table_->source(first));
     if (source_->valid() && source_->key() < ByteView(low_)) {
       fail_outside();
@@ -15105,6 +17363,43 @@ class BackupSource {
 };
 
 }  // namespace kvbackup::inline v1
+
+// ---- kvbackup/restore/detail/held_ranges.hpp ----
+namespace kvbackup::inline v1::detail {
+
+KVBACKUP_DETAIL_COLD [[nodiscard]] inline Status no_such_cf(std::string_view cf) {
+  return Status::error(StatusCode::not_found, "the backup does not hold this column family")
+      .with_object(cf);
+}
+
+/// not_found unless all of `asked` lies in `held`, the ranges of a backup. What a backup does not
+/// hold was not empty where it was made: nobody knows.
+[[nodiscard]] inline Status check_held(std::vector<KeyRange> held,
+                                       const std::vector<KeyRange>& asked) {
+  // merged, so that whatever is covered lies in one of them
+  auto merged = normalize_ranges(std::move(held));
+  if (!merged.ok()) return std::move(merged).status();
+  std::vector<KeyRange>& all = merged.value();
+  const auto before = [](const KeyRange& a, const KeyRange& b) {
+    return std::pair(std::string_view(a.cf), ByteView(a.start)) <
+           std::pair(std::string_view(b.cf), ByteView(b.start));
+  };
+  std::sort(all.begin(), all.end(), before);
+  for (const KeyRange& range : asked) {
+    const auto after = std::upper_bound(all.begin(), all.end(), range, before);
+    if (after != all.begin()) {
+      const KeyRange& holder = *std::prev(after);
+      if (holder.cf == range.cf && ends_within(range.end, holder.end)) continue;
+    }
+    return Status::error(StatusCode::not_found,
+                         "the key range reaches outside of what was backed up")
+        .with_object(range.cf)
+        .with_range(range.start, range.end);
+  }
+  return {};
+}
+
+}  // namespace kvbackup::inline v1::detail
 
 // ---- kvbackup/sst/random_access.hpp ----
 // The RandomAccessFile contract: where a table is read from.
@@ -15229,12 +17524,29 @@ namespace kvbackup::inline v1 {
 
 namespace detail {
 
-/// Exactly the bytes asked for; a backend that gives fewer is a failed read.
+/// What it means that an object of a backup, which backupmeta names and measures, was not read: one
+/// that is not there, shorter, or of a name that no object can have is damage.
+[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status object_failure(Status status,
+                                                                std::string_view name) {
+  std::string what;
+  if (status.code() == StatusCode::not_found) {
+    what = "it is missing";
+  } else if (status.code() == StatusCode::invalid_argument) {
+    what = "it is not the object that backupmeta describes: " + std::string(status.message());
+  } else {
+    return std::move(status).with_object(name);
+  }
+  what += "; verify the backup, and take the file from another copy";
+  return Status::error(StatusCode::corruption, std::move(what)).with_object(name);
+}
+
+/// Exactly the bytes asked for of an object that backupmeta names; a backend that gives fewer is a
+/// failed read.
 template <ReadableBackend Backend>
 [[nodiscard]] Result<std::string> read_object_range(Backend& backend, std::string_view name,
                                                     std::uint64_t offset, std::uint64_t length) {
   auto bytes = backend.read_range(name, offset, length);
-  if (!bytes.ok()) return std::move(bytes).status().with_object(name);
+  if (!bytes.ok()) return object_failure(std::move(bytes).status(), name);
   if (bytes.value().size() == length) return bytes;
   return Status::error(StatusCode::io_error,
                        "the storage gave " + std::to_string(bytes.value().size()) +
@@ -15244,8 +17556,9 @@ template <ReadableBackend Backend>
 
 }  // namespace detail
 
-/// An object of a backend as the file that a TableReader reads: every read is one read_range() of
-/// the backend. Borrows the backend.
+/// An object that a backupmeta names as the file that a TableReader reads: every read is one
+/// read_range() of the backend, and an object that is missing or shorter is corruption. Borrows the
+/// backend.
 template <ReadableBackend Backend>
 class ObjectFile {
  public:
@@ -15401,180 +17714,6 @@ class LruBlockCache {
   std::shared_ptr<State> state_;
 };
 static_assert(BlockCache<LruBlockCache>);
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/sst/decoders.hpp ----
-// What a table reader can decode: a set of codecs and a set of checksums, fixed at compile time.
-
-namespace kvbackup::inline v1 {
-
-namespace detail {
-/// The context of a codec that knows a dictionary, for those that have one.
-template <class C>
-[[nodiscard]] auto decompressor_with(const C& codec, ByteView dictionary) {
-  if constexpr (requires { codec.decompressor(dictionary); }) {
-    return codec.decompressor(dictionary);
-  } else {
-    return codec.decompressor();
-  }
-}
-}  // namespace detail
-
-/// Codecs of different types: those whose blocks can be decompressed.
-template <BlockCodec... Codecs>
-class CodecSet {
- public:
-  CodecSet() = default;
-  explicit CodecSet(Codecs... codecs) requires(sizeof...(Codecs) > 0)
-      : codecs_(std::move(codecs)...) {}
-
-  /// The contexts of the codecs, each made when it is first needed. Belongs to one thread.
-  class Contexts {
-   public:
-    /// `dictionary`, which may be empty, outlives the contexts.
-    Contexts(const CodecSet& set, ByteView dictionary) : set_(&set), dictionary_(dictionary) {}
-
-    /// Fills `out` from a block of `type`, which the set has.
-    Status decompress(BlockCompression type, bool with_dictionary, ByteView in,
-                      std::span<char> out) {
-      return decompress_by(std::index_sequence_for<Codecs...>(), type,
-                           with_dictionary && !dictionary_.empty(), in, out);
-    }
-
-   private:
-    template <class C>
-    struct Held {
-      std::optional<decltype(std::declval<const C&>().decompressor())> plain;
-      std::optional<decltype(detail::decompressor_with(std::declval<const C&>(), ByteView()))>
-          primed;
-    };
-    template <std::size_t... I>
-    Status decompress_by(std::index_sequence<I...>, BlockCompression type, bool primed, ByteView in,
-                         std::span<char> out) {
-      Status status;
-      const auto attempt = [&](const auto& codec, auto& held) {
-        if (codec.type() != type) return false;
-        if (primed) {
-          if (!held.primed) held.primed.emplace(detail::decompressor_with(codec, dictionary_));
-          status = held.primed->decompress(in, out);
-        } else {
-          if (!held.plain) held.plain.emplace(codec.decompressor());
-          status = held.plain->decompress(in, out);
-        }
-        return true;
-      };
-      const bool found = (attempt(std::get<I>(set_->codecs_), std::get<I>(held_)) || ...);
-      KVBACKUP_ASSERT(found);
-      static_cast<void>(found);
-      return status;
-    }
-
-    const CodecSet* set_;
-    ByteView dictionary_;
-    std::tuple<Held<Codecs>...> held_;
-  };
-
-  [[nodiscard]] bool has(BlockCompression type) const {
-    return std::apply([type](const auto&... codec) { return ((codec.type() == type) || ...); },
-                      codecs_);
-  }
-  /// The plain length that a block of `type` tells by itself, if its codec can say it.
-  [[nodiscard]] std::optional<std::uint64_t> plain_size(BlockCompression type, ByteView in) const {
-    std::optional<std::uint64_t> size;
-    const auto ask = [&](const auto& codec) {
-      if constexpr (requires { codec.plain_size(in); }) {
-        if (codec.type() == type) size = codec.plain_size(in);
-      }
-    };
-    std::apply([&ask](const auto&... codec) { (ask(codec), ...); }, codecs_);
-    return size;
-  }
-
- private:
-  std::tuple<Codecs...> codecs_;
-};
-
-/// Checksums that can be verified.
-template <BlockChecksum... Checksums>
-struct ChecksumSet {
-  [[nodiscard]] static constexpr bool has(ChecksumKind kind) {
-    return ((Checksums::kind == kind) || ...);
-  }
-  /// What the checksum of `kind`, which the set has, gives.
-  [[nodiscard]] static std::uint32_t of(ChecksumKind kind, ByteView payload_and_type) {
-    std::uint32_t sum = 0;
-    const bool found =
-        ((Checksums::kind == kind && (sum = Checksums::of(payload_and_type), true)) || ...);
-    KVBACKUP_ASSERT(found);
-    static_cast<void>(found);
-    return sum;
-  }
-};
-
-/// Both sets of a TableReader.
-template <class Codecs, class Checksums>
-struct TableDecoders {
-  using Contexts = typename Codecs::Contexts;
-  using ChecksumsUsed = Checksums;
-  Codecs codecs;
-};
-
-namespace detail {
-
-/// RocksDB's type before the format of Zstandard was final; the payload is the same.
-inline constexpr auto zstd_not_final = static_cast<BlockCompression>(0x40);
-
-/// The type by whose codec a block of `type` is decompressed.
-[[nodiscard]] constexpr BlockCompression decoding_type(BlockCompression type) {
-  if (type == BlockCompression::lz4hc) return BlockCompression::lz4;
-  return type == zstd_not_final ? BlockCompression::zstd : type;
-}
-
-/// A type's name in messages; nullptr for a number that is none.
-[[nodiscard]] constexpr const char* compression_name(BlockCompression type) {
-  switch (type) {
-    case BlockCompression::none: return "none";
-    case BlockCompression::snappy: return "snappy";
-    case BlockCompression::zlib: return "zlib";
-    case BlockCompression::bzip2: return "bzip2";
-    case BlockCompression::lz4: return "lz4";
-    case BlockCompression::lz4hc: return "lz4hc";
-    case BlockCompression::xpress: return "xpress";
-    case BlockCompression::zstd: return "zstd";
-    default: return type == zstd_not_final ? "zstd" : nullptr;
-  }
-}
-[[nodiscard]] constexpr const char* checksum_name(ChecksumKind kind) {
-  switch (kind) {
-    case ChecksumKind::none: return "none";
-    case ChecksumKind::crc32c: return "crc32c";
-    case ChecksumKind::xxhash: return "xxhash";
-    case ChecksumKind::xxhash64: return "xxhash64";
-    case ChecksumKind::xxh3: return "xxh3";
-  }
-  return nullptr;
-}
-
-/// The most plain bytes that `size` bytes of a compressed block can stand for, so that a small file
-/// cannot ask for much memory.
-[[nodiscard]] constexpr std::uint64_t most_plain_bytes(BlockCompression type, std::uint64_t size) {
-  switch (type) {
-    // a length byte of 255 adds 255; the last token and its first length add less than 64
-    case BlockCompression::lz4: return 255 * size + 64;
-    // three bytes copy at most 64
-    case BlockCompression::snappy: return 22 * size + 64;
-    // a block of one repeated byte: 4 bytes for 128 KiB
-    case BlockCompression::zstd: return (128 * 1024 / 4) * size + 128 * 1024;
-    // 258 bytes for two codes of at least one bit each
-    case BlockCompression::zlib: return 1032 * size + 1024;
-    // runs of 255 over 5 bytes in blocks of 900 kB, at best about 40 bytes each
-    case BlockCompression::bzip2: return 1200000 * size;
-    default: return size;
-  }
-}
-
-}  // namespace detail
 
 }  // namespace kvbackup::inline v1
 
@@ -15800,6 +17939,8 @@ class BasicBlockCursor {
   void keep_key() { key_.keep(); }
   /// The next key is not compared with what was read before it.
   void forget_key() { key_.clear(); }
+  /// Whether there is a current key or one that was kept; without one user_key() is not to be asked.
+  [[nodiscard]] bool has_key() const { return key_.size() >= tail_bytes && key_.size() != 0; }
 
   [[nodiscard]] ByteView user_key() const { return {key_.data(), key_.size() - tail_bytes}; }
   /// Sequence number and type, as they are stored.
@@ -16117,6 +18258,12 @@ class BlockReader {
           StatusCode::corruption, role, handle,
           "says a length that its compressed form cannot have; the table is damaged, take "
           "it from another copy");
+    }
+    if (*size > decoders_.largest_inflated && *size / trusted_ratio > payload.size()) {
+      return failed(StatusCode::resource_exhausted, role, handle,
+                    "would take " + std::to_string(*size) +
+                        " bytes of memory, more than is given to a block so small; if the table is "
+                        "trusted, raise TableDecoders::largest_inflated");
     }
     plain.clear();
     char* const out = plain.room(static_cast<std::size_t>(*size));
@@ -17283,7 +19430,10 @@ class TableIterator {
   void next_block() {
     cursor_.keep_key();
     valid_ = false;
-    if (core_->bytewise && cursor_.user_key() > walker_.bound()) return fail_bound();
+    // a block that was sought in may be empty, and no key was read then
+    if (core_->bytewise && cursor_.has_key() && cursor_.user_key() > walker_.bound()) {
+      return fail_bound();
+    }
     last_bound_ = walker_.bound();
     enter(walker_.next(*core_, *worker_));
   }
@@ -17293,7 +19443,10 @@ class TableIterator {
       if (!load_block()) return;
       const detail::Step inside = cursor_.begin(held_.payload);
       if (inside == detail::Step::damaged) return fail_block();
-      if (inside == detail::Step::end) continue;
+      if (inside == detail::Step::end) {
+        last_bound_ = walker_.bound();
+        continue;
+      }
       valid_ = true;
       if (cursor_.order() == detail::KeyOrder::falls) return fail_order();
       if (core_->bytewise && !last_bound_.empty() && !above_last_bound()) fail_bound();
@@ -17596,8 +19749,10 @@ struct Lookup {
 /// Copies are the same table; iterators and sources keep it open. All calls may come from several
 /// threads at once. Whatever is read is checked first: a checksum that does not fit, or content
 /// that cannot be, is corruption, and names the file and the block; a codec or checksum that
-/// `Decoders` does not have is unsupported. Memory: the tail, the index (of a two-level index its
-/// top level), the filter once it is used, and for each iterator one block and what is read ahead.
+/// `Decoders` does not have is unsupported; a small block that would take much memory is
+/// resource_exhausted (TableDecoders::largest_inflated). Memory: the tail, the index (of a two-level
+/// index its top level), the filter once it is used, and for each iterator one block and what is
+/// read ahead.
 template <RandomAccessFile File, class Decoders, BlockCache Cache = NoBlockCache>
 class TableReader {
  public:
@@ -17768,8 +19923,8 @@ class OpenBackup {
   [[nodiscard]] Status check_logical() const {
     if (manifest.meta.is_raw_kv) return {};
     return Status::error(StatusCode::unsupported,
-                         "this is a transactional backup: the versions in it (MVCC) are not read "
-                         "yet; verify and inspect work")
+                         "this is a transactional backup, which holds versions and no pairs: read "
+                         "it through a TxnBackup")
         .with_object(backend.url());
   }
 
@@ -17816,6 +19971,100 @@ class OpenBackup {
 };
 
 }  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/restore/table_schema.hpp ----
+// Tables of TiDB, as a backup's schemas and the keys of its files name them.
+
+namespace kvbackup::inline v1 {
+
+/// What of a key of TiDB says where it belongs: 't', the table's id, then "_r" before a row's
+/// handle, or "_i", the index's id and its columns (TiDB tablecodec).
+struct TableKey {
+  std::int64_t table = 0;
+  /// Set where the key begins with all of "_i" and an id.
+  std::optional<std::int64_t> index;
+  bool is_row = false;
+};
+
+/// Reads the front of a user key; nothing if it is of no table.
+[[nodiscard]] inline std::optional<TableKey> parse_table_key(ByteView key) {
+  constexpr std::size_t id_size = 8;
+  // the sign bit is turned over, so that ids are in order as bytes
+  const auto id_at = [key](std::size_t at) {
+    return static_cast<std::int64_t>(load_be64(key.data() + at) ^ (std::uint64_t{1} << 63));
+  };
+  constexpr std::size_t kind_at = 1 + id_size;
+  if (key.size() < kind_at || key.front() != 't') return std::nullopt;
+  TableKey out;
+  out.table = id_at(1);
+  const ByteView kind = key.substr(kind_at, 2);
+  out.is_row = kind == ByteView("_r");
+  if (kind == ByteView("_i") && key.size() >= kind_at + 2 + id_size) out.index = id_at(kind_at + 2);
+  return out;
+}
+
+/// What a Schema of a backup says of its table, as far as a restore needs it.
+struct TableSchema {
+  std::string db;
+  std::string table;
+  std::int64_t id = 0;
+  std::vector<std::int64_t> partitions;  ///< ids, under which the rows of a partitioned table are
+  std::vector<std::int64_t> indexes;
+
+  /// "`db`.`table`".
+  [[nodiscard]] std::string name() const { return "`" + db + "`.`" + table + "`"; }
+  /// The ids that stand in the keys of this table.
+  [[nodiscard]] std::vector<std::int64_t> key_ids() const {
+    std::vector<std::int64_t> ids = partitions;
+    ids.insert(ids.begin(), id);
+    return ids;
+  }
+  [[nodiscard]] bool has_index(std::int64_t index) const {
+    return std::find(indexes.begin(), indexes.end(), index) != indexes.end();
+  }
+};
+
+/// Reads TiDB's DBInfo and TableInfo (parser/model) out of `schema`. corruption where either is no
+/// JSON, or lacks its name or id.
+[[nodiscard]] inline Result<TableSchema> parse_schema(const Schema& schema) {
+  const auto broken = [](const char* what) { return Status::error(StatusCode::corruption, what); };
+  TableSchema out;
+  const Status db = scan_json(schema.db, [&out](std::string_view path, std::string_view value) {
+    if (path == "db_name/O") out.db = value;
+    return Status();
+  });
+  if (!db.ok() || out.db.empty()) return broken("its database is no DBInfo of TiDB as JSON");
+  const auto id_of = [](std::string_view text) {
+    std::int64_t id = 0;
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), id);
+    return failed == std::errc() && end == text.data() + text.size() ? id : 0;
+  };
+  const Status table = scan_json(schema.table, [&](std::string_view path, std::string_view value) {
+    if (path == "name/O") out.table = value;
+    if (path == "id") out.id = id_of(value);
+    if (path == "index_info/[]/id") out.indexes.push_back(id_of(value));
+    if (path == "partition/definitions/[]/id") out.partitions.push_back(id_of(value));
+    return Status();
+  });
+  if (!table.ok() || out.table.empty() || out.id == 0) {
+    return broken("its table is no TableInfo of TiDB as JSON");
+  }
+  return out;
+}
+
+/// Whether a schema says what the pairs of its table amount to. BR leaves that out of incremental
+/// backups, and with --checksum=false.
+[[nodiscard]] inline bool has_checksum(const Schema& schema) {
+  return schema.crc64xor != 0 || schema.total_kvs != 0 || schema.total_bytes != 0;
+}
+
+/// Whether the backup shows a whole state, not the changes since another one. BR counts one that
+/// begins where it ends as whole too.
+[[nodiscard]] inline bool is_full(const BackupMeta& meta) {
+  return meta.start_version == 0 || meta.start_version == meta.end_version;
+}
+
+}  // namespace kvbackup::inline v1
 
 // ---- kvbackup/restore/progress.hpp ----
 // How a run over a backup tells its host how far it is.
@@ -17908,6 +20157,8 @@ struct VerifyOptions {
   bool quick = false;
   /// What lies beside the backup (files that are not listed, lock files, checkpoints) is damage.
   bool strict = false;
+  /// Whatever would keep BR from restoring the backup is damage too.
+  bool br_rules = false;
   /// Files worked on at once. Above 1 it needs an `executor`. Never changes the report.
   std::size_t concurrency = 1;
   /// Threads. Null: the calling thread does everything.
@@ -17971,9 +20222,13 @@ struct VerifyReport {
   std::uint64_t pairs = 0;         ///< read from files and counted
   std::uint64_t bytes = 0;         ///< their key and value lengths
   std::uint64_t stored_bytes = 0;  ///< of the files that were read to their end
+  /// Files whose bytes are those that were recorded but whose content was not looked at, and why is
+  /// an unprovable finding: a codec is not built in, or they are encrypted.
+  std::uint64_t unproven_files = 0;
 
   [[nodiscard]] bool is_damaged() const { return damages != 0; }
-  /// Everything that was to be looked at was, and nothing is damaged.
+  /// Everything that was to be read was, and nothing is damaged. What stands behind the bytes is
+  /// proven too where unproven_files is 0.
   [[nodiscard]] bool is_whole() const { return damages == 0 && unreadable == 0; }
 
   /// A broken backup of many files gives as many findings; that many are kept.
@@ -17995,6 +20250,184 @@ struct VerifyReport {
 };
 
 }  // namespace kvbackup::inline v1
+
+// ---- kvbackup/restore/detail/br_rules.hpp ----
+// What BR asks of a backup before and while it restores it, as far as backupmeta tells it.
+
+namespace kvbackup::inline v1::detail {
+
+/// Reports as damage what BR refuses, loses or fails on (pingcap/br v5: restore/client.go,
+/// restore/import.go, restore/util.go; TiKV v5: sst_importer).
+class BrRules {
+ public:
+  BrRules(const Manifest& manifest, VerifyReport& report)
+      : manifest_(manifest), meta_(manifest.meta), report_(report) {}
+
+  void run() {
+    if (key_prefix_of(manifest_) != br_key_prefix) {
+      add("its keys have no 'z' before them, and TiKV ingests no others");
+    }
+    for (const File& file : meta_.files) check_file(file);
+    if (meta_.is_raw_kv) {
+      check_raw();
+    } else {
+      check_versions();
+      check_ddls();
+      check_tables();
+    }
+    if (!manifest_.info) check_overlaps();
+  }
+
+ private:
+  using Tables = std::map<std::int64_t, const TableSchema*>;  // by the ids in their keys
+
+  void add(std::string what, std::string object = std::string(backupmeta_name)) {
+    report_.add({Severity::damage, std::move(object), std::nullopt,
+                 "BR would not restore it: " + std::move(what)});
+  }
+  void add(const File& file, std::string what) {
+    report_.add({Severity::damage, file.name,
+                 KeyRange{std::string(cf_of(file)), file.start_key, file.end_key},
+                 "BR would not restore it: " + std::move(what)});
+  }
+
+  // BR takes the column family from the name, and TiKV then knows no others.
+  void check_file(const File& file) {
+    constexpr std::size_t sha256_size = 32;
+    std::string_view named;
+    if (file.name.find("write") != std::string::npos) named = "write";
+    if (file.name.find("default") != std::string::npos) named = "default";
+    if (named.empty()) {
+      add(file,
+          "its name has neither \"default\" nor \"write\" in it, by which BR tells column "
+          "families");
+    } else if (named != cf_of(file)) {
+      add(file, "BR takes it for one of column family " + std::string(named) +
+                    ", which stands in its name");
+    }
+    if (file.sha256.size() != sha256_size) add(file, "it has no SHA-256");
+    if (file.size == 0) add(file, "it has no bytes");
+  }
+
+  // A raw restore is of one range that covers what is asked for.
+  void check_raw() {
+    if (meta_.raw_ranges.empty()) {
+      add("raw_ranges is empty, so that there is nothing to restore");
+      return;
+    }
+    for (const File& file : meta_.files) {
+      const bool inside =
+          std::any_of(meta_.raw_ranges.begin(), meta_.raw_ranges.end(), [&](const RawRange& range) {
+            const std::string_view cf = range.cf.empty() ? default_cf : std::string_view(range.cf);
+            return cf == cf_of(file) && range.start_key <= file.start_key &&
+                   ends_within(file.end_key, range.end_key);
+          });
+      if (!inside) add(file, "no one of raw_ranges covers it");
+    }
+    if (!meta_.schemas.empty()) add("a raw backup has no schemas");
+  }
+
+  void check_versions() {
+    if (meta_.end_version == 0) add("it has no end_version");
+    if (meta_.start_version > meta_.end_version) {
+      add("its start_version " + std::to_string(meta_.start_version) +
+          " is above its end_version " + std::to_string(meta_.end_version));
+    }
+    for (const File& file : meta_.files) {
+      if (file.end_version == meta_.end_version &&
+          (file.start_version == meta_.start_version || is_full(meta_))) {
+        continue;
+      }
+      add(file, "it holds versions (" + std::to_string(file.start_version) + ", " +
+                    std::to_string(file.end_version) + "], and the backup is of (" +
+                    std::to_string(meta_.start_version) + ", " + std::to_string(meta_.end_version) +
+                    "]");
+    }
+  }
+
+  // They are decoded whether there are any or not.
+  void check_ddls() {
+    const std::size_t first = meta_.ddls.find_first_not_of(" \t\r\n");
+    const Status json = kvbackup::v1::scan_json(
+        meta_.ddls, [](std::string_view, std::string_view) { return Status(); });
+    const bool is_list = json.ok() && meta_.ddls[first] == '[';
+    if (!is_list && meta_.ddls != "null") {
+      add("ddls is neither a JSON array of jobs nor null");
+    }
+  }
+
+  // What stands in a file is rewritten from the ids of one table to those of another.
+  void check_tables() {
+    std::vector<TableSchema> schemas;
+    schemas.reserve(meta_.schemas.size());
+    Tables tables;
+    for (const Schema& schema : meta_.schemas) {
+      auto table = parse_schema(schema);
+      if (!table.ok()) continue;  // check_schemas() reports it
+      const TableSchema& added = schemas.emplace_back(std::move(table).value());
+      for (const std::int64_t id : added.key_ids()) {
+        const auto [at, is_new] = tables.emplace(id, &added);
+        if (is_new) continue;
+        add("tables " + at->second->name() + " and " + added.name() + " both have the id " +
+            std::to_string(id));
+      }
+    }
+    if (tables.empty() && !meta_.files.empty()) {
+      add("it has no schemas, so that no table is made and no file restored");
+      return;
+    }
+    for (const File& file : meta_.files) check_table(file, tables);
+  }
+  void check_table(const File& file, const Tables& tables) {
+    const auto start = parse_table_key(file.start_key);
+    const auto end = parse_table_key(file.end_key);
+    if (!start || start->table == 0) {
+      return add(file, "its start key is of no table, and BR fails on it");
+    }
+    const auto table = tables.find(start->table);
+    if (table == tables.end()) {
+      return add(
+          file, "no schema has the table id " + std::to_string(start->table) + " of its start key");
+    }
+    if (!end || end->table != start->table) {
+      return add(file, "its start key is of table " + std::to_string(start->table) +
+                           " and its end key is not: a file holds keys of one table");
+    }
+    const auto has_rule = [&table](const TableKey& key) {
+      return key.is_row || (key.index && table->second->has_index(*key.index));
+    };
+    if (!has_rule(*start) || !has_rule(*end)) {
+      return add(file,
+                 "its start or end key is neither of rows nor of an index that the schema of " +
+                     table->second->name() + " has");
+    }
+    if (start->is_row != end->is_row || start->index != end->index) {
+      add(file, "its start and end keys are not both of rows, or of one index");
+    }
+  }
+
+  // Of a backup of ours they are damage anyway.
+  void check_overlaps() {
+    std::map<std::string_view, std::vector<const File*>> files;
+    for (const File& file : meta_.files) {
+      if (!is_inverted(file)) files[cf_of(file)].push_back(&file);
+    }
+    for (auto& [cf, list] : files) {
+      std::stable_sort(list.begin(), list.end(),
+                       [](const File* a, const File* b) { return a->start_key < b->start_key; });
+      for (std::size_t i = 1; i < list.size(); ++i) {
+        if (!begins_before(list[i]->start_key, list[i - 1]->end_key)) continue;
+        add(*list[i], "it overlaps " + list[i - 1]->name);
+      }
+    }
+  }
+
+  const Manifest& manifest_;
+  const BackupMeta& meta_;
+  VerifyReport& report_;
+};
+
+}  // namespace kvbackup::inline v1::detail
 
 // ---- kvbackup/restore/detail/coverage.hpp ----
 // Whether the files of a backup tile the ranges that it says it holds.
@@ -18288,6 +20721,132 @@ class ForwardFile {
 
 }  // namespace kvbackup::inline v1::detail
 
+// ---- kvbackup/restore/detail/mvcc_file.hpp ----
+// What the files of a transactional backup hold, version by version.
+
+namespace kvbackup::inline v1::detail {
+
+/// The large values that a file of column family default holds, or that one of write refers to.
+struct LargeValues {
+  std::uint64_t count = 0;
+  std::uint64_t sum = 0;  ///< of their keys' CRC-64: the same for the same keys in any order
+
+  void add(ByteView stored_key) {
+    ++count;
+    sum += crc64_xz(stored_key);
+  }
+  friend bool operator==(const LargeValues&, const LargeValues&) = default;
+};
+
+/// Reads the entries of one file, in key order.
+class MvccFile {
+ public:
+  /// Borrows the file's entry in backupmeta.
+  explicit MvccFile(const File& file) : file_(file), is_write_(cf_of(file) == mvcc_write_cf) {
+    if (!is_write_ && cf_of(file) != mvcc_default_cf) {
+      problem_ = "entries of another column family than default and write";
+    }
+  }
+
+  /// Calls count(user_key, value) if this file counts the entry. `key` has no data prefix.
+  template <class Count>
+  void add(ByteView key, ByteView value, Count&& count) {
+    const auto split = split_mvcc_key(key);
+    if (!split || !from_memcomparable(split->row, user_key_)) {
+      problem_ = "keys that are not TiKV's of a version";
+      return;
+    }
+    if (split->row == row_) problem_ = "two versions of one key";
+    row_ = split->row;
+    if (is_write_) return add_write(*split, value, count);
+    large_.add(key);
+    count(ByteView(user_key_), value);
+  }
+
+  [[nodiscard]] const LargeValues& large_values() const { return large_; }
+  /// What the file should not hold, or null.
+  [[nodiscard]] const char* problem() const { return problem_; }
+
+ private:
+  template <class Count>
+  void add_write(const MvccKey& key, ByteView record, Count& count) {
+    const auto parsed = parse_mvcc_write(record);
+    if (!parsed.ok()) {
+      problem_ = "write records that are not TiKV's";
+      return;
+    }
+    const MvccWrite& write = parsed.value();
+    // BR means a full backup by both
+    const bool is_full = file_.start_version == 0 || file_.start_version == file_.end_version;
+    if (file_.end_version != 0 &&
+        (key.ts > file_.end_version || (!is_full && key.ts <= file_.start_version))) {
+      problem_ = "versions outside of those that the backup is of";
+    }
+    switch (write.type) {
+      case MvccWriteType::put: break;
+      case MvccWriteType::remove:
+        if (is_full && file_.end_version != 0) problem_ = "removals, which no full backup has";
+        break;
+      default: problem_ = "write records that say nothing of a value"; return;
+    }
+    if (!write.has_large_value()) {
+      count(ByteView(user_key_), write.short_value.value_or(ByteView()));
+      return;
+    }
+    version_key_ = key.row;
+    append_mvcc_ts(version_key_, write.start_ts);
+    large_.add(version_key_);
+  }
+
+  const File& file_;
+  bool is_write_;
+  std::string row_;
+  std::string user_key_;
+  std::string version_key_;
+  LargeValues large_;
+  const char* problem_ = nullptr;
+};
+
+/// Whether the files of each part agree about its large values. `values` are those of the files of
+/// the backup, nothing where a file could not be read to its end.
+inline void check_large_values(const std::vector<File>& files,
+                               const std::vector<std::optional<LargeValues>>& values,
+                               VerifyReport& report) {
+  struct Sums {
+    const File* first = nullptr;
+    LargeValues in_default;
+    LargeValues in_write;
+    bool is_read = true;
+    bool has_write = false;
+  };
+  std::map<std::string_view, Sums> parts;
+  for (std::size_t i = 0; i < files.size(); ++i) {
+    Sums& part = parts[stem_of(files[i].name)];
+    if (part.first == nullptr) part.first = &files[i];
+    part.is_read = part.is_read && values[i].has_value();
+    const bool is_write = cf_of(files[i]) == mvcc_write_cf;
+    part.has_write = part.has_write || is_write;
+    if (values[i]) (is_write ? part.in_write : part.in_default) = *values[i];
+  }
+  for (const auto& [stem, part] : parts) {
+    const File& file = *part.first;
+    const auto add = [&](std::string what) {
+      report.add({Severity::damage, file.name,
+                  KeyRange{std::string(cf_of(file)), file.start_key, file.end_key},
+                  std::move(what)});
+    };
+    if (!part.has_write) {
+      add("the file of column family write of its part is not in the backup");
+    } else if (part.is_read && part.in_write != part.in_default) {
+      add("the versions of its part refer to " + std::to_string(part.in_write.count) +
+          " large values, and column family default has " + std::to_string(part.in_default.count) +
+          (part.in_write.count == part.in_default.count ? " others" : ""));
+    }
+  }
+}
+
+}  // namespace kvbackup::inline v1::detail
+
 // ---- kvbackup/restore/detail/file_check.hpp ----
 // Proves one file of a backup, in one pass over its bytes.
 
@@ -18303,6 +20862,7 @@ class FileCheck {
         file_(manifest.meta.files[index]),
         index_(index),
         decoders_(decoders),
+        mvcc_(file_),
         tap_{hash, reporter, 0, 0},
         reader_(backend, file_.name, file_.size, step_size, tap_, cancel) {}
 
@@ -18322,10 +20882,18 @@ class FileCheck {
     const bool bytes_fit = check_bytes(digest);
     if (table.ok()) {
       check_content(digest);
+      is_read_ = true;
     } else {
       report_table(table, bytes_fit);
     }
     return {};
+  }
+
+  /// Its bytes are those that were recorded, and its content could not be looked at.
+  [[nodiscard]] bool is_unproven() const { return is_unproven_; }
+  /// Of a file of a transactional backup that was read to its end.
+  [[nodiscard]] std::optional<LargeValues> large_values() const {
+    return is_read_ ? std::optional(mvcc_.large_values()) : std::nullopt;
   }
 
  private:
@@ -18394,7 +20962,12 @@ class FileCheck {
       }
       if (at.type() != EntryType::value) strange_entry_ = "entries that are no plain values";
       if (at.repeats_key()) strange_entry_ = "a key twice";
-      if (manifest_.meta.is_raw_kv) tap_.add_pair(key.substr(prefix), at.value());
+      if (manifest_.meta.is_raw_kv) {
+        tap_.add_pair(key.substr(prefix), at.value());
+      } else {
+        mvcc_.add(key.substr(prefix), at.value(),
+                  [this](ByteView user_key, ByteView value) { tap_.add_pair(user_key, value); });
+      }
     }
     if (!at.status().ok()) return at.status();
     return table.value().verify_other_blocks();  // which stand behind those of data
@@ -18407,7 +20980,9 @@ class FileCheck {
   }
 
   void report_unread(const Status& status) {
-    if (status.code() == StatusCode::not_found) return add(Severity::damage, "it is missing");
+    if (status.code() == StatusCode::corruption) {
+      return add(Severity::damage, std::string(status.message()));
+    }
     add(Severity::unreadable,
         "it cannot be read: " + std::string(kvbackup::v1::to_string(status.code())) + ": " +
             std::string(status.message()));
@@ -18420,20 +20995,28 @@ class FileCheck {
                                 to_hex(file_.sha256) + " was recorded");
       return false;
     }
-    if (manifest_.info && digest.crc32c != manifest_.info->file_crc32c[index_]) {
+    if (has_crc32c() && digest.crc32c != manifest_.info->file_crc32c[index_]) {
       add(Severity::damage, "its CRC-32C is not the one that was recorded");
       return false;
     }
     return true;
   }
 
+  // Only who wrote the files knows it.
+  [[nodiscard]] bool has_crc32c() const {
+    return manifest_.info && !manifest_.info->file_crc32c.empty();
+  }
+
   // The table could not be read to its end.
   void report_table(const Status& status, bool bytes_fit) {
-    if (status.code() == StatusCode::unsupported) {
+    if (status.code() == StatusCode::unsupported ||
+        status.code() == StatusCode::resource_exhausted) {
+      is_unproven_ = bytes_fit;
       return add(Severity::unprovable,
                  "its content cannot be proven: " + std::string(status.message()));
     }
     if (bytes_fit && !is_table_ && has_cipher_iv()) {
+      is_unproven_ = true;
       return add(Severity::unprovable,
                  "its bytes are those that were recorded, and they are no SST: it is encrypted "
                  "(BR's --crypter.method), so its content cannot be proven");
@@ -18461,11 +21044,14 @@ class FileCheck {
       add(Severity::damage, "its properties say " + std::to_string(recorded_entries_) +
                                 " entries, and it has " + std::to_string(entries_));
     }
-    if (!manifest_.meta.is_raw_kv) return;
+    if (!manifest_.meta.is_raw_kv && mvcc_.problem() != nullptr) {
+      add(Severity::damage,
+          std::string("it holds ") + mvcc_.problem() + ", which no transactional backup writes");
+    }
     compare("pairs", file_.total_kvs, digest.total_kvs);
     compare("bytes of keys and values", file_.total_bytes, digest.total_bytes);
     // TiKV before 6.1 records none for raw files
-    const bool has_crc = manifest_.info || file_.crc64xor != 0;
+    const bool has_crc = has_crc32c() || !manifest_.meta.is_raw_kv || file_.crc64xor != 0;
     if (has_crc) compare("crc64xor", file_.crc64xor, digest.crc64xor);
   }
   void report_outside() {
@@ -18490,10 +21076,13 @@ class FileCheck {
   const File& file_;
   std::size_t index_;
   const Decoders& decoders_;
+  MvccFile mvcc_;
   Tap tap_;
   Reader reader_;
   std::vector<Finding>* findings_ = nullptr;
 
+  bool is_read_ = false;
+  bool is_unproven_ = false;
   bool is_table_ = false;
   bool has_properties_ = false;
   std::uint64_t recorded_entries_ = 0;
@@ -18502,6 +21091,80 @@ class FileCheck {
   std::string first_outside_;
   const char* strange_entry_ = nullptr;
 };
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/restore/pair_sums.hpp ----
+namespace kvbackup::inline v1 {
+
+/// What proves a set of pairs, in whatever order they come: the sums that backupmeta has of a file.
+struct PairSums {
+  std::uint64_t pairs = 0;
+  std::uint64_t bytes = 0;     ///< key and value lengths
+  std::uint64_t crc64xor = 0;  ///< XOR over the pairs of CRC-64/XZ(key || value)
+
+  void add(ByteView key, ByteView value) {
+    pairs += 1;
+    bytes += key.size() + value.size();
+    crc64xor ^= crc64_xz_pair(key, value);
+  }
+  void add(const PairSums& other) {
+    pairs += other.pairs;
+    bytes += other.bytes;
+    crc64xor ^= other.crc64xor;
+  }
+
+  friend bool operator==(const PairSums&, const PairSums&) = default;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/restore/detail/schema_check.hpp ----
+// Whether the files of a transactional backup amount to what its schemas say of their tables.
+
+namespace kvbackup::inline v1::detail {
+
+/// The sums of the files, by the id in their start key, as BR assigns them (br/pkg/checksum).
+[[nodiscard]] inline std::map<std::int64_t, PairSums> sums_by_table(const BackupMeta& meta) {
+  std::map<std::int64_t, PairSums> sums;
+  for (const File& file : meta.files) {
+    const auto key = parse_table_key(file.start_key);
+    if (key) sums[key->table].add({file.total_kvs, file.total_bytes, file.crc64xor});
+  }
+  return sums;
+}
+
+[[nodiscard]] inline std::string describe(const PairSums& sums) {
+  return std::to_string(sums.pairs) + " pairs of " + std::to_string(sums.bytes) +
+         " bytes with crc64xor " + std::to_string(sums.crc64xor);
+}
+
+/// Reports each table whose files have other sums than its schema.
+inline void check_schemas(const Manifest& manifest, VerifyReport& report) {
+  const BackupMeta& meta = manifest.meta;
+  if (meta.is_raw_kv || meta.schemas.empty()) return;
+  const auto add = [&report](std::string what) {
+    report.add({Severity::damage, std::string(backupmeta_name), std::nullopt, std::move(what)});
+  };
+  const auto sums = sums_by_table(meta);
+  for (std::size_t i = 0; i < meta.schemas.size(); ++i) {
+    const Schema& schema = meta.schemas[i];
+    const auto table = parse_schema(schema);
+    if (!table.ok()) {
+      add("of schema " + std::to_string(i) + ", " + std::string(table.status().message()));
+      continue;
+    }
+    if (!has_checksum(schema) || !is_full(meta)) continue;
+    PairSums found;
+    for (const std::int64_t id : table.value().key_ids()) {
+      if (const auto at = sums.find(id); at != sums.end()) found.add(at->second);
+    }
+    const PairSums recorded{schema.total_kvs, schema.total_bytes, schema.crc64xor};
+    if (found == recorded) continue;
+    add("table " + table.value().name() + " (id " + std::to_string(table.value().id) +
+        "): its schema says " + describe(recorded) + ", and its files have " + describe(found));
+  }
+}
 
 }  // namespace kvbackup::inline v1::detail
 
@@ -18550,11 +21213,12 @@ template <class Work>
 // ---- kvbackup/restore/verify.hpp ----
 // Proves a backup: every byte of it is what was written, and it is all there.
 //
-// Of backupmeta: its seal, that the sums of its files are the totals, that names are names, that
-// the files tile the ranges. Of the storage: that every file is there and has its size, and what
-// else lies there. Of each file, in one pass: SHA-256 and CRC-32C of its bytes, the checksum of
-// every block, key order, that keys lie in the file's range behind the right prefix, counts and
-// crc64xor.
+// Of backupmeta: its seal, that the sums of its files are the totals and what schemas say of their
+// tables, that names are names, that the files tile the ranges. Of the storage: that every file is
+// there and has its size, and what else lies there. Of each file, in one pass: SHA-256 and CRC-32C
+// of its bytes, the checksum of every block, key order, that keys lie in the file's range behind
+// the right prefix, counts and crc64xor. Of a transactional backup also that versions are of those
+// that it is of, and that both files of a part agree about its large values.
 
 namespace kvbackup::inline v1 {
 
@@ -18580,16 +21244,14 @@ class Verifier {
       report_.add({Severity::unprovable, std::string(backupmeta_name), std::nullopt,
                    "it is BR's own and has no seal: what it says cannot be proven"});
     }
-    if (!manifest_.meta.is_raw_kv) {
-      report_.add({Severity::unprovable, "", std::nullopt,
-                   "counts and crc64xor of a transactional backup are not proven yet: its versions "
-                   "(MVCC) are not read"});
-    } else if (lacks_crc()) {
+    if (manifest_.meta.is_raw_kv && lacks_crc()) {
       report_.add({Severity::unprovable, "", std::nullopt,
                    "it records no crc64xor, as TiKV before 6.1 does for raw files"});
     }
     check_sums();
     CoverageCheck(manifest_, report_).run();
+    check_schemas(manifest_, report_);
+    if (options_.br_rules) BrRules(manifest_, report_).run();
     auto listed = backend_.list("");
     if (!listed.ok()) return std::move(listed).status();
     const std::vector<ObjectInfo>& objects = listed.value();
@@ -18604,7 +21266,8 @@ class Verifier {
 
   [[nodiscard]] bool lacks_crc() const {
     const std::vector<File>& files = manifest_.meta.files;
-    return !manifest_.info && std::any_of(files.begin(), files.end(), [](const File& file) {
+    const bool wrote_them = manifest_.info && !manifest_.info->file_crc32c.empty();
+    return !wrote_them && std::any_of(files.begin(), files.end(), [](const File& file) {
       return file.total_kvs != 0 && file.crc64xor == 0;
     });
   }
@@ -18707,19 +21370,27 @@ class Verifier {
     }
     RestoreReporter reporter(options_.observer, work.size(), size);
     std::vector<FileFindings> found(work.size());
+    std::vector<std::optional<LargeValues>> large_values(files.size());
+    std::atomic<std::uint64_t> unproven{0};
     Status status =
         run_workers(work.size(), options_.concurrency, options_.executor, [&](std::size_t index) {
           FileCheck<Backend, Hash, Decoders> check(backend_, manifest_, work[index], hash_,
                                                    decoders_, options_.cancel, reporter);
           Status checked = check.run(found[index]);
           if (checked.ok()) reporter.add_file();
+          if (check.is_unproven()) unproven.fetch_add(1, std::memory_order_relaxed);
+          large_values[work[index]] = check.large_values();
           return checked;
         });
     reporter.finish();
     for (FileFindings& findings : found) {
       for (Finding& finding : findings) report_.add(std::move(finding));
     }
+    if (status.ok() && !manifest_.meta.is_raw_kv) {
+      check_large_values(files, large_values, report_);
+    }
     const RestoreProgress progress = reporter.progress();
+    report_.unproven_files = unproven.load(std::memory_order_relaxed);
     report_.pairs = progress.pairs;
     report_.bytes = progress.bytes;
     report_.stored_bytes = progress.stored_bytes;
@@ -18862,13 +21533,19 @@ class BasicBackup {
     return std::optional<std::string>(std::move(lookup.value().value));
   }
 
-  /// The logical pairs of `range`, in key order. Reads what it needs of the files that it needs, as
-  /// it goes on.
+  /// The logical pairs that the backup has of `range`, in key order; of keys that were not backed
+  /// up there are none (check_held() tells). Reads what it needs of the files that it needs, as it
+  /// goes on. not_found for a column family that the backup does not hold.
   [[nodiscard]] Result<Source> scan(const KeyRange& range) const {
     if (Status status = state_->check_logical(); !status.ok()) return status;
-    auto files = state_->index.overlapping(range);
-    if (!files.ok()) return std::move(files).status();
-    return Source(*state_, files.value(), range);
+    if (Status status = check_cf(range.cf); !status.ok()) return status;
+    return source_of(range);
+  }
+
+  /// Of a transactional backup, the records of column family write or default: `range` is in user
+  /// keys, the keys are TiKV's without data prefix. BasicTxnBackup makes pairs of them.
+  [[nodiscard]] Result<Source> scan_versions(const KeyRange& range) const {
+    return source_of(range);
   }
 
   /// The ranges that were backed up, as far as backupmeta says: what a copy of all of it takes.
@@ -18887,6 +21564,14 @@ class BasicBackup {
     if (!out.empty()) return out;
     for (std::string& cf : state_->index.cfs()) out.push_back({std::move(cf), "", ""});
     return out;
+  }
+
+  /// not_found, naming the range, unless all of `asked` was backed up. A backup of this one asks
+  /// it, and so may who takes the lack of a key for its absence.
+  [[nodiscard]] Status check_held(const std::vector<KeyRange>& asked) const {
+    auto held = ranges();
+    if (!held.ok()) return std::move(held).status();
+    return detail::check_held(std::move(held).value(), asked);
   }
 
   /// Cuts `range` where files begin.
@@ -18932,7 +21617,849 @@ class BasicBackup {
  private:
   explicit BasicBackup(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
+  [[nodiscard]] Status check_cf(std::string_view cf) const {
+    if (state_->index.has_cf(cf)) return {};
+    const auto held = ranges();
+    if (!held.ok()) return held.status();
+    for (const KeyRange& range : held.value()) {
+      if (range.cf == cf) return {};
+    }
+    return detail::no_such_cf(cf);
+  }
+
+  [[nodiscard]] Result<Source> source_of(const KeyRange& range) const {
+    auto files = state_->index.overlapping(range);
+    if (!files.ok()) return std::move(files).status();
+    return Source(*state_, files.value(), range);
+  }
+
   std::unique_ptr<State> state_;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/restore/detail/version_source.hpp ----
+namespace kvbackup::inline v1::detail {
+
+/// What one transactional backup has of each user key of a range: its newest version, which may be
+/// a deletion. A SeekableSource whose values are records of column family write. Borrows the
+/// backup.
+template <class Backup>
+class VersionSource {
+  using Records = typename Backup::Source;
+
+ public:
+  /// `records` are those of column family write in `range`.
+  VersionSource(const Backup& backup, Records records, KeyRange range)
+      : backup_(&backup), records_(std::move(records)), range_(std::move(range)) {
+    look();
+  }
+
+  [[nodiscard]] bool valid() const { return valid_; }
+  [[nodiscard]] ByteView key() const { return user_key_; }
+  [[nodiscard]] ByteView value() const { return records_.value(); }
+  void next() {
+    last_.swap(user_key_);
+    do {
+      records_.next();
+      look();
+    } while (valid_ && user_key_ == last_);  // older versions
+  }
+  void seek(ByteView key) {
+    values_.reset();  // it may be backwards
+    records_.seek(key);
+    look();
+  }
+  [[nodiscard]] const Status& status() const { return status_; }
+
+  [[nodiscard]] bool is_deletion() const { return write_.type != MvccWriteType::put; }
+  /// Whether a reader at `ts` finds no value.
+  [[nodiscard]] bool is_hidden(std::uint64_t ts) const {
+    return is_deletion() || write_.is_fenced(ts);
+  }
+  /// The value of the version, which is a put; the view dies when the source moves. corruption,
+  /// which names the key, if it is large and not there.
+  [[nodiscard]] Result<ByteView> user_value() {
+    if (write_.short_value) return *write_.short_value;
+    wanted_ = row();
+    append_mvcc_ts(wanted_, write_.start_ts);
+    if (Status status = find_large_value(); !status.ok()) return status;
+    if (values_->valid() && values_->key() == ByteView(wanted_)) return values_->value();
+    return missing_value();
+  }
+
+ private:
+  void look() {
+    valid_ = records_.valid();
+    status_ = records_.status();
+    if (!valid_) return;
+    const auto key = split_mvcc_key(records_.key());
+    if (!key || !from_memcomparable(key->row, user_key_)) {
+      return fail("a key that is none of a version in TiKV's form");
+    }
+    auto write = parse_mvcc_write(records_.value());
+    if (!write.ok()) return fail("a record that is none of column family write");
+    write_ = write.value();
+    if (write_.type == MvccWriteType::lock || write_.type == MvccWriteType::rollback) {
+      fail("a record that says nothing of a value");
+    }
+  }
+
+  /// The current user key as it stands in the files.
+  [[nodiscard]] ByteView row() const {
+    const ByteView key = records_.key();
+    return key.substr(0, key.size() - mvcc_ts_size);
+  }
+
+  KVBACKUP_DETAIL_COLD void fail(const char* wrong) {
+    valid_ = false;
+    std::string message("it holds ");
+    message += wrong;
+    message += ", which no backup writes; verify the backup";
+    status_ = Status::error(StatusCode::corruption, std::move(message))
+                  .with_object(backup_->url())
+                  .with_key(user_key_);
+  }
+  KVBACKUP_DETAIL_COLD [[nodiscard]] Status missing_value() const {
+    return Status::error(StatusCode::corruption,
+                         "the backup has a version of this key whose value is too large for the "
+                         "record, and no file of column family default holds it; verify the "
+                         "backup, and take it from another copy")
+        .with_object(backup_->url())
+        .with_key(user_key_);
+  }
+
+  /// To the first large value that is not before wanted_: they come in the order of the records, so
+  /// that most of the time it is the next one or stands little behind it.
+  [[nodiscard]] Status find_large_value() {
+    constexpr int steps_before_seek = 16;
+    for (int step = 0; values_ && step < steps_before_seek; ++step) {
+      if (!values_->valid() || values_->key() >= ByteView(wanted_)) break;
+      values_->next();
+    }
+    if (!values_ || (values_->valid() && values_->key() < ByteView(wanted_))) {
+      if (Status status = seek_large_value(); !status.ok()) return status;
+    }
+    return values_->valid() ? Status() : Status(values_->status());
+  }
+  [[nodiscard]] Status seek_large_value() {
+    if (!values_) {
+      auto values = backup_->scan_versions({std::string(default_cf), range_.start, range_.end});
+      if (!values.ok()) return std::move(values).status();
+      values_.emplace(std::move(values).value());
+    }
+    values_->seek(user_key_);
+    while (values_->valid() && values_->key() < ByteView(wanted_)) values_->next();
+    return {};
+  }
+
+  const Backup* backup_;
+  Records records_;
+  KeyRange range_;
+  std::string user_key_;
+  MvccWrite write_;  // views of the record
+  std::string last_;
+  bool valid_ = false;
+  Status status_;
+  std::optional<Records> values_;  // of column family default, opened for the first large value
+  std::string wanted_;
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/source/range_source.hpp ----
+// A source over any range of pair-like elements: std::map, a sorted vector of pairs, a view.
+
+namespace kvbackup::inline v1 {
+
+namespace detail {
+
+template <class E>
+concept FirstSecond = requires(const E& e) {
+  as_bytes(e.first);
+  as_bytes(e.second);
+};
+template <class E>
+concept TupleOfTwo = requires(const E& e) {
+  as_bytes(std::get<0>(e));
+  as_bytes(std::get<1>(e));
+};
+
+template <class E>
+[[nodiscard]] ByteView element_key(const E& element) {
+  if constexpr (FirstSecond<E>) {
+    return as_bytes(element.first);
+  } else {
+    return as_bytes(std::get<0>(element));
+  }
+}
+template <class E>
+[[nodiscard]] ByteView element_value(const E& element) {
+  if constexpr (FirstSecond<E>) {
+    return as_bytes(element.second);
+  } else {
+    return as_bytes(std::get<1>(element));
+  }
+}
+
+/// Keeps what a source or snapshot is made of: an lvalue by pointer, anything else behind one, so
+/// that iterators stay good when the holder moves.
+template <class R>
+class RangeHolder {
+ public:
+  explicit RangeHolder(R&& range) : range_(std::make_unique<R>(std::move(range))) {}
+  [[nodiscard]] R& get() const noexcept { return *range_; }
+
+ private:
+  std::unique_ptr<R> range_;
+};
+template <class R>
+class RangeHolder<R&> {
+ public:
+  explicit RangeHolder(R& range) noexcept : range_(&range) {}
+  [[nodiscard]] R& get() const noexcept { return *range_; }
+
+ private:
+  R* range_;
+};
+
+template <class R>
+concept ViewLowerBound = requires(R& range, ByteView key) {
+  { range.lower_bound(key) } -> std::convertible_to<std::ranges::iterator_t<R>>;
+};
+/// lower_bound() wants the container's own key type, which bytes can be copied into.
+template <class R>
+concept KeyLowerBound = requires(R& range, const typename R::key_type& key, ByteView bytes) {
+  { range.lower_bound(key) } -> std::convertible_to<std::ranges::iterator_t<R>>;
+  requires std::constructible_from<typename R::key_type, decltype(bytes.begin()),
+                                   decltype(bytes.end())>;
+};
+template <class R>
+concept Searchable = ViewLowerBound<R> || KeyLowerBound<R> || std::ranges::random_access_range<R>;
+
+/// The first element of `range` whose key is not below `key`.
+template <Searchable R>
+[[nodiscard]] auto lower_bound_of(R& range, ByteView key) {
+  if constexpr (ViewLowerBound<R>) {
+    return range.lower_bound(key);
+  } else if constexpr (KeyLowerBound<R>) {
+    return range.lower_bound(typename R::key_type(key.begin(), key.end()));
+  } else {
+    return std::ranges::partition_point(
+        range, [key](const auto& element) { return element_key(element) < key; });
+  }
+}
+
+}  // namespace detail
+
+/// A range whose elements have a key and a value that as_bytes() takes: `.first` and `.second`, or
+/// std::get<0> and std::get<1>.
+template <class R>
+concept PairRange = std::ranges::input_range<R> &&
+    (detail::FirstSecond<std::remove_cvref_t<std::ranges::range_reference_t<R>>> ||
+     detail::TupleOfTwo<std::remove_cvref_t<std::ranges::range_reference_t<R>>>);
+
+/// One pass over a range, in its own order.
+///
+/// `RangeSource(lvalue)` borrows: the range outlives the source and is not changed meanwhile.
+/// `RangeSource(rvalue)` owns. The elements must already be sorted by key as unsigned bytes; that
+/// is not checked here: whoever writes a table reports out_of_order. It can seek where the range
+/// has lower_bound() or random access. Views of elements that the range makes on the fly die at
+/// next() or when the source moves.
+template <class R>
+requires PairRange<std::remove_reference_t<R>>
+class RangeSource {
+  using Range = std::remove_reference_t<R>;
+  using Iterator = std::ranges::iterator_t<Range>;
+  /// Elements made on the fly (by a transform view, say) are kept here while they are current.
+  static constexpr bool made = !std::is_lvalue_reference_v<std::ranges::range_reference_t<Range>>;
+  struct Nothing {};
+  using Kept = std::conditional_t<made, std::optional<std::ranges::range_value_t<Range>>, Nothing>;
+
+ public:
+  explicit RangeSource(R&& range)
+      : range_(std::forward<R>(range)), at_(std::ranges::begin(range_.get())) {
+    keep();
+  }
+
+  [[nodiscard]] bool valid() const { return !(at_ == std::ranges::end(range_.get())); }
+  [[nodiscard]] ByteView key() const {
+    if constexpr (made) {
+      return detail::element_key(*kept_);
+    } else {
+      return detail::element_key(*at_);
+    }
+  }
+  [[nodiscard]] ByteView value() const {
+    if constexpr (made) {
+      return detail::element_value(*kept_);
+    } else {
+      return detail::element_value(*at_);
+    }
+  }
+  void next() {
+    ++at_;
+    keep();
+  }
+  void seek(ByteView key) requires detail::Searchable<Range> {
+    at_ = detail::lower_bound_of(range_.get(), key);
+    keep();
+  }
+  [[nodiscard]] Status status() const { return {}; }
+
+ private:
+  void keep() {
+    if constexpr (made) {
+      kept_.reset();
+      if (valid()) kept_.emplace(*at_);
+    }
+  }
+
+  detail::RangeHolder<R> range_;
+  Iterator at_;
+  [[no_unique_address]] Kept kept_;
+};
+
+template <class R>
+RangeSource(R&&) -> RangeSource<R>;
+
+static_assert(SeekableSource<RangeSource<std::vector<std::pair<std::string, std::string>>>>);
+static_assert(SeekableSource<RangeSource<const std::vector<std::pair<ByteView, ByteView>>&>>);
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/source/merging_source.hpp ----
+namespace kvbackup::inline v1 {
+
+/// What a merge does with a key that two of its sources hold.
+enum class Duplicates : std::uint8_t {
+  refuse,      ///< an error that names the key: which value is meant cannot be told
+  first_wins,  ///< the source that stands earlier in the list gives the value
+};
+
+/// Several sorted sources as one, whose keys rise too. The work a pair grows with the logarithm of
+/// the number of sources; nothing is allocated for it.
+///
+/// Ends with the failure of the first source that fails, and with out_of_order, naming the key,
+/// where Duplicates::refuse meets one key in two sources. It can seek where its sources can.
+template <SortedSource Source>
+class MergingSource {
+ public:
+  explicit MergingSource(std::vector<Source> sources, Duplicates duplicates = Duplicates::refuse)
+      : sources_(std::move(sources)), duplicates_(duplicates) {
+    heap_.reserve(sources_.size());
+    gather();
+  }
+
+  [[nodiscard]] bool valid() const { return failure_.ok() && !heap_.empty(); }
+  [[nodiscard]] ByteView key() const { return heap_.front().key; }
+  [[nodiscard]] ByteView value() const { return sources_[heap_.front().source].value(); }
+  /// The source that has the current pair; it must not be moved on.
+  [[nodiscard]] Source& current() { return sources_[heap_.front().source]; }
+  [[nodiscard]] const Source& current() const { return sources_[heap_.front().source]; }
+  void next() {
+    if (duplicates_ == Duplicates::first_wins) drop_twins();
+    if (failure_.ok()) advance(0);
+    check_front();
+  }
+  void seek(ByteView key) requires SeekableSource<Source> {
+    for (Source& source : sources_) source.seek(key);
+    gather();
+  }
+  [[nodiscard]] Status status() const { return failure_; }
+
+ private:
+  /// A source that has a pair, and that pair's key: a view that the source keeps until its next().
+  struct Head {
+    ByteView key;
+    std::size_t source = 0;
+    [[nodiscard]] bool before(const Head& other) const {
+      return key != other.key ? key < other.key : source < other.source;
+    }
+  };
+
+  void gather() {
+    failure_ = Status();
+    heap_.clear();
+    for (std::size_t i = 0; i < sources_.size() && failure_.ok(); ++i) {
+      if (sources_[i].valid()) {
+        heap_.push_back({ByteView(sources_[i].key()), i});
+      } else {
+        failure_ = sources_[i].status();
+      }
+    }
+    for (std::size_t at = heap_.size() / 2; at-- > 0;) sift_down(at);
+    check_front();
+  }
+
+  /// Moves the source at heap position `at` to its next pair.
+  void advance(std::size_t at) {
+    Source& source = sources_[heap_[at].source];
+    source.next();
+    if (source.valid()) {
+      heap_[at].key = ByteView(source.key());
+    } else {
+      failure_ = source.status();
+      heap_[at] = heap_.back();
+      heap_.pop_back();
+    }
+    if (at < heap_.size()) sift_down(at);
+  }
+
+  /// Where another head with the key of the first one stands, 0 if there is none.
+  [[nodiscard]] std::size_t twin_of_front() const {
+    for (std::size_t child = 1; child < heap_.size() && child <= 2; ++child) {
+      if (heap_[child].key == heap_.front().key) return child;
+    }
+    return 0;
+  }
+
+  /// Leaves out the pairs that lose to the current one.
+  void drop_twins() {
+    for (std::size_t twin = twin_of_front(); twin != 0 && failure_.ok(); twin = twin_of_front()) {
+      advance(twin);
+    }
+  }
+
+  void check_front() {
+    if (duplicates_ == Duplicates::first_wins || !valid() || twin_of_front() == 0) return;
+    failure_ = Status::error(StatusCode::out_of_order,
+                             "two of the merged sources hold this key, and which value is meant "
+                             "cannot be told; take it out of one of them, or let the earlier "
+                             "source win (Duplicates::first_wins)")
+                   .with_key(heap_.front().key);
+  }
+
+  void sift_down(std::size_t at) {
+    const Head sinking = heap_[at];
+    for (;;) {
+      std::size_t child = 2 * at + 1;
+      if (child >= heap_.size()) break;
+      if (child + 1 < heap_.size() && heap_[child + 1].before(heap_[child])) ++child;
+      if (!heap_[child].before(sinking)) break;
+      heap_[at] = heap_[child];
+      at = child;
+    }
+    heap_[at] = sinking;
+  }
+
+  std::vector<Source> sources_;
+  Duplicates duplicates_;
+  std::vector<Head> heap_;  // binary heap, the least first
+  Status failure_;
+};
+
+static_assert(SeekableSource<
+              MergingSource<RangeSource<const std::vector<std::pair<std::string, std::string>>&>>>);
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/restore/txn_source.hpp ----
+namespace kvbackup::inline v1 {
+
+namespace detail {
+
+/// The values that a reader at `read_ts` finds: of each user key the version of the first source
+/// that has one, unless it is a deletion.
+template <class Backup>
+class FlatSource {
+ public:
+  /// The newest backup comes first.
+  FlatSource(std::vector<VersionSource<Backup>> versions, std::uint64_t read_ts)
+      : merged_(std::move(versions), Duplicates::first_wins), read_ts_(read_ts) {
+    settle();
+  }
+  [[nodiscard]] bool valid() const { return valid_; }
+  [[nodiscard]] ByteView key() const { return merged_.key(); }
+  [[nodiscard]] ByteView value() const { return value_; }
+  void next() {
+    merged_.next();
+    settle();
+  }
+  [[nodiscard]] const Status& status() const { return status_; }
+
+ private:
+  void settle() {
+    while (merged_.valid() && merged_.current().is_hidden(read_ts_)) merged_.next();
+    valid_ = merged_.valid();
+    status_ = merged_.status();
+    if (!valid_) return;
+    auto value = merged_.current().user_value();
+    valid_ = value.ok();
+    if (valid_) {
+      value_ = value.value();
+    } else {
+      status_ = std::move(value).status();
+    }
+  }
+
+  MergingSource<VersionSource<Backup>> merged_;
+  std::uint64_t read_ts_;
+  ByteView value_;
+  bool valid_ = false;
+  Status status_;
+};
+
+/// The records of one column family, each version once, with the data prefix of the store that they
+/// are for.
+template <class Backup>
+class TikvSource {
+ public:
+  TikvSource(std::vector<typename Backup::Source> records, std::string prefix)
+      : merged_(std::move(records), Duplicates::first_wins),
+        key_(std::move(prefix)),
+        prefix_size_(key_.size()) {
+    settle();
+  }
+  [[nodiscard]] bool valid() const { return merged_.valid(); }
+  [[nodiscard]] ByteView key() const { return key_; }
+  [[nodiscard]] ByteView value() const { return merged_.value(); }
+  void next() {
+    merged_.next();
+    settle();
+  }
+  [[nodiscard]] Status status() const { return merged_.status(); }
+
+ private:
+  void settle() {
+    if (!merged_.valid()) return;
+    key_.resize(prefix_size_);
+    key_ += merged_.key();
+  }
+
+  MergingSource<typename Backup::Source> merged_;
+  std::string key_;
+  std::size_t prefix_size_;
+};
+
+}  // namespace detail
+
+/// The pairs of a range of a transactional backup, in either of its views: a SortedSource. Borrows
+/// the backup.
+template <class Backup>
+class TxnSource {
+  using Flat = detail::FlatSource<Backup>;
+  using Tikv = detail::TikvSource<Backup>;
+
+ public:
+  explicit TxnSource(Flat source) : source_(std::move(source)) {}
+  explicit TxnSource(Tikv source) : source_(std::move(source)) {}
+
+  [[nodiscard]] bool valid() const {
+    return visit([](const auto& source) { return source.valid(); });
+  }
+  [[nodiscard]] ByteView key() const {
+    return visit([](const auto& source) { return source.key(); });
+  }
+  [[nodiscard]] ByteView value() const {
+    return visit([](const auto& source) { return source.value(); });
+  }
+  void next() {
+    if (Flat* flat = std::get_if<Flat>(&source_)) return flat->next();
+    std::get_if<Tikv>(&source_)->next();
+  }
+  [[nodiscard]] Status status() const {
+    return visit([](const auto& source) { return Status(source.status()); });
+  }
+
+ private:
+  template <class F>
+  auto visit(F&& f) const {
+    if (const Flat* flat = std::get_if<Flat>(&source_)) return f(*flat);
+    return f(*std::get_if<Tikv>(&source_));
+  }
+
+  std::variant<Flat, Tikv> source_;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/restore/txn_backup.hpp ----
+// A transactional backup (TiKV's MVCC), read together with the incremental ones that follow it.
+
+namespace kvbackup::inline v1 {
+
+/// What the pairs of a transactional backup are.
+enum class TxnView : std::uint8_t {
+  /// User keys, each with its newest value, as a reader at the last end_version sees them; what was
+  /// deleted is not there. One column family, "default".
+  flat,
+  /// The records of column families default and write, as a store of TiKV has them; of a full
+  /// backup with incremental ones every version that any of them holds.
+  tikv,
+};
+
+struct TxnReadOptions {
+  TxnView view = TxnView::flat;
+  /// Of TxnView::tikv: what the store has before every key, TiKV's own 'z' or nothing.
+  std::string key_prefix{detail::br_key_prefix};
+  /// Leaves out the backups after the one that ends there.
+  std::optional<std::uint64_t> to_version;
+};
+
+namespace detail {
+
+[[nodiscard]] inline Status chain_error(const std::string& url, std::string message) {
+  return Status::error(StatusCode::invalid_argument, std::move(message)).with_object(url);
+}
+
+/// The key ranges of a transactional backup, sorted, and once each though they may be recorded for
+/// every column family; all keys where nothing is recorded.
+[[nodiscard]] inline std::vector<KeyRange> txn_ranges(const Manifest& manifest) {
+  std::vector<KeyRange> out;
+  if (manifest.info) {
+    for (const CompletedRange& range : manifest.info->ranges) {
+      out.push_back({std::string(default_cf), range.start, range.end});
+    }
+  }
+  if (out.empty()) out.emplace_back();
+  std::sort(out.begin(), out.end(), [](const KeyRange& a, const KeyRange& b) {
+    return std::tie(a.start, a.end) < std::tie(b.start, b.end);
+  });
+  out.erase(std::unique(out.begin(), out.end()), out.end());
+  return out;
+}
+
+/// Whether `next` goes on where `last` ends.
+[[nodiscard]] inline Status check_follows(const Manifest& last, const Manifest& next,
+                                          const std::string& url) {
+  const BackupMeta& before = last.meta;
+  const BackupMeta& after = next.meta;
+  const auto number = [](std::uint64_t n) { return std::to_string(n); };
+  if (after.cluster_id != before.cluster_id) {
+    return chain_error(url, "it is of cluster " + number(after.cluster_id) +
+                                ", and the backup before it of cluster " +
+                                number(before.cluster_id));
+  }
+  if (is_full(after)) {
+    return chain_error(url,
+                       "it is a full backup: it needs none before it, so name it first, or alone");
+  }
+  if (after.start_version > before.end_version) {
+    return chain_error(url, "it begins after version " + number(after.start_version) +
+                                ", and the backup before it ends with " +
+                                number(before.end_version) +
+                                ": the changes between are in neither; name the backup that has "
+                                "them too");
+  }
+  if (after.end_version <= before.end_version) {
+    return chain_error(url, "it ends with version " + number(after.end_version) +
+                                ", which the backup before it, that ends with " +
+                                number(before.end_version) +
+                                ", holds already: name each once, the older ones first");
+  }
+  if (txn_ranges(last) != txn_ranges(next)) {
+    return chain_error(url,
+                       "it holds other key ranges than the backup before it: what the two have in "
+                       "common is no state of either");
+  }
+  return {};
+}
+
+}  // namespace detail
+
+/// A full backup and, in their order, the incremental ones that follow it: a Snapshot in the view
+/// that was asked for. Safe to use from several threads; scans borrow what it holds.
+template <ReadableBackend Backend, Hasher Hash, class Decoders, BlockCache Cache = NoBlockCache>
+class BasicTxnBackup {
+ public:
+  using Member = BasicBackup<Backend, Hash, Decoders, Cache>;
+  using Source = TxnSource<Member>;
+
+  /// Takes `members`, the full backup first; reads nothing. Errors (invalid_argument, naming the
+  /// backup): one that is raw; a first one that is not full; one that does not follow the one
+  /// before it, as to cluster, versions or ranges; a to_version at which none ends.
+  [[nodiscard]] static Result<BasicTxnBackup> open(std::vector<Member> members,
+                                                   TxnReadOptions options = {}) {
+    if (Status status = check_members(members); !status.ok()) return status;
+    if (options.to_version) {
+      if (Status status = cut(members, *options.to_version); !status.ok()) return status;
+    }
+    return BasicTxnBackup(std::move(members), std::move(options));
+  }
+
+  [[nodiscard]] const std::vector<Member>& members() const { return members_; }
+  [[nodiscard]] TxnView view() const { return options_.view; }
+  /// The version whose state it shows.
+  [[nodiscard]] std::uint64_t end_version() const { return members_.back().meta().end_version; }
+  /// In user keys, of column family "default".
+  [[nodiscard]] std::vector<KeyRange> user_ranges() const {
+    return detail::txn_ranges(members_.front().manifest());
+  }
+
+  [[nodiscard]] Result<std::vector<KeyRange>> ranges() const {
+    std::vector<KeyRange> out;
+    for (const KeyRange& range : user_ranges()) {
+      for (KeyRange& each : view_of(range)) out.push_back(std::move(each));
+    }
+    return out;
+  }
+
+  /// not_found, naming the range, unless all of `asked`, which is in the view, was backed up.
+  [[nodiscard]] Status check_held(const std::vector<KeyRange>& asked) const {
+    auto held = ranges();
+    if (!held.ok()) return std::move(held).status();
+    return detail::check_held(std::move(held).value(), asked);
+  }
+
+  /// The pairs of `range`, which in TxnView::tikv begins and ends between user keys, as ranges()
+  /// and view_of() have it. corruption that names the key where a value is missing.
+  [[nodiscard]] Result<Source> scan(const KeyRange& range) const {
+    const bool has_cf =
+        range.cf == default_cf || (view() == TxnView::tikv && range.cf == mvcc_write_cf);
+    if (!has_cf) return detail::no_such_cf(range.cf);
+    return view() == TxnView::flat ? scan_flat(range) : scan_tikv(range);
+  }
+
+  /// The value of a user key; nothing if it is not there. In TxnView::flat.
+  [[nodiscard]] Result<std::optional<std::string>> get(std::string_view cf, ByteView key) const {
+    KeyRange range{std::string(cf), std::string(key), std::string(key)};
+    range.end.push_back('\0');
+    auto source = scan(range);
+    if (!source.ok()) return std::move(source).status();
+    if (source.value().valid()) return std::optional<std::string>(source.value().value());
+    if (Status status = source.value().status(); !status.ok()) return status;
+    return std::optional<std::string>();
+  }
+
+  /// What keys of the view those of a range of user keys are: in TxnView::tikv a range of each of
+  /// the two column families.
+  [[nodiscard]] std::vector<KeyRange> view_of(const KeyRange& user) const {
+    if (view() == TxnView::flat) return {user};
+    KeyRange write = user;
+    write.cf = mvcc_write_cf;
+    return {view_range(user), view_range(write)};
+  }
+  /// The user keys that a range of view_of() is of.
+  [[nodiscard]] Result<KeyRange> user_range_of(const KeyRange& range) const {
+    KeyRange user{range.cf, {}, {}};
+    if (view() == TxnView::flat) return range;
+    const ByteView prefix = options_.key_prefix;
+    const auto bound = [&prefix](ByteView key, std::string& out) {
+      return key.starts_with(prefix) && from_memcomparable(key.substr(prefix.size()), out);
+    };
+    const bool starts = ByteView(range.start) <= prefix || bound(range.start, user.start);
+    const bool ends =
+        range.end.empty() || range.end == detail::prefix_end(prefix) || bound(range.end, user.end);
+    if (starts && ends) return user;
+    return Status::error(StatusCode::invalid_argument,
+                         "a range of TiKV's records begins and ends between user keys, in their "
+                         "memcomparable form")
+        .with_object(range.cf)
+        .with_range(range.start, range.end);
+  }
+
+  /// Cuts `range` where files of the full backup begin, into pieces of about that many stored
+  /// bytes.
+  [[nodiscard]] Result<std::vector<KeyRange>> split(const KeyRange& range,
+                                                    std::uint64_t target_bytes) const {
+    auto user = user_range_of(range);
+    if (!user.ok()) return std::move(user).status();
+    if (view() == TxnView::flat) user.value().cf = stored_cf(range.cf);
+    const Member& full = members_.front();
+    const auto files = full.files().overlapping(user.value());
+    if (!files.ok()) return files.status();
+    std::vector<KeyRange> parts{range};
+    std::uint64_t bytes = 0;
+    for (const std::size_t index : files.value()) {
+      const File& file = full.meta().files[index];
+      if (bytes > 0 && bytes >= target_bytes && file.start_key > user.value().start) {
+        std::string cut = view_range({range.cf, file.start_key, {}}).start;
+        parts.back().end = cut;
+        parts.push_back({range.cf, std::move(cut), range.end});
+        bytes = 0;
+      }
+      bytes += file.size;
+    }
+    return parts;
+  }
+
+  [[nodiscard]] static std::string kind() { return "kvbackup"; }
+  [[nodiscard]] std::string identity() const { return url(); }
+  [[nodiscard]] std::string url() const { return members_.back().url(); }
+
+ private:
+  BasicTxnBackup(std::vector<Member> members, TxnReadOptions options)
+      : members_(std::move(members)), options_(std::move(options)) {}
+
+  /// Where the versions of a column family of the flat view are; none elsewhere.
+  [[nodiscard]] static std::string stored_cf(std::string_view cf) {
+    return std::string(cf == default_cf ? mvcc_write_cf : std::string_view());
+  }
+  [[nodiscard]] KeyRange view_range(const KeyRange& user) const {
+    if (view() == TxnView::flat) return user;
+    const auto stored = [this](ByteView key) {
+      std::string out = options_.key_prefix;
+      append_memcomparable(out, key);
+      return out;
+    };
+    return {user.cf, user.start.empty() ? options_.key_prefix : stored(user.start),
+            user.end.empty() ? detail::prefix_end(options_.key_prefix) : stored(user.end)};
+  }
+
+  [[nodiscard]] static Status check_members(const std::vector<Member>& members) {
+    if (members.empty()) return detail::chain_error("", "no backup is named");
+    for (const Member& member : members) {
+      if (!member.meta().is_raw_kv) continue;
+      return detail::chain_error(
+          member.url(), "it is a raw backup, and only transactional ones build on one another");
+    }
+    const BackupMeta& first = members.front().meta();
+    if (!is_full(first)) {
+      return detail::chain_error(
+          members.front().url(),
+          "it is an incremental backup, of the changes after version " +
+              std::to_string(first.start_version) +
+              ": the full backup, and the incremental ones between, have to be named before it");
+    }
+    for (std::size_t i = 1; i < members.size(); ++i) {
+      Status status =
+          detail::check_follows(members[i - 1].manifest(), members[i].manifest(), members[i].url());
+      if (!status.ok()) return status;
+    }
+    return {};
+  }
+  [[nodiscard]] static Status cut(std::vector<Member>& members, std::uint64_t to_version) {
+    std::string ends;
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      const std::uint64_t end = members[i].meta().end_version;
+      if (end == to_version) {
+        members.erase(members.begin() + static_cast<std::ptrdiff_t>(i) + 1, members.end());
+        return {};
+      }
+      ends += (i == 0 ? "" : ", ") + std::to_string(end);
+    }
+    return Status::error(StatusCode::invalid_argument, "no backup ends with version " +
+                                                           std::to_string(to_version) +
+                                                           "; those named end with " + ends);
+  }
+
+  [[nodiscard]] Result<Source> scan_flat(const KeyRange& range) const {
+    KeyRange write = range;
+    write.cf = stored_cf(range.cf);
+    std::vector<detail::VersionSource<Member>> versions;
+    versions.reserve(members_.size());
+    for (std::size_t i = members_.size(); i-- > 0;) {
+      auto records = members_[i].scan_versions(write);
+      if (!records.ok()) return std::move(records).status();
+      versions.emplace_back(members_[i], std::move(records).value(), range);
+    }
+    return Source(detail::FlatSource<Member>(std::move(versions), end_version()));
+  }
+  [[nodiscard]] Result<Source> scan_tikv(const KeyRange& range) const {
+    const auto user = user_range_of(range);
+    if (!user.ok()) return user.status();
+    std::vector<typename Member::Source> records;
+    for (std::size_t i = members_.size(); i-- > 0;) {
+      auto source = members_[i].scan_versions(user.value());
+      if (!source.ok()) return std::move(source).status();
+      records.push_back(std::move(source).value());
+    }
+    return Source(detail::TikvSource<Member>(std::move(records), options_.key_prefix));
+  }
+
+  std::vector<Member> members_;
+  TxnReadOptions options_;
 };
 
 }  // namespace kvbackup::inline v1
@@ -18942,14 +22469,15 @@ class BasicBackup {
 // stand in an inline namespace whose name spells the settings, so units with different settings
 // link.
 
-#define KVBACKUP_DETAIL_PASTE_(lz4, snappy, zstd, xxhash, openssl, posix) \
-  built_lz4_##lz4##_snappy_##snappy##_zstd_##zstd##_xxhash_##xxhash##_openssl_##openssl##_posix_##posix
-#define KVBACKUP_DETAIL_PASTE(lz4, snappy, zstd, xxhash, openssl, posix) \
-  KVBACKUP_DETAIL_PASTE_(lz4, snappy, zstd, xxhash, openssl, posix)
+#define KVBACKUP_DETAIL_PASTE_(lz4, snappy, zstd, xxhash, openssl, curl, threads, posix) \
+  built_lz4_##lz4##_snappy_##snappy##_zstd_##zstd##_xxhash_##xxhash##_openssl_##openssl##_curl_##curl##_threads_##threads##_posix_##posix
+#define KVBACKUP_DETAIL_PASTE(lz4, snappy, zstd, xxhash, openssl, curl, threads, posix) \
+  KVBACKUP_DETAIL_PASTE_(lz4, snappy, zstd, xxhash, openssl, curl, threads, posix)
 
 namespace kvbackup::inline v1 {
 inline namespace KVBACKUP_DETAIL_PASTE(KVBACKUP_WITH_LZ4, KVBACKUP_WITH_SNAPPY, KVBACKUP_WITH_ZSTD,
                                        KVBACKUP_WITH_XXHASH, KVBACKUP_WITH_OPENSSL,
+                                       KVBACKUP_WITH_CURL, KVBACKUP_WITH_THREADS,
                                        KVBACKUP_WITH_POSIX) {
 
 /// The Hasher of this build: SHA-256 by OpenSSL where it is built in, the portable one elsewhere.
@@ -18997,16 +22525,29 @@ inline namespace KVBACKUP_DETAIL_PASTE(KVBACKUP_WITH_LZ4, KVBACKUP_WITH_SNAPPY, 
 #endif
                                                   >>;
 
-/// A run-time choice among the backends of this build.
+  /// A run-time choice among the backends of this build; open_backend() opens it.
+  using BuiltBackends = AnyBackend<NoopBackend, MemoryBackend
 #if KVBACKUP_WITH_POSIX
-  using BuiltBackends = AnyBackend<NoopBackend, MemoryBackend, LocalBackend>;
-#else
-  using BuiltBackends = AnyBackend<NoopBackend, MemoryBackend>;
+                                   ,
+                                   LocalBackend
 #endif
+#if KVBACKUP_WITH_CURL && KVBACKUP_WITH_OPENSSL && KVBACKUP_WITH_THREADS && KVBACKUP_WITH_POSIX
+                                   ,
+                                   S3Backend
+#endif
+#if KVBACKUP_WITH_CURL && KVBACKUP_WITH_OPENSSL && KVBACKUP_WITH_POSIX
+                                   ,
+                                   GcsBackend
+#endif
+                                   >;
 
   /// A backup that is read where it lies, with what this build has.
   template <ReadableBackend Backend = BuiltBackends, BlockCache Cache = NoBlockCache>
   using Backup = BasicBackup<Backend, FileHasher, BuiltDecoders, Cache>;
+
+  /// A transactional backup, with the incremental ones that follow it; made of Backup objects.
+  template <ReadableBackend Backend = BuiltBackends, BlockCache Cache = NoBlockCache>
+  using TxnBackup = BasicTxnBackup<Backend, FileHasher, BuiltDecoders, Cache>;
 
 }  // namespace )
 }  // namespace kvbackup::inline v1
@@ -19382,234 +22923,6 @@ static_assert(Message<RegionError>);
 
 }  // namespace kvbackup::inline v1
 
-// ---- kvbackup/proto/kvrpcpb.hpp ----
-// Messages of proto/kvrpcpb.proto: why a store could not read a key. kvrpcpb.Op is LockOp here.
-
-namespace kvbackup::inline v1 {
-
-/// What a transaction does to a key.
-enum class LockOp : std::int32_t {
-  put = 0,
-  del = 1,
-  lock = 2,
-  rollback = 3,
-  /// A put of a key that must not exist.
-  insert = 4,
-  pessimistic_lock = 5,
-  check_not_exists = 6,
-};
-
-template <>
-struct EnumTraits<LockOp> {
-  static constexpr std::string_view name = "kvrpcpb.Op";
-  static constexpr EnumValue values[] = {
-      {0, "Put"},
-      {1, "Del"},
-      {2, "Lock"},
-      {3, "Rollback"},
-      {4, "Insert"},
-      {5, "PessimisticLock"},
-      {6, "CheckNotExists"},
-  };
-};
-
-/// The lock of a transaction that has not ended.
-struct LockInfo {
-  std::string primary_lock;
-  std::uint64_t lock_version = 0;
-  std::string key;
-  std::uint64_t lock_ttl = 0;
-  /// Keys of the transaction in this region.
-  std::uint64_t txn_size = 0;
-  LockOp lock_type = LockOp::put;
-  std::uint64_t lock_for_update_ts = 0;
-  bool use_async_commit = false;
-  std::uint64_t min_commit_ts = 0;
-  std::vector<std::string> secondaries;
-  std::string unknown_fields;
-
-  bool operator==(const LockInfo&) const = default;
-};
-
-template <>
-struct MessageTraits<LockInfo> {
-  static constexpr std::string_view name = "kvrpcpb.LockInfo";
-  static constexpr FieldInfo fields[] = {
-      bytes_field<&LockInfo::primary_lock>(1, "primary_lock"),
-      field<&LockInfo::lock_version>(2, "lock_version"),
-      bytes_field<&LockInfo::key>(3, "key"),
-      field<&LockInfo::lock_ttl>(4, "lock_ttl"),
-      field<&LockInfo::txn_size>(5, "txn_size"),
-      field<&LockInfo::lock_type>(6, "lock_type"),
-      field<&LockInfo::lock_for_update_ts>(7, "lock_for_update_ts"),
-      field<&LockInfo::use_async_commit>(8, "use_async_commit"),
-      field<&LockInfo::min_commit_ts>(9, "min_commit_ts"),
-      bytes_field<&LockInfo::secondaries>(10, "secondaries"),
-  };
-};
-
-/// Another transaction has written the key since this one began.
-struct WriteConflict {
-  std::uint64_t start_ts = 0;
-  std::uint64_t conflict_ts = 0;
-  std::string key;
-  std::string primary;
-  std::uint64_t conflict_commit_ts = 0;
-  std::string unknown_fields;
-
-  bool operator==(const WriteConflict&) const = default;
-};
-
-template <>
-struct MessageTraits<WriteConflict> {
-  static constexpr std::string_view name = "kvrpcpb.WriteConflict";
-  static constexpr FieldInfo fields[] = {
-      field<&WriteConflict::start_ts>(1, "start_ts"),
-      field<&WriteConflict::conflict_ts>(2, "conflict_ts"),
-      bytes_field<&WriteConflict::key>(3, "key"),
-      bytes_field<&WriteConflict::primary>(4, "primary"),
-      field<&WriteConflict::conflict_commit_ts>(5, "conflict_commit_ts"),
-  };
-};
-
-/// The key to be inserted exists.
-struct AlreadyExist {
-  std::string key;
-  std::string unknown_fields;
-
-  bool operator==(const AlreadyExist&) const = default;
-};
-
-template <>
-struct MessageTraits<AlreadyExist> {
-  static constexpr std::string_view name = "kvrpcpb.AlreadyExist";
-  static constexpr FieldInfo fields[] = {
-      bytes_field<&AlreadyExist::key>(1, "key"),
-  };
-};
-
-/// Transactions wait for each other.
-struct Deadlock {
-  std::uint64_t lock_ts = 0;
-  std::string lock_key;
-  std::uint64_t deadlock_key_hash = 0;
-  std::string unknown_fields;
-
-  bool operator==(const Deadlock&) const = default;
-};
-
-template <>
-struct MessageTraits<Deadlock> {
-  static constexpr std::string_view name = "kvrpcpb.Deadlock";
-  static constexpr FieldInfo fields[] = {
-      field<&Deadlock::lock_ts>(1, "lock_ts"),
-      bytes_field<&Deadlock::lock_key>(2, "lock_key"),
-      field<&Deadlock::deadlock_key_hash>(3, "deadlock_key_hash"),
-  };
-};
-
-/// The commit came with a timestamp below what a reader has been promised.
-struct CommitTsExpired {
-  std::uint64_t start_ts = 0;
-  std::uint64_t attempted_commit_ts = 0;
-  std::string key;
-  std::uint64_t min_commit_ts = 0;
-  std::string unknown_fields;
-
-  bool operator==(const CommitTsExpired&) const = default;
-};
-
-template <>
-struct MessageTraits<CommitTsExpired> {
-  static constexpr std::string_view name = "kvrpcpb.CommitTsExpired";
-  static constexpr FieldInfo fields[] = {
-      field<&CommitTsExpired::start_ts>(1, "start_ts"),
-      field<&CommitTsExpired::attempted_commit_ts>(2, "attempted_commit_ts"),
-      bytes_field<&CommitTsExpired::key>(3, "key"),
-      field<&CommitTsExpired::min_commit_ts>(4, "min_commit_ts"),
-  };
-};
-
-/// The primary lock of the transaction is gone.
-struct TxnNotFound {
-  std::uint64_t start_ts = 0;
-  std::string primary_key;
-  std::string unknown_fields;
-
-  bool operator==(const TxnNotFound&) const = default;
-};
-
-template <>
-struct MessageTraits<TxnNotFound> {
-  static constexpr std::string_view name = "kvrpcpb.TxnNotFound";
-  static constexpr FieldInfo fields[] = {
-      field<&TxnNotFound::start_ts>(1, "start_ts"),
-      bytes_field<&TxnNotFound::primary_key>(2, "primary_key"),
-  };
-};
-
-/// The commit needs a timestamp above the limit that was given.
-struct CommitTsTooLarge {
-  std::uint64_t commit_ts = 0;
-  std::string unknown_fields;
-
-  bool operator==(const CommitTsTooLarge&) const = default;
-};
-
-template <>
-struct MessageTraits<CommitTsTooLarge> {
-  static constexpr std::string_view name = "kvrpcpb.CommitTsTooLarge";
-  static constexpr FieldInfo fields[] = {
-      field<&CommitTsTooLarge::commit_ts>(1, "commit_ts"),
-  };
-};
-
-/// Why a key could not be read; one field is set.
-struct KeyError {
-  /// The lock has to end first.
-  std::optional<LockInfo> locked;
-  /// The transaction may be begun again.
-  std::string retryable;
-  /// The transaction is lost.
-  std::string abort;
-  std::optional<WriteConflict> conflict;
-  std::optional<AlreadyExist> already_exist;
-  std::optional<Deadlock> deadlock;
-  std::optional<CommitTsExpired> commit_ts_expired;
-  std::optional<TxnNotFound> txn_not_found;
-  std::optional<CommitTsTooLarge> commit_ts_too_large;
-  std::string unknown_fields;
-
-  bool operator==(const KeyError&) const = default;
-};
-
-template <>
-struct MessageTraits<KeyError> {
-  static constexpr std::string_view name = "kvrpcpb.KeyError";
-  static constexpr FieldInfo fields[] = {
-      field<&KeyError::locked>(1, "locked"),
-      string_field<&KeyError::retryable>(2, "retryable"),
-      string_field<&KeyError::abort>(3, "abort"),
-      field<&KeyError::conflict>(4, "conflict"),
-      field<&KeyError::already_exist>(5, "already_exist"),
-      field<&KeyError::deadlock>(6, "deadlock"),
-      field<&KeyError::commit_ts_expired>(7, "commit_ts_expired"),
-      field<&KeyError::txn_not_found>(8, "txn_not_found"),
-      field<&KeyError::commit_ts_too_large>(9, "commit_ts_too_large"),
-  };
-};
-
-static_assert(Message<LockInfo>);
-static_assert(Message<WriteConflict>);
-static_assert(Message<AlreadyExist>);
-static_assert(Message<Deadlock>);
-static_assert(Message<CommitTsExpired>);
-static_assert(Message<TxnNotFound>);
-static_assert(Message<CommitTsTooLarge>);
-static_assert(Message<KeyError>);
-
-}  // namespace kvbackup::inline v1
-
 // ---- kvbackup/proto/backup_service.hpp ----
 // Messages of proto/backup.proto that the service /backup.Backup/backup takes and gives: one
 // BackupRequest, a stream of BackupResponse.
@@ -19895,6 +23208,7 @@ class JsonScanner {
   [[nodiscard]] const FieldError& error() const { return error_; }
 
  private:
+  /// Not always UTF-8: RapidJSON 1.1 takes the escape of half a surrogate pair.
   static std::string_view view(const Value& json) {
     return {json.GetString(), json.GetStringLength()};
   }
@@ -19902,6 +23216,7 @@ class JsonScanner {
   bool named(std::string_view name, std::string_view why) {
     error_.set(why);
     // Long or strange names are of no help in a message.
+    if (!is_utf8(name)) return error_.inside("(a name that is not UTF-8)");
     return error_.inside(name.size() <= 64 ? name : "(a name of over 64 bytes)");
   }
 
@@ -19950,6 +23265,7 @@ class JsonScanner {
     if (!json.IsObject()) return error_.set("a JSON object is expected");
     for (const auto& entry : json.GetObject()) {
       if (!entry.value.IsString()) return error_.set("its values must be strings");
+      if (!is_utf8(view(entry.name)) || !is_utf8(view(entry.value))) return error_.set(not_utf8);
       if (!map.emplace(view(entry.name), view(entry.value)).second) {
         return error_.set("a key is there twice");
       }
@@ -19962,6 +23278,7 @@ class JsonScanner {
     switch (info.kind) {
       case FieldKind::string:
         if (!json.IsString()) return error_.set("a string is expected");
+        if (!is_utf8(view(json))) return error_.set(not_utf8);
         static_cast<std::string*>(info.operations->open_object(member))->assign(view(json));
         return true;
       case FieldKind::bytes: return scan_bytes(info, member, json);
@@ -20109,31 +23426,6 @@ template <Message M>
 
 #endif  // KVBACKUP_WITH_RAPIDJSON
 
-// ---- kvbackup/restore/pair_sums.hpp ----
-namespace kvbackup::inline v1 {
-
-/// What proves a set of pairs, in whatever order they come: the sums that backupmeta has of a file.
-struct PairSums {
-  std::uint64_t pairs = 0;
-  std::uint64_t bytes = 0;     ///< key and value lengths
-  std::uint64_t crc64xor = 0;  ///< XOR over the pairs of CRC-64/XZ(key || value)
-
-  void add(ByteView key, ByteView value) {
-    pairs += 1;
-    bytes += key.size() + value.size();
-    crc64xor ^= crc64_xz_pair(key, value);
-  }
-  void add(const PairSums& other) {
-    pairs += other.pairs;
-    bytes += other.bytes;
-    crc64xor ^= other.crc64xor;
-  }
-
-  friend bool operator==(const PairSums&, const PairSums&) = default;
-};
-
-}  // namespace kvbackup::inline v1
-
 // ---- kvbackup/restore/part_target.hpp ----
 // The PartTarget contract: a store that is built from sorted parts, several of them at once.
 //
@@ -20213,6 +23505,28 @@ KVBACKUP_DETAIL_COLD [[nodiscard]] inline Status damaged_file(const File& file, 
   return Status::error(StatusCode::corruption, std::move(what))
       .with_object(file.name)
       .with_range(file.start_key, file.end_key);
+}
+
+/// All `files` are there and have their size, so that a backup with a hole is refused at once.
+template <ReadableBackend Backend>
+[[nodiscard]] Status check_listed(Backend& backend, const std::vector<const File*>& files) {
+  if (files.empty()) return {};
+  const auto listed = backend.list("");
+  if (!listed.ok()) return listed.status();
+  const std::vector<ObjectInfo>& objects = listed.value();
+  for (const File* file : files) {
+    const auto found = std::lower_bound(
+        objects.begin(), objects.end(), file->name,
+        [](const ObjectInfo& object, const std::string& name) { return object.name < name; });
+    if (found == objects.end() || found->name != file->name) {
+      return damaged_file(*file, "it is missing");
+    }
+    if (found->size != file->size) {
+      return damaged_file(*file, "it has " + std::to_string(found->size) + " bytes instead of " +
+                                     std::to_string(file->size));
+    }
+  }
+  return {};
 }
 
 /// Reads all of `file` once and proves its SHA-256. One of at most `memory` bytes stays in memory.
@@ -20567,6 +23881,87 @@ namespace detail {
 
 }  // namespace kvbackup::inline v1
 
+// ---- kvbackup/restore/detail/put_turns.hpp ----
+// What every way of putting pairs into a target does on the side.
+
+namespace kvbackup::inline v1::detail {
+
+/// Hands what was done to the limiter, if there is one, and the observer, and looks at the cancel
+/// token.
+class PairMeter {
+ public:
+  PairMeter(RestoreReporter& reporter, RateLimiter* limiter, const CancelToken* cancel)
+      : reporter_(reporter), limiter_(limiter), cancel_(cancel) {}
+
+  [[nodiscard]] Status add(std::size_t bytes) {
+    pairs_ += 1;
+    bytes_ += bytes;
+    // often enough for a limit of a few KiB a second, and for small pairs
+    constexpr std::uint64_t step = 64 * 1024;
+    constexpr std::uint64_t most_pairs = 1024;
+    return bytes_ < step && pairs_ < most_pairs ? Status() : flush();
+  }
+  [[nodiscard]] Status flush() {
+    const std::uint64_t bytes = std::exchange(bytes_, 0);
+    reporter_.add_pairs(std::exchange(pairs_, 0), bytes);
+    return limiter_ != nullptr ? limiter_->acquire(bytes, cancel_) : check_cancel(cancel_);
+  }
+
+ private:
+  RestoreReporter& reporter_;
+  RateLimiter* limiter_;
+  const CancelToken* cancel_;
+  std::uint64_t pairs_ = 0;
+  std::uint64_t bytes_ = 0;
+};
+
+template <class S>
+inline constexpr bool has_cfs = requires(S sink, std::string_view cf) {
+  sink.use(cf);
+};
+
+/// Tells a sink with column families which of them the next pairs belong to; those without pairs
+/// have their turn too, so that they are there. `entered` counts the ranges that had theirs.
+template <Sink S>
+[[nodiscard]] Status enter_ranges(S& sink, const RestorePlan& plan, std::size_t& entered,
+                                  std::size_t end) {
+  if constexpr (has_cfs<S>) {
+    for (; entered < end; ++entered) {
+      const std::string& cf = plan.target_ranges[entered].cf;
+      if (entered > 0 && plan.target_ranges[entered - 1].cf == cf) continue;
+      if (Status status = sink.use(cf); !status.ok()) return status;
+    }
+  }
+  return {};
+}
+
+/// A sink without column families takes pairs of one.
+template <Sink S>
+[[nodiscard]] Status check_cfs(const RestorePlan& plan) {
+  if (has_cfs<S>) return {};
+  for (const KeyRange& range : plan.target_ranges) {
+    if (range.cf == plan.target_ranges.front().cf) continue;
+    return Status::error(StatusCode::invalid_argument,
+                         "the target holds one column family and the restore has several; name "
+                         "the one to restore")
+        .with_object(range.cf);
+  }
+  return {};
+}
+
+/// The column families of the plan are there, even without pairs.
+template <class T>
+[[nodiscard]] Status add_cfs(T& target, const RestorePlan& plan) {
+  if constexpr (requires(std::string_view cf) { target.add_cf(cf); }) {
+    for (const KeyRange& range : plan.target_ranges) {
+      if (Status status = target.add_cf(range.cf); !status.ok()) return status;
+    }
+  }
+  return {};
+}
+
+}  // namespace kvbackup::inline v1::detail
+
 // ---- kvbackup/restore/detail/restore_run.hpp ----
 namespace kvbackup::inline v1::detail {
 
@@ -20586,26 +23981,10 @@ class RestoreRun {
     if (options.rate_limit > 0) limiter_.emplace(options.rate_limit, *options.clock);
   }
 
-  /// All files are there and have their size, so that a backup with a hole is refused at once.
   [[nodiscard]] Status check_objects() {
-    if (plan_.pieces.empty()) return {};
-    const auto listed = backup_.backend().list("");
-    if (!listed.ok()) return listed.status();
-    const std::vector<ObjectInfo>& objects = listed.value();
-    for (const RestorePiece& piece : plan_.pieces) {
-      const File& file = file_of(piece);
-      const auto found = std::lower_bound(
-          objects.begin(), objects.end(), file.name,
-          [](const ObjectInfo& object, const std::string& name) { return object.name < name; });
-      if (found == objects.end() || found->name != file.name) {
-        return damaged_file(file, "it is missing");
-      }
-      if (found->size != file.size) {
-        return damaged_file(file, "it has " + std::to_string(found->size) + " bytes instead of " +
-                                      std::to_string(file.size));
-      }
-    }
-    return {};
+    std::vector<const File*> files;
+    for (const RestorePiece& piece : plan_.pieces) files.push_back(&file_of(piece));
+    return check_listed(backup_.backend(), files);
   }
 
   /// Proves every file and restores none, for a target that cannot take back what is done to it.
@@ -20620,7 +23999,7 @@ class RestoreRun {
   /// calling thread.
   template <Sink S>
   [[nodiscard]] Status into_sink(S& sink) {
-    if (Status status = has_cfs<S> ? Status() : check_one_cf(); !status.ok()) return status;
+    if (Status status = check_cfs<S>(plan_); !status.ok()) return status;
     std::size_t entered = 0;  // ranges whose column family had its turn
     for (std::size_t begin = 0; begin < plan_.pieces.size(); begin += options_.concurrency) {
       const std::size_t count = std::min(options_.concurrency, plan_.pieces.size() - begin);
@@ -20634,7 +24013,7 @@ class RestoreRun {
           });
       for (std::size_t i = 0; status.ok() && i < count; ++i) {
         const RestorePiece& piece = plan_.pieces[begin + i];
-        status = enter_ranges(sink, entered, piece.parts.front().range + 1);
+        status = enter_ranges(sink, plan_, entered, piece.parts.front().range + 1);
         if (status.ok()) {
           status = apply(piece, *files[i],
                          [&sink](ByteView key, ByteView value) { return sink.put(key, value); });
@@ -20643,17 +24022,13 @@ class RestoreRun {
       }
       if (!status.ok()) return status;
     }
-    return enter_ranges(sink, entered, plan_.ranges.size());
+    return enter_ranges(sink, plan_, entered, plan_.ranges.size());
   }
 
   /// Each file becomes a part of its own, `concurrency` at once.
   template <PartTarget T>
   [[nodiscard]] Status into_parts(T& target) {
-    if constexpr (requires(std::string_view cf) { target.add_cf(cf); }) {
-      for (const KeyRange& range : plan_.target_ranges) {
-        if (Status status = target.add_cf(range.cf); !status.ok()) return status;
-      }
-    }
+    if (Status status = add_cfs(target, plan_); !status.ok()) return status;
     return run_workers(plan_.pieces.size(), options_.concurrency, options_.executor,
                        [&](std::size_t i) { return make_part(target, plan_.pieces[i]); });
   }
@@ -20666,36 +24041,6 @@ class RestoreRun {
   using Table = TableReader<CheckedFile<Backend>, Decoders, NoBlockCache>;
   using Reader = PieceReader<Table>;
 
-  template <class S>
-  static constexpr bool has_cfs = requires(S sink, std::string_view cf) {
-    sink.use(cf);
-  };
-
-  /// Hands what was done to the limiter and the observer, and looks at the cancel token.
-  class Meter {
-   public:
-    explicit Meter(RestoreRun& run) : run_(run) {}
-    [[nodiscard]] Status add(std::size_t bytes) {
-      pairs_ += 1;
-      bytes_ += bytes;
-      // often enough for a limit of a few KiB a second, and for small pairs
-      constexpr std::uint64_t step = 64 * 1024;
-      constexpr std::uint64_t most_pairs = 1024;
-      return bytes_ < step && pairs_ < most_pairs ? Status() : flush();
-    }
-    [[nodiscard]] Status flush() {
-      const std::uint64_t bytes = std::exchange(bytes_, 0);
-      run_.reporter_.add_pairs(std::exchange(pairs_, 0), bytes);
-      return run_.limiter_ ? run_.limiter_->acquire(bytes, run_.options_.cancel)
-                           : check_cancel(run_.options_.cancel);
-    }
-
-   private:
-    RestoreRun& run_;
-    std::uint64_t pairs_ = 0;
-    std::uint64_t bytes_ = 0;
-  };
-
   [[nodiscard]] const File& file_of(const RestorePiece& piece) const {
     return backup_.meta().files[piece.file];
   }
@@ -20707,30 +24052,6 @@ class RestoreRun {
   [[nodiscard]] Result<CheckedFile<Backend>> check(const RestorePiece& piece, Tee&& tee) {
     return check_file(backup_.backend(), file_of(piece), backup_.hash(), options_.file_memory,
                       options_.cancel, reporter_, tee);
-  }
-
-  /// Tells a sink with column families which of them the next pairs belong to; those without pairs
-  /// have their turn too, so that they are there.
-  template <Sink S>
-  [[nodiscard]] Status enter_ranges(S& sink, std::size_t& entered, std::size_t end) {
-    if constexpr (has_cfs<S>) {
-      for (; entered < end; ++entered) {
-        const std::string& cf = plan_.target_ranges[entered].cf;
-        if (entered > 0 && plan_.target_ranges[entered - 1].cf == cf) continue;
-        if (Status status = sink.use(cf); !status.ok()) return status;
-      }
-    }
-    return {};
-  }
-  [[nodiscard]] Status check_one_cf() const {
-    for (const KeyRange& range : plan_.target_ranges) {
-      if (range.cf == plan_.target_ranges.front().cf) continue;
-      return Status::error(StatusCode::invalid_argument,
-                           "the target holds one column family and the restore has several; name "
-                           "the one to restore")
-          .with_object(range.cf);
-    }
-    return {};
   }
 
   template <class Put>
@@ -20750,7 +24071,7 @@ class RestoreRun {
   /// Puts the pairs of a piece, and proves what backupmeta says of a whole file.
   template <class Put>
   [[nodiscard]] Status apply(const RestorePiece& piece, Reader& reader, Put&& put) {
-    Meter meter(*this);
+    PairMeter meter(reporter_, limiter_ ? &*limiter_ : nullptr, options_.cancel);
     PairSums original;
     std::string target_key;
     for (const RestorePiece::Part& part : piece.parts) {
@@ -21181,6 +24502,428 @@ template <Snapshot Target>
 
 }  // namespace kvbackup::inline v1
 
+// ---- kvbackup/restore/detail/txn_run.hpp ----
+namespace kvbackup::inline v1 {
+
+/// The plan of a restore of a transactional backup; its pieces are files, of which there are
+/// several for the same keys.
+struct TxnRestorePlan : RestorePlan {
+  struct NeededFile {
+    std::size_t member = 0;  ///< which backup, the full one being the first
+    std::size_t file = 0;    ///< its place in BackupMeta.files
+  };
+  std::vector<NeededFile> files;
+};
+
+namespace detail {
+
+/// Executes one plan of a restore of `Backup`, a BasicTxnBackup.
+template <class Backup>
+class TxnRestoreRun {
+  using Member = typename Backup::Member;
+
+ public:
+  /// Borrows all three.
+  TxnRestoreRun(const Backup& backup, const TxnRestorePlan& plan, const RestoreOptions& options)
+      : backup_(backup),
+        plan_(plan),
+        options_(options),
+        reporter_(options.observer, plan.files.size(), plan.stored_bytes),
+        sums_(plan.ranges.size()) {
+    if (options.rate_limit > 0) limiter_.emplace(options.rate_limit, *options.clock);
+  }
+
+  /// All files of the plan are there and hold what backupmeta says, and no large value is missing.
+  [[nodiscard]] Status prove() {
+    std::vector<std::vector<std::optional<LargeValues>>> large_values;
+    for (std::size_t i = 0; i < backup_.members().size(); ++i) {
+      const Member& member = backup_.members()[i];
+      std::vector<const File*> files;
+      for (const auto& needed : plan_.files) {
+        if (needed.member == i) files.push_back(&member.meta().files[needed.file]);
+      }
+      if (Status status = check_listed(member.backend(), files); !status.ok()) return status;
+      large_values.emplace_back(member.meta().files.size());
+    }
+    Status status = run_workers(
+        plan_.files.size(), options_.concurrency, options_.executor, [&](std::size_t i) {
+          const auto& needed = plan_.files[i];
+          return prove_file(needed, large_values[needed.member][needed.file]);
+        });
+    for (std::size_t i = 0; status.ok() && i < large_values.size(); ++i) {
+      status = check_values(backup_.members()[i], large_values[i]);
+    }
+    return status;
+  }
+
+  /// On the calling thread.
+  template <Sink S>
+  [[nodiscard]] Status into_sink(S& sink) {
+    if (Status status = check_cfs<S>(plan_); !status.ok()) return status;
+    std::size_t entered = 0;
+    for (std::size_t i = 0; i < plan_.ranges.size(); ++i) {
+      if (Status status = enter_ranges(sink, plan_, entered, i + 1); !status.ok()) return status;
+      Status status = put_range(plan_.ranges[i], i, [&sink](ByteView key, ByteView value) {
+        return sink.put(key, value);
+      });
+      if (!status.ok()) return status;
+    }
+    return {};
+  }
+
+  /// What lies between the starts of two files of the full backup becomes a part, `concurrency` at
+  /// once.
+  template <PartTarget T>
+  [[nodiscard]] Status into_parts(T& target) {
+    if (Status status = add_cfs(target, plan_); !status.ok()) return status;
+    std::vector<std::pair<std::size_t, KeyRange>> pieces;
+    for (std::size_t i = 0; i < plan_.ranges.size(); ++i) {
+      auto split = backup_.split(plan_.ranges[i], 1);
+      if (!split.ok()) return std::move(split).status();
+      for (KeyRange& range : split.value()) pieces.emplace_back(i, std::move(range));
+    }
+    return run_workers(pieces.size(), options_.concurrency, options_.executor,
+                       [&](std::size_t i) { return make_part(target, pieces[i]); });
+  }
+
+  /// What went to each of the plan's target ranges.
+  [[nodiscard]] const std::vector<PairSums>& sums() const { return sums_; }
+  void finish_progress() { reporter_.finish(); }
+
+ private:
+  [[nodiscard]] Status prove_file(const TxnRestorePlan::NeededFile& needed,
+                                  std::optional<LargeValues>& large_values) {
+    const Member& member = backup_.members()[needed.member];
+    using Check = FileCheck<std::remove_cvref_t<decltype(member.backend())>,
+                            std::remove_cvref_t<decltype(member.hash())>,
+                            std::remove_cvref_t<decltype(member.decoders())>>;
+    RestoreReporter unheard(nullptr, 0, 0);  // pairs count when they are put
+    Check check(member.backend(), member.manifest(), needed.file, member.hash(), member.decoders(),
+                options_.cancel, unheard);
+    std::vector<Finding> findings;
+    if (Status status = check.run(findings); !status.ok()) return status;
+    for (const Finding& finding : findings) {
+      if (finding.severity == Severity::damage || finding.severity == Severity::unreadable) {
+        return status_of(finding);
+      }
+    }
+    large_values = check.large_values();
+    reporter_.add_stored(member.meta().files[needed.file].size);
+    reporter_.add_file();
+    return {};
+  }
+
+  /// Finds the first key whose large value is missing, where any is.
+  [[nodiscard]] Status check_values(
+      const Member& member, const std::vector<std::optional<LargeValues>>& large_values) const {
+    VerifyReport report;
+    check_large_values(member.meta().files, large_values, report);
+    if (report.findings.empty()) return {};
+    const Finding& finding = report.findings.front();
+    const KeyRange range = finding.range.value_or(KeyRange());
+    const KeyRange write{std::string(mvcc_write_cf), range.start, range.end};
+    auto records = member.scan_versions(write);
+    if (!records.ok()) return std::move(records).status();
+    VersionSource<Member> versions(member, std::move(records).value(), write);
+    for (; versions.valid(); versions.next()) {
+      if (versions.is_deletion()) continue;
+      if (auto value = versions.user_value(); !value.ok()) return std::move(value).status();
+    }
+    return versions.status().ok() ? status_of(finding) : versions.status();
+  }
+
+  [[nodiscard]] static Status status_of(const Finding& finding) {
+    const bool is_damage = finding.severity == Severity::damage;
+    std::string what = finding.what + "; nothing was restored";
+    if (is_damage) what += ": take the file from another copy of the backup";
+    const KeyRange range = finding.range.value_or(KeyRange());
+    return Status::error(is_damage ? StatusCode::corruption : StatusCode::io_error, std::move(what))
+        .with_object(finding.object)
+        .with_range(range.start, range.end);
+  }
+
+  template <class Put>
+  [[nodiscard]] Status put_range(const KeyRange& range, std::size_t number, Put&& put) {
+    auto scan = backup_.scan(range);
+    if (!scan.ok()) return std::move(scan).status();
+    PairMeter meter(reporter_, limiter_ ? &*limiter_ : nullptr, options_.cancel);
+    PairSums restored;
+    std::string target_key;
+    auto& source = scan.value();
+    for (; source.valid(); source.next()) {
+      ByteView key = source.key();
+      const ByteView value = source.value();
+      if (options_.rewrite_prefix) {
+        rewrite_key(*options_.rewrite_prefix, key, target_key);
+        key = target_key;
+      }
+      restored.add(key, value);
+      Status status = meter.add(key.size() + value.size());
+      if (status.ok()) status = put(key, value);
+      if (!status.ok()) return status;
+    }
+    if (Status status = source.status(); !status.ok()) return status;
+    if (Status status = meter.flush(); !status.ok()) return status;
+    const MutexLock lock(mutex_);
+    sums_[number].add(restored);
+    return {};
+  }
+
+  template <PartTarget T>
+  [[nodiscard]] Status make_part(T& target, const std::pair<std::size_t, KeyRange>& piece) {
+    using Begun = typename decltype(target.begin(std::string_view()))::value_type;
+    std::optional<Begun> part;  // begun with its first pair
+    Status status =
+        put_range(piece.second, piece.first, [&](ByteView key, ByteView value) -> Status {
+          if (!part) {
+            auto begun = target.begin(plan_.target_ranges[piece.first].cf);
+            if (!begun.ok()) return std::move(begun).status();
+            part.emplace(std::move(begun).value());
+          }
+          return part->put(key, value);
+        });
+    return status.ok() && part ? part->finish() : status;
+  }
+
+  const Backup& backup_;
+  const TxnRestorePlan& plan_;
+  const RestoreOptions& options_;
+  RestoreReporter reporter_;
+  std::optional<RateLimiter> limiter_;
+  Mutex mutex_;
+  std::vector<PairSums> sums_;  // under mutex_; one a range of the plan
+};
+
+}  // namespace detail
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/restore/txn_restore.hpp ----
+// Puts a transactional backup, with the incremental ones that follow it, back into a store.
+//
+// All files that the asked keys need are proven before the first pair goes to the target: SHA-256,
+// counts, crc64xor, and that no large value is missing.
+
+namespace kvbackup::inline v1 {
+
+namespace detail {
+
+[[nodiscard]] inline Status check_txn_options(TxnView view, const RestoreOptions& options) {
+  if (view == TxnView::flat) return {};
+  if (options.rewrite_prefix) {
+    return Status::error(StatusCode::invalid_argument,
+                         "keys are not rewritten on their way into a store of TiKV, where ids of "
+                         "tables stand in them: restore the newest values (TxnView::flat)");
+  }
+  if (options.target_cf) {
+    return Status::error(StatusCode::invalid_argument,
+                         "records of TiKV go to its column families default and write, and to no "
+                         "other");
+  }
+  return {};
+}
+
+/// Adds the files of `meta` that have keys of `ranges`, which are in user keys and sorted.
+[[nodiscard]] inline Status plan_member(const BackupMeta& meta, std::size_t member,
+                                        const std::vector<KeyRange>& ranges, bool everything,
+                                        TxnRestorePlan& plan) {
+  for (std::size_t i = 0; i < meta.files.size(); ++i) {
+    const File& file = meta.files[i];
+    const auto fail = [&file](const char* why) {
+      return Status::error(StatusCode::corruption, why)
+          .with_object(file.name)
+          .with_range(file.start_key, file.end_key);
+    };
+    if (cf_of(file) != default_cf && cf_of(file) != mvcc_write_cf) {
+      return fail(
+          "a transactional backup has files of column families default and write, and this one is "
+          "of another; verify the backup");
+    }
+    if (is_inverted(file)) return fail("its start key is not below its end key; verify the backup");
+    const auto after = std::partition_point(
+        ranges.begin(), ranges.end(),
+        [&file](const KeyRange& range) { return range.start <= file.start_key; });
+    const KeyRange* before = after == ranges.begin() ? nullptr : &*std::prev(after);
+    const bool begins_inside = before != nullptr && begins_before(file.start_key, before->end);
+    if (everything && !(begins_inside && ends_within(file.end_key, before->end))) {
+      return fail(
+          "it is of keys outside of the ranges that backupmeta says the backup holds; verify the "
+          "backup");
+    }
+    const bool reaches_next = after != ranges.end() && begins_before(after->start, file.end_key);
+    if (!begins_inside && !reaches_next) continue;
+    plan.files.push_back({member, i});
+    plan.pairs += file.total_kvs;
+    plan.bytes += file.total_bytes;
+    plan.stored_bytes += file.size;
+  }
+  return {};
+}
+
+}  // namespace detail
+
+/// The plan of a restore of `backup`, whose ranges are in user keys of column family "default", and
+/// in the result in keys of the view. The sums count deletions and what is overwritten too. Errors
+/// as for other backups; invalid_argument for options that the view cannot have.
+template <ReadableBackend Backend, Hasher Hash, class Decoders, BlockCache Cache>
+[[nodiscard]] Result<TxnRestorePlan> make_restore_plan(
+    const BasicTxnBackup<Backend, Hash, Decoders, Cache>& backup, const RestoreOptions& options) {
+  if (Status status = detail::check_txn_options(backup.view(), options); !status.ok()) {
+    return status;
+  }
+  auto ranges = detail::restored_ranges(backup.user_ranges(), options);
+  if (!ranges.ok()) return std::move(ranges).status();
+  TxnRestorePlan plan;
+  plan.exact = false;
+  const bool everything = options.ranges.empty() && !options.rewrite_prefix;
+  for (std::size_t i = 0; i < backup.members().size(); ++i) {
+    Status status =
+        detail::plan_member(backup.members()[i].meta(), i, ranges.value(), everything, plan);
+    if (!status.ok()) return status;
+  }
+  for (const KeyRange& range : ranges.value()) {
+    for (KeyRange& each : backup.view_of(range)) plan.ranges.push_back(std::move(each));
+  }
+  // column family by column family
+  std::stable_sort(plan.ranges.begin(), plan.ranges.end(),
+                   [](const KeyRange& a, const KeyRange& b) { return a.cf < b.cf; });
+  plan.target_ranges = plan.ranges;
+  for (KeyRange& range : plan.target_ranges) {
+    if (options.rewrite_prefix) range = detail::rewrite_range(*options.rewrite_prefix, range);
+    if (options.target_cf) range.cf = *options.target_cf;
+  }
+  return plan;
+}
+
+/// Restores `backup`, as restore() of other backups does it. A PartTarget gets a part a file of the
+/// full backup.
+template <ReadableBackend Backend, Hasher Hash, class Decoders, BlockCache Cache, class Target>
+requires(Sink<Target> || PartTarget<Target>) [[nodiscard]] Result<RestoreResult> restore(
+    const BasicTxnBackup<Backend, Hash, Decoders, Cache>& backup, Target& target,
+    const RestoreOptions& options = {}) {
+  const auto failed = [&target](Status status) {
+    target.abandon();
+    return status;
+  };
+  if (Status status = detail::check_restore_options(options); !status.ok()) {
+    return failed(std::move(status));
+  }
+  const auto plan = make_restore_plan(backup, options);
+  if (!plan.ok()) return failed(plan.status());
+  detail::TxnRestoreRun run(backup, plan.value(), options);
+  Status status = run.prove();
+  if (status.ok() && options.clear_ranges) status = detail::clear_ranges(target, plan.value());
+  if (status.ok()) {
+    if constexpr (PartTarget<Target>) {
+      status = run.into_parts(target);
+    } else {
+      status = run.into_sink(target);
+    }
+  }
+  if (status.ok()) status = check_cancel(options.cancel);
+  if (status.ok()) status = target.finish();
+  run.finish_progress();
+  if (!status.ok()) return failed(std::move(status));
+
+  RestoreResult result;
+  result.files = plan.value().files.size();
+  for (std::size_t i = 0; i < plan.value().ranges.size(); ++i) {
+    result.ranges.push_back({plan.value().target_ranges[i], run.sums()[i]});
+    result.total.add(run.sums()[i]);
+  }
+  return result;
+}
+
+/// The same for a function: f(key, value), which gives Status or nothing.
+template <ReadableBackend Backend, Hasher Hash, class Decoders, BlockCache Cache, class F>
+requires std::invocable<F&, ByteView, ByteView>
+[[nodiscard]] Result<RestoreResult> restore(
+    const BasicTxnBackup<Backend, Hash, Decoders, Cache>& backup, F f,
+    const RestoreOptions& options = {}) {
+  CallableSink<F> sink(std::move(f));
+  return restore(backup, sink, options);
+}
+
+/// What restore() would put, by the same options: all of it is read.
+template <ReadableBackend Backend, Hasher Hash, class Decoders, BlockCache Cache>
+[[nodiscard]] Result<PairSums> count_restore(
+    const BasicTxnBackup<Backend, Hash, Decoders, Cache>& backup,
+    const RestoreOptions& options = {}) {
+  const auto plan = make_restore_plan(backup, options);
+  if (!plan.ok()) return plan.status();
+  RestoreComparison out;
+  for (const KeyRange& range : plan.value().ranges) {
+    auto source = backup.scan(range);
+    if (!source.ok()) return std::move(source).status();
+    decltype(&source.value()) none = nullptr;
+    Status status = detail::compare_range(source.value(), none, options, out);
+    if (!status.ok()) return status;
+  }
+  return out.pairs;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/service/compression.hpp ----
+// The codec that a BackupRequest asks for.
+
+namespace kvbackup::inline v1 {
+
+namespace detail {
+
+template <class Codecs>
+struct CodecChoice;
+
+template <BlockCodec... Cs>
+struct CodecChoice<AnyCodec<Cs...>> {
+  [[nodiscard]] static std::optional<AnyCodec<Cs...>> of(BlockCompression type,
+                                                         std::int32_t level) {
+    std::optional<AnyCodec<Cs...>> found;
+    (take<Cs>(type, level, found), ...);
+    return found;
+  }
+
+ private:
+  template <class C>
+  static void take(BlockCompression type, std::int32_t level,
+                   std::optional<AnyCodec<Cs...>>& found) {
+    C codec{};
+    if (found || codec.type() != type) return;
+    if constexpr (requires { codec.level = level; }) codec.level = level;
+    found = AnyCodec<Cs...>(std::move(codec));
+  }
+};
+
+}  // namespace detail
+
+/// The codec among `Codecs`, an AnyCodec, for a request's compression. As in TiKV, `unknown` is the
+/// first of LZ4, Snappy and Zstandard that there is; codecs without levels ignore the level, and 0
+/// is the codec's own. Errors: invalid_argument, naming what there is.
+template <class Codecs>
+[[nodiscard]] Result<Codecs> codec_for(CompressionType type, std::int32_t level) {
+  struct Known {
+    CompressionType type;
+    BlockCompression block;
+    const char* name;
+  };
+  constexpr Known known[] = {
+      {CompressionType::lz4, BlockCompression::lz4, "LZ4"},
+      {CompressionType::snappy, BlockCompression::snappy, "SNAPPY"},
+      {CompressionType::zstd, BlockCompression::zstd, "ZSTD"},
+  };
+  std::string built;
+  for (const Known& each : known) {
+    auto codec = detail::CodecChoice<Codecs>::of(each.block, level);
+    if (codec && (type == CompressionType::unknown || type == each.type)) return *std::move(codec);
+    if (codec) built += std::string(built.empty() ? "" : ", ") + each.name;
+  }
+  return Status::error(StatusCode::invalid_argument,
+                       "the compression type " + std::to_string(static_cast<std::int32_t>(type)) +
+                           " is not known or not built in; there are " +
+                           (built.empty() ? "none" : built));
+}
+
+}  // namespace kvbackup::inline v1
+
 // ---- kvbackup/service/concept.hpp ----
 // The BackupNode contract: whatever answers a BackupRequest with a stream of BackupResponses, be it
 // the service in this process or a client of one elsewhere.
@@ -21214,6 +24957,2177 @@ concept BackupNode = requires(N& node, const N& constant, const BackupRequest& r
 };
 
 }  // namespace kvbackup::inline v1
+
+// ---- kvbackup/service/errors.hpp ----
+// A Status as a node tells it: backup.Error, whose text BR reads.
+//
+// BR takes an error without a sub-message for one of the storage and looks for words in it: what
+// says "notfound" or "permissiondenied" ends a backup with advice, "error during dispatch" is tried
+// again, and everything else ends it (br pkg/backup/push.go, pkg/utils/retry.go). TiKV's texts are
+// Rust's Debug form of its error types, and so are these.
+
+namespace kvbackup::inline v1 {
+
+namespace detail {
+
+/// `text` as Rust's Debug shows a string; control characters as \u{7}.
+[[nodiscard]] inline std::string rust_string(std::string_view text) {
+  std::string out(1, '"');
+  for (const char c : text) {
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+      out += "\\u{";
+      append_hex(out, ByteView(&c, 1));
+      out += '}';
+    } else {
+      out += c;
+    }
+  }
+  out += '"';
+  return out;
+}
+
+[[nodiscard]] inline std::string error_text(const Status& status) {
+  return rust_string((status.retryable() ? "error during dispatch: " : "") + status.to_string());
+}
+
+/// std::io::ErrorKind's word for a failure.
+[[nodiscard]] constexpr std::string_view io_error_kind(StatusCode code) noexcept {
+  switch (code) {
+    case StatusCode::not_found: return "NotFound";
+    case StatusCode::already_exists: return "AlreadyExists";
+    case StatusCode::permission_denied: return "PermissionDenied";
+    case StatusCode::invalid_argument:
+    case StatusCode::unsupported: return "InvalidInput";
+    case StatusCode::corruption:
+    case StatusCode::out_of_order: return "InvalidData";
+    case StatusCode::cancelled:
+    case StatusCode::unavailable: return "Interrupted";
+    default: return "Other";
+  }
+}
+
+}  // namespace detail
+
+/// `status`, which is not ok, of storage or of what is written there, as a node's answer. Keys and
+/// object names stand in its text.
+[[nodiscard]] inline Error error_of(const Status& status) {
+  Error error;
+  error.msg = "Io(Custom { kind: ";
+  error.msg += detail::io_error_kind(status.code());
+  error.msg += ", error: " + detail::error_text(status) + " })";
+  return error;
+}
+
+/// The same of the store that is backed up: no word of it is about storage.
+[[nodiscard]] inline Error store_error_of(const Status& status) {
+  Error error;
+  error.msg = "Other(" + detail::error_text(status) + ")";
+  return error;
+}
+
+/// A range cannot be read before a transaction has ended.
+[[nodiscard]] inline Error key_is_locked(LockInfo lock) {
+  KeyError key;
+  key.locked = std::move(lock);
+  Error error;
+  error.msg = "KeyIsLocked";
+  error.detail = std::move(key);
+  return error;
+}
+
+/// The request names another cluster than `current`.
+[[nodiscard]] inline Error wrong_cluster(std::uint64_t current, std::uint64_t request) {
+  ClusterIDError detail;
+  detail.current = current;
+  detail.request = request;
+  Error error;
+  error.msg = "ClusterID { current: " + std::to_string(current) +
+              ", request: " + std::to_string(request) + " }";
+  error.detail = std::move(detail);
+  return error;
+}
+
+/// A region cannot serve.
+[[nodiscard]] inline Error region_failed(RegionError region) {
+  Error error;
+  error.msg = "region error: " + region.message;
+  error.detail = std::move(region);
+  return error;
+}
+
+/// The node has too much to do: BR asks again, `backoff_ms` later or when it pleases.
+[[nodiscard]] inline Error server_is_busy(std::string reason, std::uint64_t backoff_ms) {
+  RegionError region;
+  region.message = reason;
+  region.server_is_busy.emplace();
+  region.server_is_busy->reason = std::move(reason);
+  region.server_is_busy->backoff_ms = backoff_ms;
+  return region_failed(std::move(region));
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/service/regions.hpp ----
+// Which regions a node answers for: the policy that cuts a request into clips.
+//
+// A model gives clips(range) -> std::vector<RegionClip>: what it holds of the range, rising and not
+// overlapping. What it leaves out is a hole, which the caller of the node finds. A model whose
+// regions move may also give check(clip) -> std::optional<RegionError>, asked before a clip is
+// read. Both are called from several threads at once.
+
+namespace kvbackup::inline v1 {
+
+/// A region's part of a request: user keys, start <= key < end, an empty `end` is no bound.
+struct RegionClip {
+  std::uint64_t region_id = 1;
+  std::uint64_t version = 1;  ///< of its epoch; stands in the names of files
+  std::string start;
+  std::string end;
+
+  friend bool operator==(const RegionClip&, const RegionClip&) = default;
+};
+
+template <class R>
+concept RegionLayout = requires(const R& regions, const KeyRange& range) {
+  { regions.clips(range) } -> std::same_as<std::vector<RegionClip>>;
+};
+
+/// Regions that stay as they are: by default one, which holds every key.
+class FixedRegions {
+ public:
+  FixedRegions() : regions_(1) {}
+
+  /// As many regions as there are keys, and one; numbered from 1. Errors: invalid_argument, if the
+  /// keys do not strictly rise or one is empty.
+  [[nodiscard]] static Result<FixedRegions> split_at(std::vector<std::string> keys) {
+    std::vector<RegionClip> regions(1);
+    for (std::string& key : keys) {
+      RegionClip next;
+      next.region_id = regions.back().region_id + 1;
+      next.start = key;
+      regions.back().end = std::move(key);
+      regions.push_back(std::move(next));
+    }
+    return of(std::move(regions));
+  }
+
+  /// The regions that one node of several holds. Errors: invalid_argument, if one has no room for a
+  /// key, or if they do not rise or overlap.
+  [[nodiscard]] static Result<FixedRegions> of(std::vector<RegionClip> regions) {
+    for (std::size_t i = 0; i < regions.size(); ++i) {
+      const RegionClip& region = regions[i];
+      const bool room = region.end.empty() || ByteView(region.start) < ByteView(region.end);
+      const bool behind = i == 0 || (!regions[i - 1].end.empty() &&
+                                     ByteView(regions[i - 1].end) <= ByteView(region.start));
+      if (room && behind) continue;
+      return Status::error(StatusCode::invalid_argument,
+                           room ? "the regions of a node must rise and not overlap"
+                                : "the start of a region must be below its end; keys that split a "
+                                  "store into regions strictly rise and are not empty")
+          .with_range(region.start, region.end);
+    }
+    FixedRegions out;
+    out.regions_ = std::move(regions);
+    return out;
+  }
+
+  [[nodiscard]] std::vector<RegionClip> clips(const KeyRange& range) const {
+    std::vector<RegionClip> out;
+    // the first region that may hold a key of the range: those before it end at or before its start
+    auto at =
+        std::partition_point(regions_.begin(), regions_.end(), [&range](const RegionClip& region) {
+          return !region.end.empty() && ByteView(region.end) <= ByteView(range.start);
+        });
+    for (; at != regions_.end(); ++at) {
+      auto both = intersection(range, KeyRange{range.cf, at->start, at->end});
+      if (!both) break;
+      out.push_back({at->region_id, at->version, std::move(both->start), std::move(both->end)});
+    }
+    return out;
+  }
+
+ private:
+  std::vector<RegionClip> regions_;
+};
+static_assert(RegionLayout<FixedRegions>);
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/service/detail/request_run.hpp ----
+// One BackupRequest at work: its clips among its workers, an answer for each part.
+
+namespace kvbackup::inline v1::detail {
+
+/// What a service says of itself in the names of files, and how it works.
+struct RequestSettings {
+  std::uint64_t store_id = 1;
+  std::uint64_t part_size = 0;
+  std::uint32_t part_retries = 0;
+  std::size_t workers = 1;
+  Clock* clock = nullptr;
+  Executor* executor = nullptr;
+};
+
+/// Hands the answers of several workers on, one at a time, until one is not taken.
+class Answers {
+ public:
+  Answers(RespondRef respond, const CancelToken* parent) : respond_(respond), cancel_(parent) {}
+
+  Status send(BackupResponse&& response) {
+    const MutexLock lock(mutex_);
+    if (!failure_.ok()) return failure_;
+    failure_ = respond_(std::move(response));
+    if (!failure_.ok()) stop();
+    return failure_;
+  }
+  /// Ends the request with `status`, unless it has failed already.
+  void fail(Status status) {
+    const MutexLock lock(mutex_);
+    if (failure_.ok()) failure_ = std::move(status);
+    stop();
+  }
+  /// Why the request ended early. To be asked when no worker is left.
+  [[nodiscard]] const Status& failure() const { return failure_; }
+  /// Set once the request ends early, or when the caller's token is.
+  [[nodiscard]] const CancelToken& cancel() const { return cancel_; }
+  [[nodiscard]] const std::atomic<bool>& stopped() const { return stopped_; }
+
+ private:
+  void stop() {
+    cancel_.cancel();
+    stopped_.store(true, std::memory_order_relaxed);
+  }
+
+  RespondRef respond_;
+  CancelToken cancel_;
+  std::atomic<bool> stopped_{false};
+  Mutex mutex_;
+  Status failure_;  // under mutex_
+};
+
+template <Snapshot S, Layout LayoutT, BlockCodec Codec, Hasher Hash, ObjectBackend Backend,
+          RegionLayout Regions>
+class RequestRun {
+ public:
+  RequestRun(const BackupRequest& request, const RequestSettings& settings, const S& snapshot,
+             LayoutT layout, Codec codec, Hash hash, Backend backend, const Regions& regions,
+             Answers& answers)
+      : request_(request),
+        settings_(settings),
+        snapshot_(snapshot),
+        layout_(std::move(layout)),
+        codec_(std::move(codec)),
+        hash_(std::move(hash)),
+        backend_(std::move(backend)),
+        regions_(regions),
+        answers_(answers) {}
+
+  /// Answers for every clip that the regions have of `range`. Errors: the caller's, see
+  /// BackupNode.
+  Status run(const KeyRange& range) {
+    clips_ = regions_.clips(range);
+    cf_ = range.cf;
+    if (request_.rate_limit > 0) limiter_.emplace(request_.rate_limit, *settings_.clock);
+    std::size_t workers = std::min(settings_.workers, clips_.size());
+    if constexpr (requires { std::size_t{snapshot_.workers()}; }) {
+      workers = std::min(workers, std::size_t{snapshot_.workers()});
+    }
+    const auto work = [this](std::size_t) { take_clips(); };
+    if (workers <= 1 || settings_.executor == nullptr) {
+      work(0);
+    } else {
+      settings_.executor->run(workers, work);
+    }
+    if (!answers_.failure().ok()) return answers_.failure();
+    if (finished_.load(std::memory_order_relaxed) == clips_.size()) return {};
+    return Status::error(StatusCode::internal,
+                         "the executor returned without running every task it was given");
+  }
+
+ private:
+  static constexpr bool is_transactional = requires(const S& snapshot, const KeyRange& range) {
+    snapshot.find_lock(range);
+  };
+
+  void take_clips() {
+    while (!answers_.stopped().load(std::memory_order_relaxed)) {
+      const std::size_t index = next_.fetch_add(1, std::memory_order_relaxed);
+      if (index >= clips_.size()) return;
+      if (Status status = answer_clip(index); !status.ok()) return answers_.fail(std::move(status));
+      finished_.fetch_add(1, std::memory_order_relaxed);
+    }
+  }
+
+  /// Fails only where the whole request has to end.
+  Status answer_clip(std::size_t index) {
+    const RegionClip& clip = clips_[index];
+    if (Status status = check_cancel(&answers_.cancel()); !status.ok()) return status;
+    if constexpr (requires { regions_.check(clip); }) {
+      if (auto error = regions_.check(clip)) {
+        return answers_.send(failed(clip.start, clip.end, region_failed(*std::move(error))));
+      }
+    }
+    if constexpr (is_transactional) {
+      auto locked = snapshot_.find_lock({cf_, clip.start, clip.end});
+      if (!locked.ok()) {
+        return answers_.send(failed(clip.start, clip.end, store_error_of(locked.status())));
+      }
+      if (const auto& lock = locked.value()) {
+        return answers_.send(failed(clip.start, clip.end, key_is_locked(to_lock_info(*lock))));
+      }
+    }
+    return write_and_answer(index);
+  }
+
+  Status write_and_answer(std::size_t index) {
+    const RegionClip& clip = clips_[index];
+    std::string answered = clip.start;
+    bool any = false;
+    Status confirmed;
+    const auto answer = [&](ByteView start, ByteView end, std::vector<FileRecord>& files) {
+      if constexpr (ConfirmedSource<S>) {
+        confirmed = snapshot_.confirm();
+        if (!confirmed.ok()) return confirmed;
+      }
+      any = true;
+      answered = end;
+      return answers_.send(done(start, end, files));
+    };
+    Status status = write_clip(index, answer);
+    std::vector<FileRecord> none;
+    if (status.ok() && !any) status = answer(clip.start, clip.end, none);
+    if (status.ok() || answers_.cancel().cancelled()) return status;
+    return answers_.send(
+        failed(answered, clip.end, confirmed.ok() ? error_of(status) : store_error_of(confirmed)));
+  }
+
+  Status write_clip(std::size_t index, PartDone part_done) {
+    const RegionClip& clip = clips_[index];
+    RunContext context;
+    context.name = {.store_id = settings_.store_id,
+                    .region_id = clip.region_id,
+                    .epoch = clip.version,
+                    .unix_ms = settings_.clock->unix_ms(),
+                    .is_raw_kv = LayoutT::is_raw_kv};
+    context.cancel = &answers_.cancel();
+    context.clock = settings_.clock;
+    context.rate_limiter = limiter_ ? &*limiter_ : nullptr;
+    context.part_retries = settings_.part_retries;
+    context.progress = &progress_;
+    context.start_version = request_.start_version;
+    context.end_version = request_.end_version;
+    context.part_done = part_done;
+    const KeyRange range{cf_, clip.start, clip.end};
+    SubRangeWriter<LayoutT, Codec, Hash, Backend> writer(layout_, codec_, hash_, backend_, context,
+                                                         settings_.part_size, index, range,
+                                                         answers_.stopped());
+    std::vector<FileRecord> files;
+    return writer.write(snapshot_, files);
+  }
+
+  /// Takes `files` out of their list, so that a clip of any size needs the memory of one part.
+  static BackupResponse done(ByteView start, ByteView end, std::vector<FileRecord>& files) {
+    BackupResponse response;
+    response.start_key = start;
+    response.end_key = end;
+    for (FileRecord& record : files) response.files.push_back(std::move(record.file));
+    files.clear();
+    return response;
+  }
+
+  static BackupResponse failed(ByteView start, ByteView end, Error error) {
+    BackupResponse response;
+    response.start_key = start;
+    response.end_key = end;
+    response.error = std::move(error);
+    return response;
+  }
+
+  const BackupRequest& request_;
+  const RequestSettings& settings_;
+  const S& snapshot_;
+  LayoutT layout_;
+  Codec codec_;
+  Hash hash_;
+  Backend backend_;
+  const Regions& regions_;
+  Answers& answers_;
+  std::string cf_;
+  std::vector<RegionClip> clips_;
+  std::optional<RateLimiter> limiter_;
+  ProgressReporter progress_{nullptr, 0, {}};
+  std::atomic<std::size_t> next_{0};
+  std::atomic<std::size_t> finished_{0};
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/service/backup_service.hpp ----
+// BackupService: a BackupRequest in, a stream of BackupResponses out, for any store of this
+// process.
+//
+// What is the host's stands behind the BackupHost contract:
+//
+// clang-format off
+// | expression                | result                | meaning
+// |---------------------------|-----------------------|------------------------------------------
+// | h.snapshot()              | Result<S>, a Snapshot | one state of the store, for a raw request
+// | h.open_storage(storage,   | Result<B>, an         | where the files go; whether a client may
+// |                cancel)    | ObjectBackend         | name that storage is decided here. The
+// |                           |                       | token outlives the backend
+// | h.mvcc_options()          | MvccOptions           | optional: snapshot() may be of a store in
+// |                           |                       | TiKV's MVCC layout, so transactional
+// |                           |                       | requests are taken. Versions are set from
+// |                           |                       | the request
+// clang-format on
+//
+// All are called from several threads at once. A node writes files and no backupmeta: that is the
+// work of whoever asked all nodes.
+
+namespace kvbackup::inline v1 {
+
+template <class H>
+concept BackupHost = requires(H& host, const StorageBackend& storage, const CancelToken* cancel) {
+  { host.snapshot().ok() } -> std::same_as<bool>;
+  requires Snapshot<typename decltype(host.snapshot())::value_type>;
+  { host.open_storage(storage, cancel).ok() } -> std::same_as<bool>;
+  requires ObjectBackend<typename decltype(host.open_storage(storage, cancel))::value_type>;
+};
+
+template <class H>
+concept TransactionalHost = BackupHost<H> && requires(H& host) {
+  { host.mvcc_options() } -> std::same_as<MvccOptions>;
+};
+
+struct BackupServiceOptions {
+  /// A request for another cluster is refused; 0 takes every request, as TiKV does.
+  std::uint64_t cluster_id = 0;
+  std::uint64_t store_id = 1;  ///< stands in the names of files
+  /// A part is closed, and answered, once the keys and values in it are that many bytes.
+  std::uint64_t part_size = default_part_size;
+  /// Requests worked on at once; the next one is told that the server is busy. With what a worker
+  /// holds (see BackupPipeline) and `max_concurrency` this bounds the memory of the service.
+  std::size_t max_requests = 8;
+  /// Workers of one request: what it asks for, but no more than that, which is also what a request
+  /// that asks for nothing gets.
+  std::size_t max_concurrency = 4;
+  std::uint32_t part_retries = 3;  ///< see BackupOptions
+  std::string address = "this process";
+};
+
+/// Models BackupNode. `Codecs` is an AnyCodec of what a request may ask for, `Hash` a prototype.
+/// backup() may be called from several threads at once.
+///
+/// What is wrong with the whole request is a Status: invalid_argument for a range, compression or
+/// versions that can never work, not_found for an unknown column family. A wrong cluster, storage
+/// that cannot be opened and too many requests are one response with an error, as BR expects them.
+template <BackupHost Host, class Codecs, Hasher Hash, RegionLayout Regions = FixedRegions>
+class BackupService {
+ public:
+  /// `clock` and `executor` are borrowed. Without an executor each request has one worker, the
+  /// thread that calls.
+  BackupService(Host host, Codecs /*set*/, Hash hash, Clock& clock, Executor* executor,
+                BackupServiceOptions options = {}, Regions regions = {})
+      : host_(std::move(host)),
+        hash_(std::move(hash)),
+        clock_(clock),
+        executor_(executor),
+        options_(std::move(options)),
+        regions_(std::move(regions)) {}
+
+  [[nodiscard]] std::string_view address() const { return options_.address; }
+  [[nodiscard]] Host& host() { return host_; }
+
+  Status backup(const BackupRequest& request, RespondRef respond, const CancelToken* cancel) {
+    if (Status status = check_cancel(cancel); !status.ok()) return status;
+    const Slot slot(running_);
+    if (slot.number > options_.max_requests) {
+      constexpr std::uint64_t backoff_ms = 1000;  // BR's own wait after a region error
+      return respond(whole(
+          request, server_is_busy("the node works on " + std::to_string(options_.max_requests) +
+                                      " requests already",
+                                  backoff_ms)));
+    }
+    if (options_.cluster_id != 0 && request.cluster_id != options_.cluster_id) {
+      return respond(whole(request, wrong_cluster(options_.cluster_id, request.cluster_id)));
+    }
+    return check_and_run(request, respond, cancel);
+  }
+
+ private:
+  /// One of the requests that are worked on.
+  struct Slot {
+    explicit Slot(std::atomic<std::size_t>& count)
+        : running(count), number(count.fetch_add(1, std::memory_order_relaxed) + 1) {}
+    Slot(const Slot&) = delete;
+    Slot& operator=(const Slot&) = delete;
+    ~Slot() { running.fetch_sub(1, std::memory_order_relaxed); }
+    std::atomic<std::size_t>& running;
+    std::size_t number;
+  };
+
+  Status check_and_run(const BackupRequest& request, RespondRef respond,
+                       const CancelToken* cancel) {
+    KeyRange range{request.is_raw_kv && !request.cf.empty() ? request.cf : std::string(default_cf),
+                   request.start_key, request.end_key};
+    if (range.empty()) {
+      return Status::error(StatusCode::invalid_argument,
+                           "the start of the requested range must be below its end")
+          .with_range(range.start, range.end);
+    }
+    auto codec = codec_for<Codecs>(request.compression_type, request.compression_level);
+    if (!codec.ok()) return std::move(codec).status();
+    if (!request.is_raw_kv) {
+      return run_transactional(request, range, std::move(codec).value(), respond, cancel);
+    }
+    auto snapshot = host_.snapshot();
+    if (!snapshot.ok()) return respond(whole(request, store_error_of(snapshot.status())));
+    if (Status status = check_cf(snapshot.value(), range); !status.ok()) return status;
+    return open_and_run(request, range, snapshot.value(), RawLayout{}, std::move(codec).value(),
+                        respond, cancel);
+  }
+
+  Status run_transactional(const BackupRequest& request, const KeyRange& range, Codecs codec,
+                           RespondRef respond, const CancelToken* cancel) {
+    if constexpr (TransactionalHost<Host>) {
+      MvccOptions options = host_.mvcc_options();
+      options.start_version = request.start_version;
+      options.end_version = request.end_version;
+      if (Status status = options.validate(); !status.ok()) return status;
+      using Inner = typename decltype(host_.snapshot())::value_type;
+      auto snapshot = MvccSnapshot<Inner>::take(options, [this] { return host_.snapshot(); });
+      if (!snapshot.ok()) return respond(whole(request, store_error_of(snapshot.status())));
+      return open_and_run(request, range, snapshot.value(), MvccLayout{}, std::move(codec), respond,
+                          cancel);
+    } else {
+      return Status::error(StatusCode::unsupported,
+                           "this node has no transactional store; ask with is_raw_kv");
+    }
+  }
+
+  template <Snapshot S>
+  static Status check_cf(const S& snapshot, const KeyRange& range) {
+    const auto scan = snapshot.scan(range);
+    if (scan.ok() || scan.status().code() != StatusCode::not_found) return {};
+    return Status::error(StatusCode::not_found, "InvalidCf { cf: " + detail::rust_string(range.cf) +
+                                                    " }: " + std::string(scan.status().message()));
+  }
+
+  template <Snapshot S, Layout LayoutT>
+  Status open_and_run(const BackupRequest& request, const KeyRange& range, const S& snapshot,
+                      LayoutT layout, Codecs codec, RespondRef respond, const CancelToken* cancel) {
+    if (!request.storage_backend ||
+        std::holds_alternative<std::monostate>(request.storage_backend->backend)) {
+      const Status unset =
+          Status::error(StatusCode::not_found, "bad storage backend: the request names no storage");
+      return respond(whole(request, error_of(unset)));
+    }
+    detail::Answers answers(respond, cancel);
+    auto backend = host_.open_storage(*request.storage_backend, &answers.cancel());
+    if (!backend.ok()) return respond(whole(request, error_of(backend.status())));
+    using Backend = typename decltype(backend)::value_type;
+    const std::size_t asked = request.concurrency;
+    const detail::RequestSettings settings{
+        .store_id = options_.store_id,
+        .part_size = std::max<std::uint64_t>(options_.part_size, 1),
+        .part_retries = options_.part_retries,
+        .workers =
+            asked == 0 ? options_.max_concurrency : std::min(asked, options_.max_concurrency),
+        .clock = &clock_,
+        .executor = executor_};
+    detail::RequestRun<S, LayoutT, Codecs, Hash, Backend, Regions> run(
+        request, settings, snapshot, std::move(layout), std::move(codec), hash_,
+        std::move(backend).value(), regions_, answers);
+    return run.run(range);
+  }
+
+  /// An answer about all of the request.
+  static BackupResponse whole(const BackupRequest& request, Error error) {
+    BackupResponse response;
+    response.start_key = request.start_key;
+    response.end_key = request.end_key;
+    response.error = std::move(error);
+    return response;
+  }
+
+  Host host_;
+  Hash hash_;
+  Clock& clock_;
+  Executor* executor_;
+  BackupServiceOptions options_;
+  Regions regions_;
+  std::atomic<std::size_t> running_{0};
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/service/coordinator_options.hpp ----
+// What a coordinated backup is told and what it tells.
+
+namespace kvbackup::inline v1 {
+
+/// Resolves the locks of transactions that stand in the way of a backup.
+class LockResolver {
+ public:
+  virtual ~LockResolver() = default;
+  /// Called by one thread at a time, between two rounds of requests. Gives the milliseconds after
+  /// which to ask again, 0 if the lock is gone. A failure that is not retryable() ends the run.
+  [[nodiscard]] virtual Result<std::uint64_t> resolve(const LockInfo& lock) = 0;
+};
+
+/// How far a coordinated backup is. Numbers may fall where an answer is put out by a newer one.
+struct CoordinatorProgress {
+  std::uint64_t round = 0;    ///< 1 is the first time that nodes are asked
+  std::uint64_t to_ask = 0;   ///< requests of this round: one for each gap and node
+  std::uint64_t asked = 0;    ///< those that ended
+  std::uint64_t answers = 0;  ///< ranges that are done
+  std::uint64_t files = 0;    ///< that hold them
+  std::uint64_t kvs = 0;      ///< in those files, as all that follows
+  std::uint64_t bytes = 0;
+  std::uint64_t stored_bytes = 0;
+};
+
+/// Called by a run, from any of its threads, never two calls at once and never under a lock of the
+/// library. A slow observer slows the run. Hooks must not throw.
+class CoordinatorObserver {
+ public:
+  virtual ~CoordinatorObserver() = default;
+  virtual void on_progress(const CoordinatorProgress& /*progress*/) {}
+  /// Something went wrong that is asked for again.
+  virtual void on_trouble(const Status& /*why*/) {}
+  /// A file that is complete and of no backup: a newer answer took its place.
+  virtual void on_orphan(const File& /*file*/) {}
+  /// Nodes are asked again after a wait of that many milliseconds.
+  virtual void on_retry(const Status& /*why*/, std::uint64_t /*wait_ms*/) {}
+  /// The run fails, and these keys are some that no node answered for.
+  virtual void on_gap(const KeyRange& /*keys*/, const Status& /*why*/) {}
+};
+
+/// What coordinate_backup() does. Pointers are borrowed for the length of the run.
+struct CoordinatorOptions {
+  /// What each node is asked, but for the keys: those of `ranges`.
+  BackupRequest request;
+  /// Empty: the keys and the cf of `request`, or, where that has no bounds and there are schemas,
+  /// the keys of their tables. Ranges of one cf must not overlap; adjacent ones are merged.
+  std::vector<KeyRange> ranges;
+  /// As PD answers it: a JSON string with its quotes and the line end.
+  std::string cluster_version;
+  /// Tables of TiDB; they go into backupmeta. Of a full backup, sums that are all 0 are filled in
+  /// from the files of the table, and others must equal theirs.
+  std::vector<Schema> schemas;
+  /// A JSON array of DDL jobs. Empty: "[]", or "null" for a raw backup, as BR writes them.
+  std::string ddls;
+
+  /// Key ranges that all nodes are asked for at once. BR's default (pkg/task/backup.go).
+  std::size_t concurrency = 4;
+  /// Rounds in a row that bring no new answer, and the waits between them. BR waits 1 to 20 s and
+  /// 80 s in all (pkg/backup/client.go); a round that brings one begins the count anew.
+  RetryOptions retry{.attempts = 10, .first_wait_ms = 1'000, .longest_wait_ms = 20'000};
+  /// Wall time and waiting; needed.
+  Clock* clock = nullptr;
+  /// For the waits; needed.
+  RandomSource* random = nullptr;
+  /// Threads. Null: the calling thread asks one node after the other.
+  Executor* executor = nullptr;
+  CoordinatorObserver* observer = nullptr;
+  const CancelToken* cancel = nullptr;
+  /// Null: a locked key is asked for again until it is free or the retries are used up.
+  LockResolver* locks = nullptr;
+};
+
+/// A file that lies in the storage and is of no backup.
+struct OrphanedFile {
+  std::string name;
+  std::uint64_t size = 0;  ///< bytes
+
+  friend bool operator==(const OrphanedFile&, const OrphanedFile&) = default;
+};
+
+/// What a coordinated backup wrote.
+struct CoordinatorResult {
+  BackupMeta meta;
+  KvbackupInfo info;
+  std::uint64_t backupmeta_size = 0;  ///< bytes of the object `backupmeta`
+  std::uint64_t rounds = 0;           ///< times that nodes were asked
+  /// Files of answers that newer ones put out; the first max_orphans of them, then their number.
+  std::vector<OrphanedFile> orphans;
+  std::uint64_t orphans_left_out = 0;
+  /// What is worth knowing and no failure, such as sums of a table that could not be made.
+  std::vector<Status> notes;
+
+  static constexpr std::size_t max_orphans = 10'000;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/service/detail/answer_check.hpp ----
+// Whether an answer can be one to a request. What a node sends is bytes from a stranger: nothing of
+// it counts before it was looked at here.
+
+namespace kvbackup::inline v1::detail {
+
+KVBACKUP_DETAIL_COLD inline Status bad_answer(std::string why) {
+  return Status::error(StatusCode::corruption,
+                       "the node gave an answer that cannot be: " + std::move(why));
+}
+KVBACKUP_DETAIL_COLD inline Status bad_file(const File& file, std::string_view why) {
+  return bad_answer("its file " + file.name.substr(0, 256) + " " + std::string(why));
+}
+
+[[nodiscard]] inline bool is_within(ByteView start, ByteView end, ByteView outer_start,
+                                    ByteView outer_end) {
+  return start >= outer_start && ends_within(end, outer_end);
+}
+
+/// The cf of raw files; transactional ones are of "default" and "write".
+[[nodiscard]] inline bool is_cf_asked_for(const BackupRequest& asked, const File& file) {
+  if (!asked.is_raw_kv) return file.cf == default_cf || file.cf == "write";
+  return cf_of(file) == (asked.cf.empty() ? default_cf : std::string_view(asked.cf));
+}
+
+[[nodiscard]] inline Status check_file_name(const File& file) {
+  if (Status status = check_object_name(file.name); !status.ok()) {
+    return bad_file(file, "cannot have that name: " + std::string(status.message()));
+  }
+  if (!is_utf8(file.name)) return bad_file(file, "has a name that is not UTF-8");
+  if (file.name == backupmeta_name || file.name == backup_lock_name) {
+    return bad_file(file, "has the name of another object of a backup");
+  }
+  return {};
+}
+
+[[nodiscard]] inline Status check_file(const BackupRequest& asked, const File& file) {
+  // so that sums over as many files as memory holds cannot pass 64 bits
+  constexpr std::uint64_t most = 1ull << 40;
+  if (Status status = check_file_name(file); !status.ok()) return status;
+  if (file.sha256.size() != 32) return bad_file(file, "has no SHA-256");
+  if (file.size == 0) return bad_file(file, "has no bytes");
+  if (file.size > most || file.total_kvs > most || file.total_bytes > most) {
+    return bad_file(file, "says that it holds more than a file can");
+  }
+  if (!is_cf_asked_for(asked, file)) return bad_file(file, "is of another column family");
+  if (file.start_version != asked.start_version || file.end_version != asked.end_version) {
+    return bad_file(file, "is of other versions than were asked for");
+  }
+  if (is_inverted(file)) return bad_file(file, "has a key range without keys");
+  return {};
+}
+
+/// The order of backupmeta: by start key, then "default" before "write".
+inline void sort_files(std::vector<File>& files) {
+  std::stable_sort(files.begin(), files.end(), [](const File& a, const File& b) {
+    return std::tie(a.start_key, a.cf) < std::tie(b.start_key, b.cf);
+  });
+}
+
+/// Sorted files tile the range of their answer: one a part, or one a part and cf.
+[[nodiscard]] inline Status check_tiling(const BackupResponse& answer) {
+  const File* before = nullptr;
+  for (const File& file : answer.files) {
+    const bool same_part = before != nullptr && before->start_key == file.start_key &&
+                           before->end_key == file.end_key && cf_of(*before) != cf_of(file);
+    if (!same_part) {
+      const ByteView expected =
+          before == nullptr ? ByteView(answer.start_key) : ByteView(before->end_key);
+      if ((before != nullptr && before->end_key.empty()) || file.start_key != expected) {
+        return bad_file(file, "does not begin where its answer does or the file before it ends");
+      }
+    }
+    before = &file;
+  }
+  if (before != nullptr && before->end_key != answer.end_key) {
+    return bad_file(*before, "is the last one and does not end where its answer does");
+  }
+  return {};
+}
+
+/// Checks an answer without an error against what was asked, and sorts its files.
+[[nodiscard]] inline Status check_answer(const BackupRequest& asked, BackupResponse& answer) {
+  if (!begins_before(answer.start_key, answer.end_key)) {
+    return bad_answer("its key range has no keys").with_range(answer.start_key, answer.end_key);
+  }
+  if (!is_within(answer.start_key, answer.end_key, asked.start_key, asked.end_key)) {
+    return bad_answer("it is for keys that it was not asked for")
+        .with_range(answer.start_key, answer.end_key);
+  }
+  sort_files(answer.files);
+  for (const File& file : answer.files) {
+    if (Status status = check_file(asked, file); !status.ok()) {
+      return std::move(status).with_range(answer.start_key, answer.end_key);
+    }
+  }
+  return check_tiling(answer).with_range(answer.start_key, answer.end_key);
+}
+
+/// What the bookkeeping of an answer takes, in bytes.
+[[nodiscard]] inline std::size_t size_in_memory(const File& file) {
+  return sizeof(File) + file.name.size() + file.sha256.size() + file.start_key.size() +
+         file.end_key.size() + file.cf.size() + file.unknown_fields.size();
+}
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/service/range_tree.hpp ----
+// Which keys were answered for, and by which answer.
+
+namespace kvbackup::inline v1 {
+
+/// The keys [start, end), an empty `end` is unbounded, and the files that hold them.
+struct AnsweredRange {
+  std::string start;
+  std::string end;
+  std::vector<File> files;
+
+  friend bool operator==(const AnsweredRange&, const AnsweredRange&) = default;
+};
+
+/// Answers that do not overlap, by their first key. As in BR (br/pkg/rtree) a new answer puts out
+/// every older one that it shares keys with: what nobody answers for then is a gap again. `Less`
+/// orders keys as ByteView does; another one may count.
+template <class Less = std::less<>>
+class BasicRangeTree {
+  struct Answer {
+    std::string end;
+    std::vector<File> files;
+  };
+  using Answers = std::map<std::string, Answer, Less>;
+
+ public:
+  explicit BasicRangeTree(Less less = {}) : answers_(std::move(less)) {}
+
+  /// Takes an answer, whose range has room for a key. Gives the older ones it put out, whose files
+  /// are of no backup now. O(log n) comparisons and some for each answer that it puts out.
+  std::vector<AnsweredRange> insert(AnsweredRange answer) {
+    std::vector<AnsweredRange> older;
+    auto at = first_over(answers_, answer.start);
+    while (at != answers_.end() && detail::begins_before(at->first, answer.end)) {
+      auto node = answers_.extract(at++);
+      older.push_back(
+          {std::move(node.key()), std::move(node.mapped().end), std::move(node.mapped().files)});
+    }
+    answers_.emplace_hint(at, std::move(answer.start),
+                          Answer{std::move(answer.end), std::move(answer.files)});
+    return older;
+  }
+
+  /// Calls visit(files) for each answer that insert() would put out for [start, end).
+  template <class Visit>
+  void visit_overlapping(ByteView start, ByteView end, Visit&& visit) const {
+    auto at = first_over(answers_, start);
+    for (; at != answers_.end() && detail::begins_before(at->first, end); ++at) {
+      visit(at->second.files);
+    }
+  }
+
+  /// The parts of `asked` that no answer is for, in key order, each as long as it can be.
+  [[nodiscard]] std::vector<KeyRange> gaps(const KeyRange& asked) const {
+    std::vector<KeyRange> gaps;
+    ByteView covered_to = asked.start;
+    auto at = first_over(answers_, asked.start);
+    for (; at != answers_.end() && detail::begins_before(at->first, asked.end); ++at) {
+      if (at->first > covered_to) gaps.push_back({asked.cf, std::string(covered_to), at->first});
+      if (at->second.end.empty()) return gaps;
+      covered_to = at->second.end;
+    }
+    if (detail::begins_before(covered_to, asked.end)) {
+      gaps.push_back({asked.cf, std::string(covered_to), asked.end});
+    }
+    return gaps;
+  }
+
+  [[nodiscard]] std::size_t size() const { return answers_.size(); }
+
+  /// All of it in key order; the tree is empty then.
+  [[nodiscard]] std::vector<AnsweredRange> take() {
+    std::vector<AnsweredRange> all;
+    all.reserve(answers_.size());
+    while (!answers_.empty()) {
+      auto node = answers_.extract(answers_.begin());
+      all.push_back(
+          {std::move(node.key()), std::move(node.mapped().end), std::move(node.mapped().files)});
+    }
+    return all;
+  }
+
+ private:
+  // the first answer with keys at or above `start`
+  template <class Map>
+  static auto first_over(Map& answers, ByteView start) {
+    auto at = answers.upper_bound(start);
+    if (at != answers.begin() && detail::begins_before(start, std::prev(at)->second.end)) --at;
+    return at;
+  }
+
+  Answers answers_;
+};
+
+using RangeTree = BasicRangeTree<>;
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/service/detail/answer_book.hpp ----
+// What a coordinator keeps of the answers: a tree of them for each range that was asked for, and
+// the sums over their files.
+
+namespace kvbackup::inline v1::detail {
+
+/// Keys that no answer is for.
+struct Gap {
+  std::size_t range = 0;  ///< which of the ranges that were asked for
+  KeyRange keys;
+};
+
+/// Not thread-safe.
+class AnswerBook {
+ public:
+  /// What the answers may take, in bytes: as much as ten times the largest backupmeta would name.
+  static constexpr std::size_t most_memory = 1u << 30;
+  /// A node that goes on answering for ever is stopped there.
+  static constexpr std::uint64_t most_answers = 1u << 26;
+
+  explicit AnswerBook(const std::vector<KeyRange>& asked) {
+    for (const KeyRange& range : asked) ranges_.push_back({range, RangeTree()});
+  }
+
+  /// Takes an answer that check_answer() found to be one. Gives the files that it put out.
+  /// Errors: corruption if a file of it is one of another answer's; resource_exhausted.
+  [[nodiscard]] Status add(std::size_t range, BackupResponse answer, std::vector<File>& put_out) {
+    if (++answers_seen_ > most_answers || memory_ > most_memory) return too_much();
+    RangeTree& tree = ranges_[range].tree;
+    std::vector<std::string_view> freed;
+    tree.visit_overlapping(answer.start_key, answer.end_key, [&](const std::vector<File>& files) {
+      for (const File& file : files) {
+        names_.erase(file.name);
+        freed.push_back(file.name);
+      }
+    });
+    for (const File& file : answer.files) {
+      if (names_.insert(file.name).second) continue;
+      Status status = bad_file(file, "is named twice: it is one of another answer too")
+                          .with_range(answer.start_key, answer.end_key);
+      for (const File* each = answer.files.data(); each != &file; ++each) names_.erase(each->name);
+      names_.insert(freed.begin(), freed.end());
+      return status;
+    }
+    ++answers_taken_;
+    count(answer);
+    // the files stay where they are in memory, so the names do
+    for (AnsweredRange& old : tree.insert(
+             {std::move(answer.start_key), std::move(answer.end_key), std::move(answer.files)})) {
+      discount(old);
+      for (File& file : old.files) {
+        if (!names_.contains(file.name)) put_out.push_back(std::move(file));
+      }
+    }
+    return {};
+  }
+
+  [[nodiscard]] std::vector<Gap> gaps() const {
+    std::vector<Gap> all;
+    for (std::size_t i = 0; i < ranges_.size(); ++i) {
+      for (KeyRange& keys : ranges_[i].tree.gaps(ranges_[i].asked)) {
+        all.push_back({i, std::move(keys)});
+      }
+    }
+    return all;
+  }
+
+  /// Answers that were taken, those put out since too.
+  [[nodiscard]] std::uint64_t answers_taken() const { return answers_taken_; }
+  [[nodiscard]] bool is_live(std::string_view name) const { return names_.contains(name); }
+
+  /// answers, files and the sums over them.
+  void put_sums(CoordinatorProgress& to) const {
+    to.answers = sums_.answers;
+    to.files = sums_.files;
+    to.kvs = sums_.kvs;
+    to.bytes = sums_.bytes;
+    to.stored_bytes = sums_.stored_bytes;
+  }
+
+  [[nodiscard]] std::size_t size() const { return ranges_.size(); }
+  [[nodiscard]] const KeyRange& asked(std::size_t range) const { return ranges_[range].asked; }
+  /// The answers for a range, in key order. Call it once, when nothing is added any more.
+  [[nodiscard]] std::vector<AnsweredRange> take(std::size_t range) {
+    names_.clear();
+    return ranges_[range].tree.take();
+  }
+
+ private:
+  struct AskedRange {
+    KeyRange asked;
+    RangeTree tree;
+  };
+
+  static Status too_much() {
+    return Status::error(StatusCode::resource_exhausted,
+                         "the nodes give more answers than this library keeps; ask for fewer keys "
+                         "at once");
+  }
+
+  void count(const BackupResponse& answer) {
+    memory_ += sizeof(BackupResponse) + answer.start_key.size() + answer.end_key.size();
+    ++sums_.answers;
+    for (const File& file : answer.files) {
+      memory_ += size_in_memory(file);
+      ++sums_.files;
+      sums_.kvs += file.total_kvs;
+      sums_.bytes += file.total_bytes;
+      sums_.stored_bytes += file.size;
+    }
+  }
+  void discount(const AnsweredRange& answer) {
+    memory_ -= sizeof(BackupResponse) + answer.start.size() + answer.end.size();
+    --sums_.answers;
+    for (const File& file : answer.files) {
+      memory_ -= size_in_memory(file);
+      --sums_.files;
+      sums_.kvs -= file.total_kvs;
+      sums_.bytes -= file.total_bytes;
+      sums_.stored_bytes -= file.size;
+    }
+  }
+
+  std::vector<AskedRange> ranges_;
+  std::set<std::string_view> names_;  // of the files in the trees, which own them
+  std::size_t memory_ = 0;
+  std::uint64_t answers_seen_ = 0;  // those refused too
+  std::uint64_t answers_taken_ = 0;
+  CoordinatorProgress sums_;
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/service/detail/coordinator_events.hpp ----
+namespace kvbackup::inline v1::detail {
+
+/// Hands what the threads of a run see to its observer, one call at a time and under no lock.
+class CoordinatorEvents {
+ public:
+  explicit CoordinatorEvents(CoordinatorObserver* observer) : observer_(observer) {}
+
+  void add_trouble(Status why) {
+    const MutexLock lock(mutex_);
+    // a node that fails without end is not told of without end
+    if (observer_ != nullptr && troubles_.size() < most_waiting)
+      troubles_.push_back(std::move(why));
+  }
+  void add_orphans(const std::vector<File>& files) {
+    const MutexLock lock(mutex_);
+    if (observer_ == nullptr) return;
+    for (const File& file : files) {
+      if (orphans_.size() < most_waiting) orphans_.push_back(file);
+    }
+  }
+
+  /// Tells what was added, and the progress. Whoever finds nobody delivering delivers, for itself
+  /// and for those who come meanwhile.
+  void deliver(FunctionRef<CoordinatorProgress()> progress) {
+    if (observer_ == nullptr) return;
+    {
+      const MutexLock lock(mutex_);
+      dirty_ = true;
+      if (std::exchange(delivering_, true)) return;
+    }
+    for (;;) {
+      std::vector<Status> troubles;
+      std::vector<File> orphans;
+      {
+        const MutexLock lock(mutex_);
+        if (!std::exchange(dirty_, false)) {
+          delivering_ = false;
+          return;
+        }
+        troubles = std::exchange(troubles_, {});
+        orphans = std::exchange(orphans_, {});
+      }
+      for (const Status& each : troubles) observer_->on_trouble(each);
+      for (const File& each : orphans) observer_->on_orphan(each);
+      observer_->on_progress(progress());
+    }
+  }
+
+ private:
+  static constexpr std::size_t most_waiting = 4096;
+
+  CoordinatorObserver* observer_;
+  Mutex mutex_;
+  std::vector<Status> troubles_;  // under mutex_
+  std::vector<File> orphans_;     // under mutex_
+  bool dirty_ = false;            // under mutex_
+  bool delivering_ = false;       // under mutex_
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/service/detail/error_class.hpp ----
+// What an error of a node means for a backup, as BR judges it (br pkg/backup/push.go, client.go and
+// pkg/utils/retry.go).
+
+namespace kvbackup::inline v1::detail {
+
+enum class ErrorClass : std::uint8_t {
+  again,   ///< ask again later
+  locked,  ///< the same, once a lock is gone
+  fatal,   ///< asking again cannot help
+};
+
+struct JudgedError {
+  ErrorClass kind = ErrorClass::fatal;
+  Status status;
+  std::uint64_t wait_ms = 0;  ///< what the node asks for
+};
+
+/// `text` of a node as it may stand in a message.
+[[nodiscard]] inline std::string shortened(std::string_view text) {
+  constexpr std::size_t longest = 512;
+  std::string out(text.substr(0, longest));
+  if (text.size() > longest) out += "...";
+  return out;
+}
+
+/// Whether a storage or connection error, told as text only, is one that passes.
+[[nodiscard]] inline bool is_retryable_message(std::string_view text) {
+  static constexpr std::string_view passing[] = {
+      "server closed",      "connection refused",      "connection reset by peer",
+      "channel closed",     "error trying to connect", "connection closed before message completed",
+      "body write aborted", "error during dispatch"};
+  constexpr std::size_t longest = 64 * 1024;
+  std::string lower(text.substr(0, longest));
+  for (char& c : lower) {
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  }
+  return std::any_of(std::begin(passing), std::end(passing), [&lower](std::string_view each) {
+    return lower.find(each) != std::string::npos;
+  });
+}
+
+/// The name of a region error that passes by itself; empty for any other.
+[[nodiscard]] inline std::string_view passing_region_error(const RegionError& error) {
+  if (error.epoch_not_match) return "EpochNotMatch";
+  if (error.not_leader) return "NotLeader";
+  if (error.region_not_found) return "RegionNotFound";
+  if (error.server_is_busy) return "ServerIsBusy";
+  if (error.stale_command) return "StaleCommand";
+  if (error.store_not_match) return "StoreNotMatch";
+  if (error.read_index_not_ready) return "ReadIndexNotReady";
+  if (error.proposal_in_merging_mode) return "ProposalInMergingMode";
+  return {};
+}
+
+[[nodiscard]] inline JudgedError judge_region_error(const RegionError& error, bool first_round) {
+  const std::string_view name = passing_region_error(error);
+  std::string message = "the node reports a region error";
+  if (!name.empty()) message.append(": ").append(name);
+  if (!error.message.empty()) message += ": " + shortened(error.message);
+  JudgedError judged;
+  // BR leaves all of them to its second pass, which then stops at the unknown
+  judged.kind = first_round || !name.empty() ? ErrorClass::again : ErrorClass::fatal;
+  judged.status = Status::error(
+      judged.kind == ErrorClass::again ? StatusCode::unavailable : StatusCode::io_error, message);
+  if (error.server_is_busy) judged.wait_ms = error.server_is_busy->backoff_ms;
+  return judged;
+}
+
+[[nodiscard]] inline JudgedError judge_key_error(const KeyError& error, bool first_round) {
+  if (error.locked) {
+    return {ErrorClass::locked,
+            Status::error(StatusCode::unavailable,
+                          "a transaction that has not ended locks a key; it began at " +
+                              std::to_string(error.locked->lock_version))
+                .with_key(error.locked->key),
+            0};
+  }
+  std::string message = "the node could not read a key";
+  if (!error.retryable.empty()) message += ": " + shortened(error.retryable);
+  if (!error.abort.empty()) message += ": " + shortened(error.abort);
+  return {first_round ? ErrorClass::again : ErrorClass::fatal,
+          Status::error(StatusCode::io_error, message), 0};
+}
+
+/// Judges the error of an answer. `first_round`: nodes are asked for the first time.
+[[nodiscard]] inline JudgedError judge_error(const Error& error, bool first_round) {
+  if (const auto* ids = std::get_if<ClusterIDError>(&error.detail)) {
+    return {ErrorClass::fatal,
+            Status::error(StatusCode::invalid_argument,
+                          "the node is of cluster " + std::to_string(ids->current) +
+                              ", and cluster " + std::to_string(ids->request) +
+                              " was asked for; give the nodes and the cluster id of one cluster"),
+            0};
+  }
+  if (const auto* key = std::get_if<KeyError>(&error.detail)) {
+    return judge_key_error(*key, first_round);
+  }
+  if (const auto* region = std::get_if<RegionError>(&error.detail)) {
+    return judge_region_error(*region, first_round);
+  }
+  if (is_retryable_message(error.msg)) {
+    return {ErrorClass::again,
+            Status::error(StatusCode::unavailable,
+                          "the node cannot reach its storage now: " + shortened(error.msg)),
+            0};
+  }
+  return {ErrorClass::fatal,
+          Status::error(StatusCode::io_error, "the node cannot back up: " + shortened(error.msg)),
+          0};
+}
+
+/// Whether a stream that broke with `status` is worth another request: the node may be back, or
+/// another one may answer. What the request itself makes impossible is not.
+[[nodiscard]] inline bool is_broken_for_now(const Status& status) {
+  switch (status.code()) {
+    case StatusCode::unavailable:
+    case StatusCode::cancelled:   // by the node's end
+    case StatusCode::corruption:  // an answer that cannot be
+      return true;
+    default: return status.retryable();
+  }
+}
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/service/node_ref.hpp ----
+namespace kvbackup::inline v1 {
+
+/// A borrowed BackupNode of any type, so that what asks nodes is compiled once for all of them.
+/// Lives no longer than the node it was made from.
+class NodeRef {
+ public:
+  template <BackupNode N>
+  requires(!std::same_as<std::remove_cv_t<N>, NodeRef>)
+      // NOLINTNEXTLINE(google-explicit-constructor): any node is one
+      NodeRef(N& node)
+  noexcept
+      : node_(&node),
+        backup_([](void* object, const BackupRequest& request, RespondRef respond,
+                   const CancelToken* cancel) -> Status {
+          return static_cast<N*>(object)->backup(request, respond, cancel);
+        }),
+        address_([](const void* object) -> std::string_view {
+          return static_cast<const N*>(object)->address();
+        }) {}
+
+  Status backup(const BackupRequest& request, RespondRef respond, const CancelToken* cancel) const {
+    return backup_(node_, request, respond, cancel);
+  }
+  [[nodiscard]] std::string_view address() const { return address_(node_); }
+
+ private:
+  void* node_;
+  Status (*backup_)(void*, const BackupRequest&, RespondRef, const CancelToken*);
+  std::string_view (*address_)(const void*);
+};
+static_assert(BackupNode<NodeRef>);
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/service/detail/coordinator_run.hpp ----
+// Asks nodes until every key is answered for.
+//
+// A round asks every node for every gap: at first the gaps are the ranges themselves, later what is
+// left of them. Which node holds a key is not known here (BR asks PD), so all are asked, and those
+// that hold none of the keys say nothing.
+
+namespace kvbackup::inline v1::detail {
+
+/// One run over ranges that were checked.
+class CoordinatorRun {
+ public:
+  CoordinatorRun(std::span<const NodeRef> nodes, const std::vector<KeyRange>& ranges,
+                 const CoordinatorOptions& options)
+      : nodes_(nodes),
+        options_(options),
+        book_(ranges),
+        events_(options.observer),
+        stop_(options.cancel) {}
+
+  /// Returns ok once there is no gap; else says which keys are missing and why.
+  [[nodiscard]] Status run() {
+    std::optional<Retry> retry;
+    RetryTeller teller(options_.observer);
+    std::vector<Gap> gaps = book_.gaps();
+    while (!gaps.empty()) {
+      const std::uint64_t answers_before = book_.answers_taken();
+      if (Status status = ask_round(gaps); !status.ok()) return status;
+      const std::uint64_t asked_for = gaps.size();
+      gaps = book_.gaps();
+      if (gaps.empty()) break;
+      if (Status status = resolve_locks(); !status.ok()) return status;
+      if (!retry || book_.answers_taken() != answers_before) {
+        retry.emplace(options_.retry,
+                      RetrySeams{options_.clock, options_.random, options_.cancel, &teller});
+      }
+      Status failure = unfinished(gaps, asked_for);
+      if (!retry->again(failure, wait_ms_)) {
+        if (failure.code() == StatusCode::cancelled) return failure;
+        return give_up(gaps, std::move(failure));
+      }
+    }
+    return check_cancel(options_.cancel);
+  }
+
+  [[nodiscard]] AnswerBook& book() { return book_; }
+  [[nodiscard]] std::uint64_t rounds() const { return round_; }
+  /// What answers were put out and is in no other one. Call it before the book is emptied.
+  void put_orphans(CoordinatorResult& to) {
+    const auto before = [](const OrphanedFile& a, const OrphanedFile& b) {
+      return a.name < b.name;
+    };
+    std::sort(orphans_.begin(), orphans_.end(), before);
+    for (OrphanedFile& orphan : orphans_) {
+      const bool again = !to.orphans.empty() && to.orphans.back().name == orphan.name;
+      if (!again && !book_.is_live(orphan.name)) to.orphans.push_back(std::move(orphan));
+    }
+    to.orphans_left_out = orphans_left_out_;
+  }
+
+ private:
+  struct Trouble {
+    Gap where;
+    Status why;
+  };
+
+  class RetryTeller final : public NetObserver {
+   public:
+    explicit RetryTeller(CoordinatorObserver* observer) : observer_(observer) {}
+    void on_retry(const Status& why, std::uint64_t wait_ms) override {
+      if (observer_ != nullptr) observer_->on_retry(why, wait_ms);
+    }
+
+   private:
+    CoordinatorObserver* observer_;
+  };
+
+  // Every node for every gap, range by range, so that all nodes work on one range at once.
+  [[nodiscard]] Status ask_round(const std::vector<Gap>& gaps) {
+    constexpr std::size_t most_threads = 256;
+    ++round_;
+    troubles_.clear();
+    locks_.clear();
+    wait_ms_ = 0;
+    to_ask_ = gaps.size() * nodes_.size();
+    asked_ = 0;
+    const std::size_t at_once =
+        std::min(most_threads, std::min(options_.concurrency, gaps.size()) * nodes_.size());
+    Status status = run_workers(to_ask_, at_once, options_.executor, [&](std::size_t index) {
+      return ask(gaps[index / nodes_.size()], nodes_[index % nodes_.size()]);
+    });
+    // a host's cancel is told as such, whatever the nodes made of it
+    if (Status cancelled = check_cancel(options_.cancel); !cancelled.ok()) return cancelled;
+    return status;
+  }
+
+  // A failure ends the run.
+  [[nodiscard]] Status ask(const Gap& gap, const NodeRef& node) {
+    BackupRequest request = options_.request;
+    request.start_key = gap.keys.start;
+    request.end_key = gap.keys.end;
+    if (request.is_raw_kv) request.cf = gap.keys.cf;
+    Status fatal;
+    const auto respond = [&](BackupResponse&& response) -> Status {
+      if (Status status = check_cancel(&stop_); !status.ok()) return status;
+      Status status = take(gap, node, request, std::move(response), fatal);
+      events_.deliver([this] { return progress(); });
+      return status;
+    };
+    Status status = node.backup(request, respond, &stop_);
+    if (fatal.ok() && !status.ok() && !is_broken_for_now(status) &&
+        status.code() != StatusCode::cancelled) {
+      fatal = status;
+    }
+    if (!fatal.ok()) {
+      stop_.cancel();  // the other requests
+      return std::move(fatal).with_object(node.address()).with_range(gap.keys.start, gap.keys.end);
+    }
+    if (!status.ok() && !stop_.cancelled()) add_trouble(gap, node, std::move(status));
+    {
+      const MutexLock lock(mutex_);
+      ++asked_;
+    }
+    events_.deliver([this] { return progress(); });
+    return {};
+  }
+
+  // What it gives ends the stream; what it puts into `fatal`, the run.
+  [[nodiscard]] Status take(const Gap& gap, const NodeRef& node, const BackupRequest& request,
+                            BackupResponse response, Status& fatal) {
+    if (response.error) return take_error(gap, node, std::move(response), fatal);
+    if (Status status = check_answer(request, response); !status.ok()) {
+      return std::move(status).with_object(node.address());
+    }
+    std::vector<File> put_out;
+    Status status;
+    {
+      const MutexLock lock(mutex_);
+      status = book_.add(gap.range, std::move(response), put_out);
+      for (const File& file : put_out) keep_orphan(file);
+    }
+    events_.add_orphans(put_out);
+    if (status.code() == StatusCode::resource_exhausted) fatal = status;
+    return std::move(status).with_object(node.address());
+  }
+
+  [[nodiscard]] Status take_error(const Gap& gap, const NodeRef& node, BackupResponse response,
+                                  Status& fatal) {
+    JudgedError judged = judge_error(*response.error, round_ == 1);
+    // the part of the gap it is about, where the node says so
+    Gap where = gap;
+    if (begins_before(response.start_key, response.end_key) &&
+        is_within(response.start_key, response.end_key, gap.keys.start, gap.keys.end) &&
+        !(response.start_key.empty() && response.end_key.empty())) {
+      where.keys.start = std::move(response.start_key);
+      where.keys.end = std::move(response.end_key);
+    }
+    if (judged.kind == ErrorClass::fatal) {
+      fatal = std::move(judged.status)
+                  .with_object(node.address())
+                  .with_range(where.keys.start, where.keys.end);
+      return fatal;
+    }
+    {
+      const MutexLock lock(mutex_);
+      // a node does not get to say that a run waits for ever
+      wait_ms_ = std::max<std::uint64_t>(
+          wait_ms_, std::min<std::uint64_t>(judged.wait_ms, options_.retry.longest_wait_ms));
+      if (judged.kind == ErrorClass::locked && locks_.size() < most_troubles) {
+        LockInfo& lock_info = *std::get<KeyError>(response.error->detail).locked;
+        std::string key = lock_info.key;
+        locks_.emplace(std::move(key), std::move(lock_info));
+      }
+    }
+    add_trouble(where, node, std::move(judged.status));
+    return {};
+  }
+
+  void add_trouble(const Gap& where, const NodeRef& node, Status why) {
+    why = std::move(why).with_object(node.address()).with_range(where.keys.start, where.keys.end);
+    {
+      const MutexLock lock(mutex_);
+      if (troubles_.size() < most_troubles) troubles_.push_back({where, why});
+    }
+    events_.add_trouble(std::move(why));
+  }
+
+  void keep_orphan(const File& file) {
+    if (orphans_.size() == CoordinatorResult::max_orphans) {
+      ++orphans_left_out_;
+    } else {
+      orphans_.push_back({file.name, file.size});
+    }
+  }
+
+  [[nodiscard]] Status resolve_locks() {
+    if (options_.locks == nullptr) return {};
+    for (const auto& [key, lock] : locks_) {
+      if (Status status = check_cancel(options_.cancel); !status.ok()) return status;
+      auto wait_ms = options_.locks->resolve(lock);
+      if (wait_ms.ok()) {
+        wait_ms_ = std::max(wait_ms_, wait_ms.value());
+      } else if (!wait_ms.status().retryable()) {
+        return std::move(wait_ms).status().with_key(key);
+      } else {
+        events_.add_trouble(std::move(wait_ms).status().with_key(key));
+      }
+    }
+    return {};
+  }
+
+  [[nodiscard]] CoordinatorProgress progress() {
+    const MutexLock lock(mutex_);
+    CoordinatorProgress progress;
+    progress.round = round_;
+    progress.to_ask = to_ask_;
+    progress.asked = asked_;
+    book_.put_sums(progress);
+    return progress;
+  }
+
+  // Why the keys of `gap` are missing, as far as this round tells.
+  [[nodiscard]] Status reason(const Gap& gap) const {
+    for (const Trouble& trouble : troubles_) {
+      if (trouble.where.range == gap.range && intersection(trouble.where.keys, gap.keys)) {
+        return trouble.why;
+      }
+    }
+    return Status::error(StatusCode::unavailable,
+                         "no node answered for these keys: is one missing from the list, or are "
+                         "they led by none now?");
+  }
+
+  [[nodiscard]] Status unfinished(const std::vector<Gap>& gaps, std::uint64_t asked_for) const {
+    const Status why = reason(gaps.front());
+    return Status::error(why.code(),
+                         "of " + std::to_string(asked_for) + " key ranges asked for in round " +
+                             std::to_string(round_) + ", " + std::to_string(gaps.size()) +
+                             " are not backed up; the first one: " + std::string(why.message()))
+        .with_object(why.object())
+        .with_range(gaps.front().keys.start, gaps.front().keys.end)
+        .as_retryable();
+  }
+
+  [[nodiscard]] Status give_up(const std::vector<Gap>& gaps, Status failure) const {
+    constexpr std::size_t most_told = 1000;
+    if (options_.observer != nullptr) {
+      for (std::size_t i = 0; i < std::min(gaps.size(), most_told); ++i) {
+        options_.observer->on_gap(gaps[i].keys, reason(gaps[i]));
+      }
+    }
+    return std::move(failure).as_retryable(false).with_note(
+        "the retries are used up, and no backupmeta is written");
+  }
+
+  static constexpr std::size_t most_troubles = 4096;
+
+  std::span<const NodeRef> nodes_;
+  const CoordinatorOptions& options_;
+  Mutex mutex_;
+  AnswerBook book_;                        // under mutex_ while nodes are asked, as all below
+  std::vector<Trouble> troubles_;          // of this round
+  std::map<std::string, LockInfo> locks_;  // of this round, by key
+  std::uint64_t wait_ms_ = 0;              // what is asked for before the next round
+  std::uint64_t round_ = 0;
+  std::uint64_t to_ask_ = 0;
+  std::uint64_t asked_ = 0;
+  std::vector<OrphanedFile> orphans_;
+  std::uint64_t orphans_left_out_ = 0;
+  CoordinatorEvents events_;
+  CancelToken stop_;
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/service/table_ranges.hpp ----
+// The key ranges that BR asks for to back up a table of TiDB.
+
+namespace kvbackup::inline v1 {
+
+/// 't', the id with its sign bit turned over, `kind`: the front of keys of a table or partition.
+[[nodiscard]] inline std::string table_key_prefix(std::int64_t id, std::string_view kind) {
+  std::string key = "t";
+  append_be64(key, static_cast<std::uint64_t>(id) ^ (std::uint64_t{1} << 63));
+  key += kind;
+  return key;
+}
+
+/// The rows of a table, then each of its indexes; of a partitioned one, those of each partition.
+/// Their bounds are those of BR (br pkg/backup/client.go buildTableRange): every handle there is,
+/// and from an index's null to behind its highest flag byte, 0xfa.
+[[nodiscard]] inline std::vector<KeyRange> table_key_ranges(const TableSchema& table) {
+  std::vector<KeyRange> ranges;
+  const auto add = [&ranges](std::string start, std::string end) {
+    ranges.push_back({std::string(default_cf), std::move(start), std::move(end)});
+  };
+  const auto add_table = [&](std::int64_t id) {
+    for (const std::int64_t index : table.indexes) {
+      std::string prefix = table_key_prefix(id, "_i");
+      append_be64(prefix, static_cast<std::uint64_t>(index) ^ (std::uint64_t{1} << 63));
+      add(prefix + '\0', prefix + '\xfb');
+    }
+    const std::string rows = table_key_prefix(id, "_r");
+    add(rows + std::string(8, '\0'), rows + std::string(8, '\xff') + '\0');
+  };
+  if (table.partitions.empty()) {
+    add_table(table.id);
+  } else {
+    for (const std::int64_t id : table.partitions) add_table(id);
+  }
+  return ranges;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/service/detail/table_sums.hpp ----
+// The sums of each table, as BR's "fast checksum" makes them: of the files whose start key is of
+// it.
+
+namespace kvbackup::inline v1::detail {
+
+/// The tables that a backup describes. Borrows its schemas.
+class TableSums {
+ public:
+  /// Reads what the schemas say. Errors: invalid_argument, naming the one that cannot be read or
+  /// whose keys are another one's too.
+  [[nodiscard]] static Result<TableSums> make(const std::vector<Schema>& schemas) {
+    TableSums out;
+    for (std::size_t i = 0; i < schemas.size(); ++i) {
+      auto table = parse_schema(schemas[i]);
+      if (!table.ok()) {
+        return Status::error(
+            StatusCode::invalid_argument,
+            "of schema " + std::to_string(i) + ", " + std::string(table.status().message()));
+      }
+      for (const std::int64_t id : table.value().key_ids()) {
+        if (out.table_of_.emplace(id, i).second) continue;
+        return Status::error(StatusCode::invalid_argument,
+                             "two schemas are of tables with the id " + std::to_string(id))
+            .with_object(table.value().name());
+      }
+      out.tables_.push_back(std::move(table).value());
+    }
+    return out;
+  }
+
+  /// The keys of all tables, sorted.
+  [[nodiscard]] std::vector<KeyRange> key_ranges() const {
+    std::vector<KeyRange> all;
+    for (const TableSchema& table : tables_) {
+      for (KeyRange& keys : table_key_ranges(table)) all.push_back(std::move(keys));
+    }
+    std::sort(all.begin(), all.end(),
+              [](const KeyRange& a, const KeyRange& b) { return a.start < b.start; });
+    return all;
+  }
+
+  /// Fills in the sums of `meta`'s schemas that have none, and compares the others. What cannot be
+  /// summed goes to `notes`: a table of which not all keys were asked for, or one with a file that
+  /// holds keys of others, which BR would not restore. Errors: corruption, naming the table.
+  [[nodiscard]] Status settle(BackupMeta& meta, const std::vector<KeyRange>& asked,
+                              std::vector<Status>& notes) const {
+    if (tables_.empty() || !is_full(meta)) return {};
+    const std::vector<bool> is_shared = find_shared(meta.files);
+    const std::map<std::int64_t, PairSums> sums = sums_by_table(meta);
+    for (std::size_t i = 0; i < tables_.size(); ++i) {
+      const char* unknown = nullptr;
+      if (is_shared[i]) {
+        unknown =
+            "a file holds keys of another table too, which BR does not restore; leave --start "
+            "and --end out, and the keys of each table are asked for";
+      }
+      if (!are_covered(table_key_ranges(tables_[i]), asked)) {
+        unknown = "not all of its keys were asked for";
+      }
+      if (unknown != nullptr) {
+        notes.push_back(
+            Status::error(StatusCode::unsupported,
+                          std::string("the sums of a table are left as given: ") + unknown)
+                .with_object(tables_[i].name()));
+        continue;
+      }
+      if (Status status = settle_one(meta.schemas[i], tables_[i], sums); !status.ok()) {
+        return status;
+      }
+    }
+    return {};
+  }
+
+ private:
+  [[nodiscard]] static Status settle_one(Schema& schema, const TableSchema& table,
+                                         const std::map<std::int64_t, PairSums>& sums) {
+    PairSums found;
+    for (const std::int64_t id : table.key_ids()) {
+      if (const auto at = sums.find(id); at != sums.end()) found.add(at->second);
+    }
+    if (!has_checksum(schema)) {
+      schema.crc64xor = found.crc64xor;
+      schema.total_kvs = found.pairs;
+      schema.total_bytes = found.bytes;
+      return {};
+    }
+    const PairSums given{schema.total_kvs, schema.total_bytes, schema.crc64xor};
+    if (found == given) return {};
+    return Status::error(StatusCode::corruption,
+                         "the files of a table do not amount to its checksum: its schema says " +
+                             describe(given) + ", and its files have " + describe(found))
+        .with_object(table.name());
+  }
+
+  /// The tables with a file that goes beyond one of them.
+  [[nodiscard]] std::vector<bool> find_shared(const std::vector<File>& files) const {
+    const std::vector<std::pair<std::int64_t, std::size_t>> in_order(table_of_.begin(),
+                                                                     table_of_.end());
+    std::vector<bool> is_shared(tables_.size(), false);
+    for (const File& file : files) {
+      const auto key = parse_table_key(file.start_key);
+      if (key && is_within(file.start_key, file.end_key, {}, table_key_prefix(key->table, "~"))) {
+        continue;
+      }
+      auto at = std::partition_point(in_order.begin(), in_order.end(), [&file](const auto& each) {
+        return table_key_prefix(each.first, "~") <= file.start_key;
+      });
+      for (; at != in_order.end() && begins_before(table_key_prefix(at->first, ""), file.end_key);
+           ++at) {
+        is_shared[at->second] = true;
+      }
+    }
+    return is_shared;
+  }
+
+  [[nodiscard]] static bool are_covered(const std::vector<KeyRange>& keys,
+                                        const std::vector<KeyRange>& asked) {
+    return std::all_of(keys.begin(), keys.end(), [&asked](const KeyRange& each) {
+      const auto after = std::partition_point(
+          asked.begin(), asked.end(),
+          [&each](const KeyRange& range) { return range.start <= each.start; });
+      return after != asked.begin() && ends_within(each.end, std::prev(after)->end);
+    });
+  }
+
+  std::vector<TableSchema> tables_;
+  std::map<std::int64_t, std::size_t> table_of_;  // by the ids in keys
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/service/coordinator.hpp ----
+// Backs up what many nodes hold, as BR does: asks them all, finds what none answered for, asks
+// again, and writes one backupmeta over the files that they wrote.
+//
+//   backup.lock     first, but for a raw backup: as BR
+//   the files       by the nodes, which reach the same storage
+//   backupmeta      last; without it there is no backup
+
+namespace kvbackup::inline v1 {
+
+namespace detail {
+
+/// The storage as a coordinator needs it, whatever its type.
+struct CoordinatorStorage {
+  std::string url;
+  bool keeps_objects = true;
+  FunctionRef<Result<bool>(std::string_view)> exists;
+  FunctionRef<Result<std::vector<ObjectInfo>>()> list;
+  /// Creates an object that must not be there.
+  FunctionRef<Status(std::string_view, ByteView)> put;
+};
+
+class Coordinator {
+ public:
+  Coordinator(std::span<const NodeRef> nodes, const CoordinatorStorage& storage,
+              const CoordinatorOptions& options)
+      : nodes_(nodes), storage_(storage), options_(options) {}
+
+  [[nodiscard]] Result<CoordinatorResult> run() {
+    if (Status status = check_options(); !status.ok()) return status;
+    const auto tables = TableSums::make(options_.schemas);
+    if (!tables.ok()) return tables.status();
+    const auto ranges = ranges_to_ask(tables.value());
+    if (!ranges.ok()) return ranges.status();
+    const std::vector<KeyRange>& asked = ranges.value();
+    if (Status status = check_destination(); !status.ok()) return status;
+    const std::uint64_t begun_ms = options_.clock->unix_ms();
+    if (Status status = write_lock(); !status.ok()) return status;
+
+    CoordinatorRun run(nodes_, asked, options_);
+    if (Status status = run.run(); !status.ok()) return status;
+    CoordinatorResult result;
+    result.rounds = run.rounds();
+    run.put_orphans(result);
+    describe(result, begun_ms);
+    for (std::size_t i = 0; i < asked.size(); ++i) add_range(result, asked[i], run.book().take(i));
+    add_sums(result);
+    if (Status status = check_stored(result.meta.files); !status.ok()) return status;
+    if (Status status = tables.value().settle(result.meta, asked, result.notes); !status.ok()) {
+      return status;
+    }
+    if (Status status = write_backupmeta(result); !status.ok()) return status;
+    return result;
+  }
+
+ private:
+  [[nodiscard]] Status check_options() const {
+    const auto refuse = [](std::string why) {
+      return Status::error(StatusCode::invalid_argument, std::move(why));
+    };
+    if (nodes_.empty()) return refuse("there is no node to ask");
+    if (options_.clock == nullptr || options_.random == nullptr) {
+      return refuse("CoordinatorOptions needs a clock and a random source");
+    }
+    if (options_.concurrency == 0) {
+      return refuse("CoordinatorOptions::concurrency must be at least 1");
+    }
+    if (!is_utf8(options_.cluster_version)) {
+      return refuse("CoordinatorOptions::cluster_version must be UTF-8");
+    }
+    if (Status status = check_versions(); !status.ok()) return status;
+    return check_cancel(options_.cancel);
+  }
+
+  [[nodiscard]] Status check_versions() const {
+    const BackupRequest& request = options_.request;
+    const std::string from = std::to_string(request.start_version);
+    const std::string to = std::to_string(request.end_version);
+    if (request.is_raw_kv) {
+      if (request.start_version != 0 || request.end_version != 0 || !options_.schemas.empty()) {
+        return Status::error(StatusCode::invalid_argument,
+                             "a raw backup has no versions and no tables");
+      }
+    } else if (request.end_version == 0) {
+      return Status::error(StatusCode::invalid_argument,
+                           "a transactional backup needs the version to back up; a raw one is "
+                           "asked for as such");
+    } else if (request.start_version >= request.end_version) {
+      return Status::error(StatusCode::invalid_argument,
+                           "the backup is to begin after version " + from + " and to end at " + to +
+                               ": the first must be the lower one, or 0 for a full backup");
+    }
+    return {};
+  }
+
+  [[nodiscard]] Result<std::vector<KeyRange>> ranges_to_ask(const TableSums& tables) const {
+    const BackupRequest& request = options_.request;
+    std::vector<KeyRange> ranges = options_.ranges;
+    const bool by_table = ranges.empty() && !options_.schemas.empty() &&
+                          request.start_key.empty() && request.end_key.empty();
+    if (by_table) {
+      ranges = tables.key_ranges();
+    } else if (ranges.empty()) {
+      ranges.push_back({request.cf, request.start_key, request.end_key});
+    }
+    for (KeyRange& range : ranges) {
+      if (!request.is_raw_kv) range.cf = default_cf;
+      if (is_utf8(range.cf)) continue;
+      return Status::error(StatusCode::invalid_argument,
+                           "the name of a column family must be UTF-8")
+          .with_object(range.cf);
+    }
+    auto merged = normalize_ranges(ranges);
+    // tables side by side stay ranges of their own: BR restores no file of two
+    if (merged.ok() && by_table) return ranges;
+    return merged;
+  }
+
+  /// BR's gates, in BR's words.
+  [[nodiscard]] Status check_destination() const {
+    auto meta = storage_.exists(backupmeta_name);
+    if (!meta.ok()) return std::move(meta).status();
+    if (meta.value()) {
+      return Status::error(StatusCode::already_exists,
+                           "backup meta exists, may be some backup files in the path already; "
+                           "choose an empty destination")
+          .with_object(storage_.url);
+    }
+    auto lock = storage_.exists(backup_lock_name);
+    if (!lock.ok()) return std::move(lock).status();
+    return lock.value() ? lock_exists() : Status();
+  }
+  [[nodiscard]] Status lock_exists() const {
+    return Status::error(StatusCode::already_exists,
+                         "backup lock exists, may be some backup files in the path already; "
+                         "choose an empty destination")
+        .with_object(storage_.url);
+  }
+
+  [[nodiscard]] Status write_lock() const {
+    if (options_.request.is_raw_kv) return {};
+    Status status = storage_.put(backup_lock_name, backup_lock_text);
+    if (status.code() == StatusCode::already_exists) return lock_exists();
+    return status;
+  }
+
+  void describe(CoordinatorResult& result, std::uint64_t begun_ms) const {
+    const BackupRequest& request = options_.request;
+    BackupMeta& meta = result.meta;
+    meta.cluster_id = request.cluster_id;
+    meta.cluster_version = options_.cluster_version;
+    meta.start_version = request.start_version;
+    meta.end_version = request.end_version;
+    meta.is_raw_kv = request.is_raw_kv;
+    meta.schemas = options_.schemas;
+    meta.ddls = !options_.ddls.empty() ? options_.ddls : request.is_raw_kv ? "null" : "[]";
+    meta.br_version = "kvbackup " KVBACKUP_VERSION_STRING;
+    KvbackupInfo& info = result.info;
+    info.format = kvbackup_info_format;
+    info.key_prefix = "z";  // of TiKV's own files, and of those of a kvbackup that is a node
+    info.profile = "br";
+    info.created_unix_ms = begun_ms;
+    info.source_kind = "cluster";
+    if (request.cluster_id != 0) info.source_identity = std::to_string(request.cluster_id);
+    info.totals.emplace();
+  }
+
+  /// Adds the files of a range, and what of it is complete: a stretch of answers with files, which
+  /// tile it, or of answers without.
+  void add_range(CoordinatorResult& result, const KeyRange& asked,
+                 std::vector<AnsweredRange> answers) const {
+    if (options_.request.is_raw_kv) {
+      RawRange raw;
+      raw.cf = asked.cf;
+      raw.start_key = asked.start;
+      raw.end_key = asked.end;
+      result.meta.raw_ranges.push_back(std::move(raw));
+    }
+    std::vector<CompletedRange>& completed = result.info.ranges;
+    const AnsweredRange* before = nullptr;
+    for (AnsweredRange& answer : answers) {
+      if (before != nullptr && before->files.empty() == answer.files.empty()) {
+        completed.back().end = answer.end;
+      } else {
+        CompletedRange range;
+        range.cf = asked.cf;
+        range.start = answer.start;
+        range.end = answer.end;
+        completed.push_back(std::move(range));
+      }
+      before = &answer;
+    }
+    for (AnsweredRange& answer : answers) {
+      std::move(answer.files.begin(), answer.files.end(), std::back_inserter(result.meta.files));
+    }
+  }
+
+  static void add_sums(CoordinatorResult& result) {
+    KvbackupTotals& totals = *result.info.totals;
+    for (const File& file : result.meta.files) {
+      totals.files += 1;
+      totals.kvs += file.total_kvs;
+      totals.bytes += file.total_bytes;
+      totals.stored_bytes += file.size;
+      totals.crc64xor ^= file.crc64xor;
+    }
+  }
+
+  /// Every file lies in the storage as it is seen from here, with the size that its node says.
+  [[nodiscard]] Status check_stored(const std::vector<File>& files) const {
+    if (!storage_.keeps_objects || files.empty()) return {};
+    auto listed = storage_.list();
+    if (!listed.ok()) return std::move(listed).status();
+    const std::vector<ObjectInfo>& objects = listed.value();
+    for (const File& file : files) {
+      const auto found = std::lower_bound(
+          objects.begin(), objects.end(), file.name,
+          [](const ObjectInfo& object, const std::string& name) { return object.name < name; });
+      const bool is_there = found != objects.end() && found->name == file.name;
+      if (is_there && found->size == file.size) continue;
+      return Status::error(
+                 StatusCode::corruption,
+                 is_there
+                     ? "the destination holds " + std::to_string(found->size) +
+                           " bytes of a file of which a node wrote " + std::to_string(file.size)
+                     : "a file that a node wrote is not in the destination; do all nodes and "
+                       "this program see the same storage? A local path must be shared")
+          .with_object(file.name)
+          .with_range(file.start_key, file.end_key);
+    }
+    return {};
+  }
+
+  [[nodiscard]] Status write_backupmeta(CoordinatorResult& result) const {
+    const std::string bytes = encode_manifest(result.meta, result.info);
+    // what cannot be read back must not count as a backup
+    if (bytes.size() > max_backupmeta_size) {
+      return Status::error(StatusCode::resource_exhausted,
+                           "backupmeta would have " + std::to_string(bytes.size()) +
+                               " bytes, more than is read; ask for fewer keys at once");
+    }
+    if (auto read_back = decode_manifest(bytes); !read_back.ok()) {
+      return std::move(read_back).status();
+    }
+    result.backupmeta_size = bytes.size();
+    if (Status status = check_cancel(options_.cancel); !status.ok()) return status;
+    return storage_.put(backupmeta_name, bytes);
+  }
+
+  std::span<const NodeRef> nodes_;
+  const CoordinatorStorage& storage_;
+  const CoordinatorOptions& options_;
+};
+
+}  // namespace detail
+
+/// Backs up what `nodes` hold into the storage that `options.request` names and that `backend` is;
+/// the nodes write the files, and this call blocks until all keys are answered for.
+///
+/// On failure there is no backupmeta; backup.lock and files of nodes are left. A failure that ends
+/// the retries names the first key range that is missing, the node and why; on_gap() names all of
+/// them. A node is fatal that is of another cluster, that cannot be asked (invalid_argument,
+/// permission_denied, unsupported), or whose storage fails for good.
+template <ObjectBackend Backend>
+[[nodiscard]] Result<CoordinatorResult> coordinate_backup(std::span<const NodeRef> nodes,
+                                                          Backend& backend,
+                                                          const CoordinatorOptions& options) {
+  const auto exists = [&backend](std::string_view name) -> Result<bool> {
+    if constexpr (ReadableBackend<Backend>) return backend.exists(name);
+    return false;
+  };
+  const auto list = [&backend]() -> Result<std::vector<ObjectInfo>> {
+    if constexpr (ReadableBackend<Backend>) return backend.list("");
+    return std::vector<ObjectInfo>();
+  };
+  const auto put = [&backend](std::string_view name, ByteView bytes) -> Status {
+    auto writer = backend.create(name, {.size_hint = bytes.size(), .if_absent = true});
+    if (!writer.ok()) return std::move(writer).status();
+    if (Status status = writer.value().append(bytes); !status.ok()) return status;
+    auto committed = writer.value().commit();
+    return committed.ok() ? Status() : std::move(committed).status();
+  };
+  const detail::CoordinatorStorage storage{
+      .url = backend.url(),
+      .keeps_objects = ReadableBackend<Backend> && keeps_objects(backend),
+      .exists = exists,
+      .list = list,
+      .put = put};
+  return detail::Coordinator(nodes, storage, options).run();
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/service/schemas.hpp ----
+// Schemas of TiDB's tables as a file of JSON, for backups that are asked for by hand. Built with
+// KVBACKUP_WITH_RAPIDJSON.
+//
+//   {"schemas": [{"db": DBInfo, "table": TableInfo, "stats": JSON, "tiflash_replicas": N,
+//                 "crc64xor": N, "total_kvs": N, "total_bytes": N}, ...],
+//    "ddls": [...]}
+//
+// db, table, stats and ddls are what TiDB's status port gives, or the same as a string of hex
+// digits, as `br debug decode` of BR 5.1 and to_json() spell bytes. All but db and table may be
+// left out.
+
+#if KVBACKUP_WITH_RAPIDJSON
+#include <rapidjson/document.h>
+#include <rapidjson/error/en.h>
+#include <rapidjson/stringbuffer.h>
+#include <rapidjson/writer.h>
+
+namespace kvbackup::inline v1 {
+
+/// The longest text of schemas that is read, in bytes: TiDB's largest known sets of tables have
+/// some 10 KiB of JSON a table and thousands of tables.
+inline constexpr std::size_t max_schemas_size = 64u << 20;
+
+/// What a backup says of tables.
+struct SchemaSet {
+  std::vector<Schema> schemas;
+  std::string ddls;  ///< a JSON array; empty where none is given
+};
+
+namespace detail {
+
+/// How deep the brackets of `text` nest, strings left out. RapidJSON writes by recursion.
+[[nodiscard]] inline std::size_t json_depth(std::string_view text) {
+  std::size_t depth = 0;
+  std::size_t deepest = 0;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (in_string) {
+      if (c == '\\') ++i;
+      if (c == '"') in_string = false;
+    } else if (c == '"') {
+      in_string = true;
+    } else if (c == '{' || c == '[') {
+      deepest = std::max(deepest, ++depth);
+    } else if ((c == '}' || c == ']') && depth > 0) {
+      --depth;
+    }
+  }
+  return deepest;
+}
+
+class SchemaFileReader {
+ public:
+  using Value = rapidjson::Value;
+
+  [[nodiscard]] Result<SchemaSet> read(std::string_view text) {
+    constexpr std::size_t deepest = 64;
+    if (text.size() > max_schemas_size) return bad("it has more than 64 MiB");
+    if (json_depth(text) > deepest) return bad("it nests too deeply");
+    rapidjson::Document document;
+    document.Parse<rapidjson::kParseIterativeFlag | rapidjson::kParseValidateEncodingFlag |
+                   rapidjson::kParseFullPrecisionFlag>(text.data(), text.size());
+    if (document.HasParseError()) {
+      return bad("at byte " + std::to_string(document.GetErrorOffset()) + ": " +
+                 rapidjson::GetParseError_En(document.GetParseError()));
+    }
+    const Value& root = document;
+    if (!root.IsObject()) return bad("it is no object");
+    SchemaSet set;
+    for (const auto& member : root.GetObject()) {
+      const std::string_view name = view(member.name);
+      Status status;
+      if (name == "schemas") {
+        status = read_schemas(member.value, set.schemas);
+      } else if (name == "ddls") {
+        status = read_text(member.value, "ddls", set.ddls);
+      } else {
+        status = bad("there is no member " + shown(name) + "; there are schemas and ddls");
+      }
+      if (!status.ok()) return status;
+    }
+    return set;
+  }
+
+ private:
+  static Status bad(std::string why) {
+    return Status::error(StatusCode::invalid_argument,
+                         "the schemas cannot be read: " + std::move(why));
+  }
+  static std::string_view view(const Value& json) {
+    return {json.GetString(), json.GetStringLength()};
+  }
+  static std::string shown(std::string_view name) {
+    return "\"" + std::string(name.substr(0, 64)) + "\"";
+  }
+
+  static Status read_schemas(const Value& json, std::vector<Schema>& out) {
+    if (!json.IsArray()) return bad("schemas is no array");
+    for (const Value& element : json.GetArray()) {
+      const std::string where = "schemas[" + std::to_string(out.size()) + "]";
+      if (!element.IsObject()) return bad(where + " is no object");
+      Schema schema;
+      for (const auto& member : element.GetObject()) {
+        Status status = read_member(view(member.name), member.value, where, schema);
+        if (!status.ok()) return status;
+      }
+      if (schema.db.empty() || schema.table.empty()) return bad(where + " lacks db or table");
+      out.push_back(std::move(schema));
+    }
+    return {};
+  }
+
+  static Status read_member(std::string_view name, const Value& json, const std::string& where,
+                            Schema& schema) {
+    const std::string at = where + "." + std::string(name.substr(0, 64));
+    if (name == "db") return read_text(json, at, schema.db);
+    if (name == "table") return read_text(json, at, schema.table);
+    if (name == "stats") return read_text(json, at, schema.stats);
+    if (name == "crc64xor") return read_number(json, at, schema.crc64xor);
+    if (name == "total_kvs") return read_number(json, at, schema.total_kvs);
+    if (name == "total_bytes") return read_number(json, at, schema.total_bytes);
+    if (name != "tiflash_replicas") return bad(at + ": there is no such member");
+    if (!json.IsUint()) return bad(at + " is no number of 32 bits");
+    schema.tiflash_replicas = json.GetUint();
+    return {};
+  }
+
+  static Status read_number(const Value& json, const std::string& at, std::uint64_t& out) {
+    if (!json.IsUint64()) return bad(at + " is no number of 64 bits");
+    out = json.GetUint64();
+    return {};
+  }
+
+  /// JSON as it is, or its bytes in hex.
+  static Status read_text(const Value& json, const std::string& at, std::string& out) {
+    if (json.IsNull()) return {};
+    if (json.IsString()) {
+      auto bytes = from_hex(view(json));
+      if (!bytes) return bad(at + " is a string, and not of hex digits");
+      out = *std::move(bytes);
+      return {};
+    }
+    if (!json.IsObject() && !json.IsArray()) return bad(at + " is neither JSON nor hex");
+    rapidjson::StringBuffer buffer;
+    rapidjson::Writer<rapidjson::StringBuffer> writer(buffer);
+    if (!json.Accept(writer)) return bad(at + " cannot be written as JSON");
+    out.assign(buffer.GetString(), buffer.GetSize());
+    return {};
+  }
+};
+
+}  // namespace detail
+
+/// Reads schemas; what the database and the table are is not looked into. Errors: invalid_argument,
+/// naming the member.
+[[nodiscard]] inline Result<SchemaSet> read_schemas(std::string_view json) {
+  return detail::SchemaFileReader().read(json);
+}
+
+}  // namespace kvbackup::inline v1
+
+#endif  // KVBACKUP_WITH_RAPIDJSON
 
 // ---- kvbackup/sink/byte_writer.hpp ----
 // The seam through which text sinks write.
@@ -22091,290 +28005,6 @@ class GeneratorSnapshot {
 static_assert(SeekableSource<GeneratorSource> && IdentifiedSource<GeneratorSource>);
 static_assert(SplittableSnapshot<GeneratorSnapshot> && EstimatingSnapshot<GeneratorSnapshot> &&
               EnumerableSnapshot<GeneratorSnapshot> && IdentifiedSource<GeneratorSnapshot>);
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/source/range_source.hpp ----
-// A source over any range of pair-like elements: std::map, a sorted vector of pairs, a view.
-
-namespace kvbackup::inline v1 {
-
-namespace detail {
-
-template <class E>
-concept FirstSecond = requires(const E& e) {
-  as_bytes(e.first);
-  as_bytes(e.second);
-};
-template <class E>
-concept TupleOfTwo = requires(const E& e) {
-  as_bytes(std::get<0>(e));
-  as_bytes(std::get<1>(e));
-};
-
-template <class E>
-[[nodiscard]] ByteView element_key(const E& element) {
-  if constexpr (FirstSecond<E>) {
-    return as_bytes(element.first);
-  } else {
-    return as_bytes(std::get<0>(element));
-  }
-}
-template <class E>
-[[nodiscard]] ByteView element_value(const E& element) {
-  if constexpr (FirstSecond<E>) {
-    return as_bytes(element.second);
-  } else {
-    return as_bytes(std::get<1>(element));
-  }
-}
-
-/// Keeps what a source or snapshot is made of: an lvalue by pointer, anything else behind one, so
-/// that iterators stay good when the holder moves.
-template <class R>
-class RangeHolder {
- public:
-  explicit RangeHolder(R&& range) : range_(std::make_unique<R>(std::move(range))) {}
-  [[nodiscard]] R& get() const noexcept { return *range_; }
-
- private:
-  std::unique_ptr<R> range_;
-};
-template <class R>
-class RangeHolder<R&> {
- public:
-  explicit RangeHolder(R& range) noexcept : range_(&range) {}
-  [[nodiscard]] R& get() const noexcept { return *range_; }
-
- private:
-  R* range_;
-};
-
-template <class R>
-concept ViewLowerBound = requires(R& range, ByteView key) {
-  { range.lower_bound(key) } -> std::convertible_to<std::ranges::iterator_t<R>>;
-};
-/// lower_bound() wants the container's own key type, which bytes can be copied into.
-template <class R>
-concept KeyLowerBound = requires(R& range, const typename R::key_type& key, ByteView bytes) {
-  { range.lower_bound(key) } -> std::convertible_to<std::ranges::iterator_t<R>>;
-  requires std::constructible_from<typename R::key_type, decltype(bytes.begin()),
-                                   decltype(bytes.end())>;
-};
-template <class R>
-concept Searchable = ViewLowerBound<R> || KeyLowerBound<R> || std::ranges::random_access_range<R>;
-
-/// The first element of `range` whose key is not below `key`.
-template <Searchable R>
-[[nodiscard]] auto lower_bound_of(R& range, ByteView key) {
-  if constexpr (ViewLowerBound<R>) {
-    return range.lower_bound(key);
-  } else if constexpr (KeyLowerBound<R>) {
-    return range.lower_bound(typename R::key_type(key.begin(), key.end()));
-  } else {
-    return std::ranges::partition_point(
-        range, [key](const auto& element) { return element_key(element) < key; });
-  }
-}
-
-}  // namespace detail
-
-/// A range whose elements have a key and a value that as_bytes() takes: `.first` and `.second`, or
-/// std::get<0> and std::get<1>.
-template <class R>
-concept PairRange = std::ranges::input_range<R> &&
-    (detail::FirstSecond<std::remove_cvref_t<std::ranges::range_reference_t<R>>> ||
-     detail::TupleOfTwo<std::remove_cvref_t<std::ranges::range_reference_t<R>>>);
-
-/// One pass over a range, in its own order.
-///
-/// `RangeSource(lvalue)` borrows: the range outlives the source and is not changed meanwhile.
-/// `RangeSource(rvalue)` owns. The elements must already be sorted by key as unsigned bytes; that
-/// is not checked here: whoever writes a table reports out_of_order. It can seek where the range
-/// has lower_bound() or random access. Views of elements that the range makes on the fly die at
-/// next() or when the source moves.
-template <class R>
-requires PairRange<std::remove_reference_t<R>>
-class RangeSource {
-  using Range = std::remove_reference_t<R>;
-  using Iterator = std::ranges::iterator_t<Range>;
-  /// Elements made on the fly (by a transform view, say) are kept here while they are current.
-  static constexpr bool made = !std::is_lvalue_reference_v<std::ranges::range_reference_t<Range>>;
-  struct Nothing {};
-  using Kept = std::conditional_t<made, std::optional<std::ranges::range_value_t<Range>>, Nothing>;
-
- public:
-  explicit RangeSource(R&& range)
-      : range_(std::forward<R>(range)), at_(std::ranges::begin(range_.get())) {
-    keep();
-  }
-
-  [[nodiscard]] bool valid() const { return !(at_ == std::ranges::end(range_.get())); }
-  [[nodiscard]] ByteView key() const {
-    if constexpr (made) {
-      return detail::element_key(*kept_);
-    } else {
-      return detail::element_key(*at_);
-    }
-  }
-  [[nodiscard]] ByteView value() const {
-    if constexpr (made) {
-      return detail::element_value(*kept_);
-    } else {
-      return detail::element_value(*at_);
-    }
-  }
-  void next() {
-    ++at_;
-    keep();
-  }
-  void seek(ByteView key) requires detail::Searchable<Range> {
-    at_ = detail::lower_bound_of(range_.get(), key);
-    keep();
-  }
-  [[nodiscard]] Status status() const { return {}; }
-
- private:
-  void keep() {
-    if constexpr (made) {
-      kept_.reset();
-      if (valid()) kept_.emplace(*at_);
-    }
-  }
-
-  detail::RangeHolder<R> range_;
-  Iterator at_;
-  [[no_unique_address]] Kept kept_;
-};
-
-template <class R>
-RangeSource(R&&) -> RangeSource<R>;
-
-static_assert(SeekableSource<RangeSource<std::vector<std::pair<std::string, std::string>>>>);
-static_assert(SeekableSource<RangeSource<const std::vector<std::pair<ByteView, ByteView>>&>>);
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/source/merging_source.hpp ----
-namespace kvbackup::inline v1 {
-
-/// What a merge does with a key that two of its sources hold.
-enum class Duplicates : std::uint8_t {
-  refuse,      ///< an error that names the key: which value is meant cannot be told
-  first_wins,  ///< the source that stands earlier in the list gives the value
-};
-
-/// Several sorted sources as one, whose keys rise too. The work a pair grows with the logarithm of
-/// the number of sources; nothing is allocated for it.
-///
-/// Ends with the failure of the first source that fails, and with out_of_order, naming the key,
-/// where Duplicates::refuse meets one key in two sources. It can seek where its sources can.
-template <SortedSource Source>
-class MergingSource {
- public:
-  explicit MergingSource(std::vector<Source> sources, Duplicates duplicates = Duplicates::refuse)
-      : sources_(std::move(sources)), duplicates_(duplicates) {
-    heap_.reserve(sources_.size());
-    gather();
-  }
-
-  [[nodiscard]] bool valid() const { return failure_.ok() && !heap_.empty(); }
-  [[nodiscard]] ByteView key() const { return heap_.front().key; }
-  [[nodiscard]] ByteView value() const { return sources_[heap_.front().source].value(); }
-  void next() {
-    if (duplicates_ == Duplicates::first_wins) drop_twins();
-    if (failure_.ok()) advance(0);
-    check_front();
-  }
-  void seek(ByteView key) requires SeekableSource<Source> {
-    for (Source& source : sources_) source.seek(key);
-    gather();
-  }
-  [[nodiscard]] Status status() const { return failure_; }
-
- private:
-  /// A source that has a pair, and that pair's key: a view that the source keeps until its next().
-  struct Head {
-    ByteView key;
-    std::size_t source = 0;
-    [[nodiscard]] bool before(const Head& other) const {
-      return key != other.key ? key < other.key : source < other.source;
-    }
-  };
-
-  void gather() {
-    failure_ = Status();
-    heap_.clear();
-    for (std::size_t i = 0; i < sources_.size() && failure_.ok(); ++i) {
-      if (sources_[i].valid()) {
-        heap_.push_back({ByteView(sources_[i].key()), i});
-      } else {
-        failure_ = sources_[i].status();
-      }
-    }
-    for (std::size_t at = heap_.size() / 2; at-- > 0;) sift_down(at);
-    check_front();
-  }
-
-  /// Moves the source at heap position `at` to its next pair.
-  void advance(std::size_t at) {
-    Source& source = sources_[heap_[at].source];
-    source.next();
-    if (source.valid()) {
-      heap_[at].key = ByteView(source.key());
-    } else {
-      failure_ = source.status();
-      heap_[at] = heap_.back();
-      heap_.pop_back();
-    }
-    if (at < heap_.size()) sift_down(at);
-  }
-
-  /// Where another head with the key of the first one stands, 0 if there is none.
-  [[nodiscard]] std::size_t twin_of_front() const {
-    for (std::size_t child = 1; child < heap_.size() && child <= 2; ++child) {
-      if (heap_[child].key == heap_.front().key) return child;
-    }
-    return 0;
-  }
-
-  /// Leaves out the pairs that lose to the current one.
-  void drop_twins() {
-    for (std::size_t twin = twin_of_front(); twin != 0 && failure_.ok(); twin = twin_of_front()) {
-      advance(twin);
-    }
-  }
-
-  void check_front() {
-    if (duplicates_ == Duplicates::first_wins || !valid() || twin_of_front() == 0) return;
-    failure_ = Status::error(StatusCode::out_of_order,
-                             "two of the merged sources hold this key, and which value is meant "
-                             "cannot be told; take it out of one of them, or let the earlier "
-                             "source win (Duplicates::first_wins)")
-                   .with_key(heap_.front().key);
-  }
-
-  void sift_down(std::size_t at) {
-    const Head sinking = heap_[at];
-    for (;;) {
-      std::size_t child = 2 * at + 1;
-      if (child >= heap_.size()) break;
-      if (child + 1 < heap_.size() && heap_[child + 1].before(heap_[child])) ++child;
-      if (!heap_[child].before(sinking)) break;
-      heap_[at] = heap_[child];
-      at = child;
-    }
-    heap_[at] = sinking;
-  }
-
-  std::vector<Source> sources_;
-  Duplicates duplicates_;
-  std::vector<Head> heap_;  // binary heap, the least first
-  Status failure_;
-};
-
-static_assert(SeekableSource<
-              MergingSource<RangeSource<const std::vector<std::pair<std::string, std::string>>&>>>);
 
 }  // namespace kvbackup::inline v1
 

@@ -269,6 +269,103 @@ void put_blocks() {
   }
 }
 
+void put_net_texts() {
+  auto text = [n = 0](char kind, const std::string& bytes) mutable {
+    put("net_text", "text" + std::to_string(n++), std::string(1, kind) + bytes);
+  };
+  text(0,
+       "<?xml version=\"1.0\"?><ListBucketResult xmlns=\"x\"><IsTruncated>true</IsTruncated>"
+       "<Contents><Key>p%2Fa+b</Key><Size>12</Size></Contents><EncodingType>url</EncodingType>"
+       "<NextContinuationToken>t&#x41;&amp;</NextContinuationToken></ListBucketResult>");
+  text(0,
+       "<ListMultipartUploadsResult><Upload><Key>k</Key><UploadId>i</UploadId><Initiated>"
+       "2020-09-13T12:26:40.000Z</Initiated></Upload></ListMultipartUploadsResult>");
+  text(0,
+       "<InitiateMultipartUploadResult><!-- c --><UploadId><![CDATA[u]]></UploadId>"
+       "</InitiateMultipartUploadResult>");
+  text(0, "<Error><Code>SlowDown</Code><Message>m</Message><Region>eu-1</Region></Error>");
+  text(1, R"({"items":[{"name":"a","size":"12","crc32c":"AAAAAA==","generation":"7","metadata":)"
+          R"({"kvbackup-id":"i"}}],"nextPageToken":"t"})");
+  text(1, R"({"error":{"code":403,"message":"no","errors":[{"reason":"rateLimitExceeded"}]}})");
+  text(1, R"({"type":"service_account","client_email":"a@b","private_key":"-----BEGIN\n",)"
+          R"("token_uri":"https://h/token","x":[1.5e3,true,null,"\ud83d\ude00"]})");
+  for (const char* url : {"https://a.b:9000/p/q?x=1&y", "http://[::1]:80/", "http://127.0.0.1"}) {
+    text(2, url);
+  }
+  for (const char* time : {"Fri, 24 May 2013 00:00:00 GMT", "2013-05-24T00:00:00.123Z", "120",
+                           "bytes=0-262143", "md5=x,crc32c=AAAAAA=="}) {
+    text(3, time);
+  }
+  text(4, "# c\n[default]\naws_access_key_id = a\n\n[profile p]\nregion=eu-1\n s3 =\n  x = y\n");
+}
+
+/// What the target `cloud` takes for an answer: a row of its table of statuses, values of its
+/// headers in their order (null: it has none), a body.
+std::string hostile_answer(char status, std::vector<const char*> headers, std::string_view body) {
+  std::string out(1, status);
+  char named = 0;
+  std::string values;
+  for (std::size_t i = 0; i < headers.size(); ++i) {
+    if (headers[i] == nullptr) continue;
+    named = static_cast<char>(named | 1 << i);
+    const std::string_view value = headers[i];
+    values += static_cast<char>(value.size());
+    values += value;
+  }
+  out += named;
+  out += values;
+  out += static_cast<char>(body.size() & 255);
+  out += static_cast<char>(body.size() >> 8);
+  out += body;
+  return out;
+}
+
+void put_clouds() {
+  constexpr char ok = 0, partial = 3, gone_on = 6, bad = 8, refused = 10, missing = 11, exists = 13,
+                 busy = 14, lost = 15;
+  constexpr const char* none = nullptr;
+  auto put_cloud = [n = 0](char what, char flags, const std::string& answers) mutable {
+    put("cloud", "answers" + std::to_string(n++), std::string{what, flags} + answers);
+  };
+  const std::string keys = hostile_answer(
+      ok, {},
+      R"({"AccessKeyId":"A","SecretAccessKey":"S","Token":"T","Expiration":"2021-01-01T00:00:00Z"})");
+  const std::string page = hostile_answer(
+      ok, {},
+      "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>p/a</Key><Size>1</Size>"
+      "</Contents></ListBucketResult>");
+  put_cloud(0, 2, keys + page);
+  put_cloud(0, 3,
+            hostile_answer(bad, {}, "<Error><Code>X</Code><Region>eu-1</Region></Error>") + page);
+  put_cloud(1, 2,
+            keys + hostile_answer(refused, {}, "<Error><Code>ExpiredToken</Code></Error>") + keys +
+                hostile_answer(ok, {}, "bytes"));
+  put_cloud(2, 3, hostile_answer(partial, {none, none, "bytes 3-7/9"}, "defgh"));
+  put_cloud(
+      3, 3,
+      hostile_answer(refused, {none, none, none, none, none, "Sun, 13 Sep 2020 16:26:40 GMT"}, "") +
+          hostile_answer(ok, {none, none, none, none, "5"}, ""));
+  put_cloud(4, 3, hostile_answer(busy, {}, "") + hostile_answer(missing, {}, ""));
+  put_cloud(
+      5, 3,
+      hostile_answer(lost, {}, "") + hostile_answer(exists, {}, "") + hostile_answer(ok, {}, ""));
+  const std::string token =
+      hostile_answer(ok, {}, R"({"access_token":"t","expires_in":3600,"token_type":"Bearer"})");
+  put_cloud(
+      0, 0,
+      token +
+          hostile_answer(ok, {}, R"({"items":[{"name":"p/a","size":"1"}],"nextPageToken":"t"})") +
+          hostile_answer(ok, {}, "{}"));
+  put_cloud(1, 1,
+            hostile_answer(ok, {none, none, none, none, none, none, "crc32c=AAAAAA=="}, "bytes"));
+  put_cloud(5, 5,
+            hostile_answer(ok, {none, "https://storage.googleapis.com/s?upload_id=u"}, "") +
+                hostile_answer(gone_on, {"bytes=0-262143"}, "") + hostile_answer(busy, {}, "") +
+                hostile_answer(gone_on, {"bytes=0-262143"}, "") +
+                hostile_answer(ok, {}, R"({"name":"p/a","size":"300000","generation":"1"})"));
+  put_cloud(5, 1, hostile_answer(ok, {}, R"({"name":"p/a","size":"1000","generation":"1"})"));
+}
+
 void put_texts() {
   std::size_t n = 0;
   for (const char* url :
@@ -327,6 +424,8 @@ int main(int argc, char** argv) {
   put_blocks();
   put_texts();
   put_mvcc();
+  put_net_texts();
+  put_clouds();
   put_backups();
   put_tables("none", NoneCodec{});
   put_tables("lz4", Lz4Codec{});

@@ -17,6 +17,10 @@ came, so that signatures stay valid. Rules:
     {"do": "corrupt_answer", "bytes": N}         the same of the answer's body
     {"do": "cut_answer", "bytes": N}             its body ends after N bytes, by FIN
     {"do": "answer", "status": S, "headers": {}, "body": TEXT}   instead of passing the request on
+
+A Python program may have one in itself instead, by start(), and then also the rule
+
+    {"do": "call", "call": FUNCTION}             runs it, and passes the request on
 """
 import argparse
 import http.client
@@ -107,6 +111,7 @@ class Passage(socketserver.BaseRequestHandler):
         """Whether the connection goes on."""
         script = self.server.script
         method, target = request.first[0], request.first[1]
+        script.heads.append(request.head)
         rule = script.take(method, target)
         do, at = rule.get("do"), rule.get("at")
         try:
@@ -124,6 +129,8 @@ class Passage(socketserver.BaseRequestHandler):
             self.reset_client()
         if (do, at) == ("hold", "before"):
             self.server.script.hold()
+        if do == "call":
+            rule["call"]()
         if do == "answer":
             return self.answer_instead(request, rule)
         self.send_request(request, rule, do, at)
@@ -229,18 +236,23 @@ class Proxy(socketserver.ThreadingTCPServer):
     request_queue_size = 64
 
 
+def start(host, port):
+    """A proxy to that server, at work; `server_address` and `script` are for its user."""
+    proxy = Proxy(("127.0.0.1", 0), Passage)
+    proxy.target, proxy.script = (host, port), faults.Script()
+    threading.Thread(target=proxy.serve_forever, daemon=True).start()
+    return proxy
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--to", required=True)
     host, _, port = parser.parse_args().to.rpartition(":")
-    script = faults.Script()
-    proxy = Proxy(("127.0.0.1", 0), Passage)
-    proxy.target, proxy.script = (host, int(port)), script
+    proxy = start(host, int(port))
     control = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Control)
-    control.script = script
-    threading.Thread(target=control.serve_forever, daemon=True).start()
+    control.script = proxy.script
     print(proxy.server_address[1], control.server_address[1], flush=True)
-    proxy.serve_forever()
+    control.serve_forever()
 
 
 if __name__ == "__main__":

@@ -22,10 +22,15 @@ WAIT_SECONDS = 60  # far beyond what a sound test needs: only a broken one gets 
 
 
 class Script:
+    """The rules and the log of one server; `heads` are those of the requests it saw, where it keeps
+    them."""
+
     def __init__(self):
+        self.heads = []
         self._changed = threading.Condition()
         self._rules = []
         self._log = []
+        self._taken = []
         self._held = 0
         self._released = False
 
@@ -34,6 +39,8 @@ class Script:
             self._rules = [dict(rule, skip=rule.get("skip", 0), times=rule.get("times", 1))
                            for rule in rules]
             self._log = []
+            self._taken = []
+            self.heads = []
             self._held = 0
             self._released = False
             self._changed.notify_all()
@@ -48,12 +55,28 @@ class Script:
                     rule["skip"] -= 1
                 elif rule["times"] > 0:
                     rule["times"] -= 1
+                    self._taken.append(rule.get("do"))
                     return rule
         return {}
 
     def note(self, method, target, status, rule):
         with self._changed:
             self._log.append([method, target, status, rule.get("do")])
+
+    def unused(self):
+        """The rules that have not happened as often as they should."""
+        with self._changed:
+            return [rule for rule in self._rules if rule["times"] > 0]
+
+    def taken(self):
+        """What the rules have begun to do, in order."""
+        with self._changed:
+            return list(self._taken)
+
+    def release(self):
+        with self._changed:
+            self._released = True
+            self._changed.notify_all()
 
     def hold(self):
         """Blocks until somebody releases."""
@@ -70,9 +93,7 @@ class Script:
             self.load(json.loads(body))
             return 200, {}
         if call == ("POST", "/control/release"):
-            with self._changed:
-                self._released = True
-                self._changed.notify_all()
+            self.release()
             return 200, {}
         if call == ("POST", "/control/wait"):
             number = json.loads(body)["held"]
@@ -80,8 +101,9 @@ class Script:
                 met = self._changed.wait_for(lambda: self._held >= number, WAIT_SECONDS)
             return (200 if met else 504), {}
         if call == ("GET", "/control/log"):
+            unused = self.unused()
             with self._changed:
-                return 200, {"requests": self._log, "unused": [r for r in self._rules if r["times"] > 0]}
+                return 200, {"requests": self._log, "unused": unused}
         return None
 
 

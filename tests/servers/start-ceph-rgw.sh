@@ -10,20 +10,18 @@
 # Needs the Debian packages radosgw, ceph-mon, ceph-osd (and ceph-common).
 #
 # Environment:
-#   S3_ACCESS_KEY / S3_SECRET_KEY      main user   (default kvbackup / kvbackup-secret)
-#   S3_ACCESS_KEY2 / S3_SECRET_KEY2    second user (default kvother  / kvother-secret)
+#   S3_ACCESS_KEY / S3_SECRET_KEY      of the user (default kvbackup / kvbackup-secret)
 #   CEPH_OSD_STORE    memstore (default; lost at stop) or bluestore (file-backed)
 #   CEPH_OSD_BYTES    capacity (default 4 GiB)
 #   RGW_TLS_CERT      PEM file holding key and certificate: also serve https on PORT+9
 #   RGW_STS           1: enable STS on the same endpoint (POST / Action=AssumeRole):
-#                     a role "kvbackup" is created that the main user may assume
+#                     a role "kvbackup" is created that the user may assume
 #
 # Prints KEY=VALUE lines; process ids go to WORKDIR/pids (stop: stop-server.sh WORKDIR).
 set -euo pipefail
 [ $# -eq 2 ] || { echo "usage: $0 WORKDIR PORT" >&2; exit 2; }
 . "$(dirname "$0")/lib.sh"; workdir "$1"; PORT=$2
-AK=${S3_ACCESS_KEY:-kvbackup};   SK=${S3_SECRET_KEY:-kvbackup-secret}
-AK2=${S3_ACCESS_KEY2:-kvother};  SK2=${S3_SECRET_KEY2:-kvother-secret}
+AK=${S3_ACCESS_KEY:-kvbackup}; SK=${S3_SECRET_KEY:-kvbackup-secret}
 STORE=${CEPH_OSD_STORE:-memstore}; BYTES=${CEPH_OSD_BYTES:-4294967296}
 umask 077
 ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -Hn)" || true
@@ -91,16 +89,18 @@ CONF
 [ "${RGW_STS:-0}" = 0 ] || cat >> "$W/ceph.conf" <<CONF
 rgw s3 auth use sts = true
 rgw sts key = kvbackupstskey01
+# so that a test sees keys end
+rgw sts min session duration = 1
 CONF
 C="$W/ceph.conf"
 # one keyring for every entity of this throw-away cluster
 K="$W/keyring"; rm -f "$K"
-A() { ceph-authtool "$K" --gen-key -n "$@" >>"$W/log/mkfs.out" 2>&1; }
+key() { ceph-authtool "$K" --gen-key -n "$@" >>"$W/log/mkfs.out" 2>&1; }
 : > "$W/log/mkfs.out"
 ceph-authtool --create-keyring "$K" --gen-key -n mon. --cap mon 'allow *' >>"$W/log/mkfs.out" 2>&1
-A client.admin --cap mon 'allow *' --cap osd 'allow *' --cap mgr 'allow *'
-A client.rgw --cap mon 'allow *' --cap osd 'allow *'
-A osd.0 --cap mon 'allow profile osd' --cap osd 'allow *'
+key client.admin --cap mon 'allow *' --cap osd 'allow *' --cap mgr 'allow *'
+key client.rgw --cap mon 'allow *' --cap osd 'allow *'
+key osd.0 --cap mon 'allow profile osd' --cap osd 'allow *'
 
 monmaptool --create --fsid "$FSID" --addv a "[v2:127.0.0.1:$((PORT + 1))]" --clobber "$W/monmap" >>"$W/log/mkfs.out" 2>&1
 ceph-mon --mkfs -c "$C" -i a --monmap "$W/monmap" --keyring "$K" >>"$W/log/mkfs.out" 2>&1 || fail "ceph-mon --mkfs failed"
@@ -115,24 +115,22 @@ for i in $(seq 150); do
   alive osd.0 || fail "ceph-osd ended"
   sleep 0.2
 done
-for u in "kvbackup $AK $SK" "kvother $AK2 $SK2"; do
-  set -- $u
-  timeout 60 radosgw-admin -c "$C" -n client.rgw user create --uid="$1" --display-name="$1" \
-     --access-key="$2" --secret-key="$3" >>"$W/log/mkfs.out" 2>&1 || fail "user create failed"
-done
+admin() { timeout 60 radosgw-admin -c "$C" -n client.rgw "$@"; }
+admin user create --uid=kvbackup --display-name=kvbackup \
+  --access-key="$AK" --secret-key="$SK" >>"$W/log/mkfs.out" 2>&1 || fail "user create failed"
 if [ "${RGW_STS:-0}" != 0 ]; then
-  timeout 60 radosgw-admin -c "$C" -n client.rgw role create --role-name=kvbackup --path=/ \
+  admin role create --role-name=kvbackup --path=/ \
     --assume-role-policy-doc='{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":["arn:aws:iam:::user/kvbackup"]},"Action":["sts:AssumeRole"]}]}' \
     >>"$W/log/mkfs.out" 2>&1 || fail "role create failed"
-  timeout 60 radosgw-admin -c "$C" -n client.rgw role-policy put --role-name=kvbackup --policy-name=all \
+  admin role-policy put --role-name=kvbackup --policy-name=all \
     --policy-doc='{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*"],"Resource":"arn:aws:s3:::*"}]}' \
     >>"$W/log/mkfs.out" 2>&1 || fail "role-policy put failed"
 fi
-# extra storage classes, so that x-amz-storage-class can be seen to arrive
-for sc in STANDARD_IA GLACIER; do
-  timeout 60 radosgw-admin -c "$C" -n client.rgw zonegroup placement add --rgw-zonegroup=default --placement-id=default-placement --storage-class=$sc >>"$W/log/mkfs.out" 2>&1 || fail "storage class"
-  timeout 60 radosgw-admin -c "$C" -n client.rgw zone placement add --rgw-zone=default --placement-id=default-placement --storage-class=$sc --data-pool=default.rgw.buckets.data >>"$W/log/mkfs.out" 2>&1 || fail "storage class"
-done
+# a second storage class, so that x-amz-storage-class can be seen to arrive
+P="--placement-id=default-placement --storage-class=STANDARD_IA"
+admin zonegroup placement add --rgw-zonegroup=default $P >>"$W/log/mkfs.out" 2>&1 || fail "storage class"
+admin zone placement add --rgw-zone=default $P --data-pool=default.rgw.buckets.data \
+  >>"$W/log/mkfs.out" 2>&1 || fail "storage class"
 start rgw radosgw -f -c "$C" -n client.rgw
 wait_http rgw "http://127.0.0.1:$PORT/"
 TLS=; [ -z "${RGW_TLS_CERT:-}" ] || TLS="S3_ENDPOINT_TLS=https://s3.localhost:$((PORT + 9))"
@@ -142,7 +140,5 @@ S3_ENDPOINT_VHOST=http://s3.localhost:$PORT
 S3_REGION=us-east-1
 S3_ACCESS_KEY=$AK
 S3_SECRET_KEY=$SK
-S3_ACCESS_KEY2=$AK2
-S3_SECRET_KEY2=$SK2
 $TLS
 ENV

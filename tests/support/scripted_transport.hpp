@@ -29,7 +29,8 @@ struct SentRequest {
   std::string line() const { return method + " " + url; }
 };
 
-/// Hands each request to `server`, and keeps it. Copies share both.
+/// Hands each request to `server`, and keeps it; refuses an answer over the request's limit. Copies
+/// share both.
 class ScriptedTransport {
  public:
   using Server = std::function<kvbackup::Result<kvbackup::HttpResponse>(const SentRequest&)>;
@@ -46,7 +47,12 @@ class ScriptedTransport {
       const std::lock_guard lock(state_->mutex);
       state_->requests.push_back(sent);
     }
-    return state_->server(sent);
+    auto response = state_->server(sent);
+    if (response.ok() && response.value().body.size() > request.response_limit) {
+      return kvbackup::Status::error(kvbackup::StatusCode::resource_exhausted,
+                                     "the answer is longer than the request allows");
+    }
+    return response;
   }
 
   std::vector<SentRequest> requests() const {

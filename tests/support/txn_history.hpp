@@ -8,12 +8,14 @@
 #include <map>
 #include <optional>
 #include <random>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <kvbackup/kvbackup.hpp>
 
+#include "support/mvcc_store.hpp"
 #include "support/stores.hpp"
 
 namespace test_support {
@@ -97,6 +99,44 @@ inline TxnHistory random_history(std::mt19937& random, std::size_t keys, std::ui
     }
   }
   return history;
+}
+
+/// The versions in column families write and default of a store of TiKV's, each key behind
+/// `prefix`; throws for what is none.
+inline TxnHistory history_in(const std::map<std::string, Store>& families,
+                             const std::string& prefix) {
+  TxnHistory history;
+  for (const auto& [stored, record] : families.at("write")) {
+    if (!stored.starts_with(prefix)) throw std::runtime_error("a key without its prefix");
+    const auto key = kvbackup::split_mvcc_key(kvbackup::ByteView(stored).substr(prefix.size()));
+    std::string user_key;
+    if (!key || !kvbackup::from_memcomparable(key->row, user_key)) {
+      throw std::runtime_error("a key that is no version's");
+    }
+    const kvbackup::MvccWrite write = kvbackup::parse_mvcc_write(record).value();
+    TxnVersion version{write.type, write.start_ts, {}, write.gc_fence};
+    if (write.short_value) version.value = *write.short_value;
+    if (write.has_large_value()) {
+      version.value =
+          families.at("default").at(prefix + kvbackup::mvcc_key(user_key, version.start_ts));
+    }
+    history[user_key][key->ts] = version;
+  }
+  return history;
+}
+
+/// A store of TiKV's that holds the history.
+inline MvccStore store_of(const TxnHistory& history) {
+  MvccStore store;
+  for (const auto& [key, versions] : history) {
+    for (const auto& [commit_ts, version] : versions) {
+      store.families["write"][store.prefix + kvbackup::mvcc_key(key, commit_ts)] = version.record();
+      if (!version.is_large()) continue;
+      store.families["default"][store.prefix + kvbackup::mvcc_key(key, version.start_ts)] =
+          version.value;
+    }
+  }
+  return store;
 }
 
 /// What a hand-made backup is like.

@@ -81,6 +81,7 @@ int main(int argc, char** argv) {
   program::add_list_command(app, run);
   program::add_restore_command(app, run);
   program::add_check_command(app, run);
+  program::add_request_command(app, run);
   program::add_serve_command(app, run);
   try {
     app.parse(argc, argv);
@@ -89,8 +90,10 @@ int main(int argc, char** argv) {
   }
   program::install_signal_handlers();
   const int code = run();
-  // a full disk behind stdout shows only here
-  if (std::fflush(stdout) != 0 && code == program::done) {
+  // A full disk behind stdout shows here, or, where a long text was written past the buffer, has
+  // shown before.
+  const bool written = std::fflush(stdout) == 0 && std::ferror(stdout) == 0;
+  if (!written && code == program::done) {
     std::fputs("kvbackup: cannot write to standard output\n", stderr);
     return program::could_not_finish;
   }

@@ -90,6 +90,7 @@ void add_scan_command(CLI::App& app, Run& run);
 void add_list_command(CLI::App& app, Run& run);
 void add_restore_command(CLI::App& app, Run& run);
 void add_check_command(CLI::App& app, Run& run);
+void add_request_command(CLI::App& app, Run& run);
 void add_serve_command(CLI::App& app, Run& run);
 
 /// Adds --json and --redact.

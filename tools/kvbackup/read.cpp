@@ -31,17 +31,6 @@ Result<std::string> key_of(const char* flag, const std::string& text, KeyFormat 
   return usage_error(std::string(flag) + ": " + std::string(key.status().message()));
 }
 
-/// Whether `key` lies in what was backed up, as far as backupmeta says.
-template <class AnyBackup>
-bool is_covered(const AnyBackup& backup, const std::string& cf, const std::string& key) {
-  const auto ranges = backup.ranges();
-  if (!ranges.ok()) return true;
-  for (const KeyRange& range : ranges.value()) {
-    if (range.cf == cf && range.contains(key)) return true;
-  }
-  return false;
-}
-
 void print_value(const ReadFlags& flags, KeyFormat format, const std::string& key,
                  const std::string& value) {
   if (flags.common.json) {
@@ -64,7 +53,7 @@ Status run_get(const ReadFlags& flags) {
     const auto value = backup.get(flags.cf, key.value());
     if (!value.ok()) return value.status();
     if (!value.value()) {
-      const char* why = is_covered(backup, flags.cf, key.value())
+      const char* why = backup.check_held({{flags.cf, key.value(), key.value() + '\0'}}).ok()
                             ? "the backup does not have this key"
                             : "the key lies outside of what was backed up";
       return Status::error(StatusCode::not_found, why)
@@ -137,6 +126,10 @@ int run_scan(const ReadFlags& flags) {
     return with_backup(flags.chain, {}, [&](const auto& backup) -> Status {
       auto source = backup.scan(range);
       if (!source.ok()) return source.status();
+      const bool whole = range.start.empty() && range.end.empty();
+      if (!whole && !backup.check_held({range}).ok()) {
+        std::fprintf(stderr, "kvbackup: the key range reaches outside of what was backed up\n");
+      }
       json_is_begun = flags.common.json;
       if (flags.common.json) return scan_to_json(source.value(), flags);
       return scan_to_tsv(source.value(), flags, format.value());

@@ -88,7 +88,10 @@ void add_serve_command(CLI::App& app, Run& run) {
       ->capture_default_str();
   command->add_option("--split-keys", flags->split_keys,
                       "File of keys, one a line, that cut the store into regions");
-  command->add_option("--format", flags->format, "Of the keys in that file: raw, escaped or hex")
+  command->add_option("--start", flags->start,
+                      "First key that this node answers for: of a cluster, each has its part");
+  command->add_option("--end", flags->end, "End of those keys, exclusive");
+  command->add_option("--format", flags->format, "Of these keys: raw, escaped or hex")
       ->capture_default_str();
   command->add_option("--gc-safe-point", flags->gc_safe_point,
                       "Refuse transactional requests of versions before this timestamp");

@@ -22,6 +22,8 @@ struct ServeFlags {
   std::uint64_t cluster_id = 0;
   std::uint64_t store_id = 1;
   std::string split_keys;
+  std::string start;
+  std::string end;
   std::string format = "hex";
   std::uint64_t gc_safe_point = 0;
   std::uint64_t file_size_mib = kvbackup::default_part_size >> 20;

@@ -9,6 +9,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <tuple>
 #include <utility>
 
 #include <kvbackup/ext/grpc.hpp>
@@ -181,10 +182,9 @@ Result<GrpcServerOptions> server_options(const ServeFlags& flags) {
   return options;
 }
 
-Result<FixedRegions> regions_of(const ServeFlags& flags) {
+/// The regions of the whole store.
+Result<FixedRegions> all_regions(const ServeFlags& flags, KeyFormat format) {
   if (flags.split_keys.empty()) return FixedRegions();
-  const auto format = parse_key_format(flags.format);
-  if (!format.ok()) return format.status();
   const auto text = process_environment().file(flags.split_keys);
   if (!text.ok()) return text.status();
   std::vector<std::string> keys;
@@ -193,7 +193,7 @@ Result<FixedRegions> regions_of(const ServeFlags& flags) {
     const std::string_view line = rest.substr(0, rest.find('\n'));
     rest.remove_prefix(std::min(rest.size(), line.size() + 1));
     ++number;
-    auto key = decode_key(format.value(), line);
+    auto key = decode_key(format, line);
     if (!key.ok()) {
       return usage_error("--split-keys: line " + std::to_string(number) + ": " +
                          std::string(key.status().message()));
@@ -205,6 +205,23 @@ Result<FixedRegions> regions_of(const ServeFlags& flags) {
     return usage_error("--split-keys: " + std::string(regions.status().message()));
   }
   return regions;
+}
+
+/// Those that this node answers for.
+Result<FixedRegions> regions_of(const ServeFlags& flags) {
+  const auto format = parse_key_format(flags.format);
+  if (!format.ok()) return format.status();
+  auto regions = all_regions(flags, format.value());
+  if (!regions.ok() || (flags.start.empty() && flags.end.empty())) return regions;
+  KeyRange led;
+  for (const auto& [flag, text, key] : {std::tuple("--start: ", &flags.start, &led.start),
+                                        std::tuple("--end: ", &flags.end, &led.end)}) {
+    auto decoded = decode_key(format.value(), *text);
+    if (!decoded.ok()) return usage_error(flag + std::string(decoded.status().message()));
+    *key = std::move(decoded).value();
+  }
+  if (led.empty()) return usage_error("--start must be below --end");
+  return FixedRegions::of(regions.value().clips(led));
 }
 
 void print_listening(const ServeFlags& flags, int port) {

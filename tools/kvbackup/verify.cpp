@@ -61,6 +61,10 @@ std::string finding_json(const Finding& finding, const CommonFlags& flags) {
 const char* verdict(const VerifyReport& report) {
   if (report.is_damaged()) return "DAMAGED";
   if (!report.is_whole()) return "not proven: not everything could be read";
+  if (report.unproven_files != 0) {
+    return "content not proven: the bytes are those that were recorded, but not all files could be "
+           "decoded";
+  }
   if (!report.is_sealed) return "nothing wrong found (unprotected: backupmeta has no seal)";
   return report.quick ? "nothing wrong found (quick: names and sizes only)" : "whole";
 }
@@ -142,7 +146,7 @@ JsonObject& add_verification(JsonObject& root, const Verification& verification,
     findings += finding_json(finding, flags);
   }
   root.add("whole", report.is_whole()).add("protected", report.is_sealed);
-  root.add("quick", report.quick);
+  root.add("quick", report.quick).add("unproven_files", report.unproven_files);
   root.add("files", report.files).add("total_kvs", report.pairs).add("total_bytes", report.bytes);
   root.add("stored_bytes", report.stored_bytes);
   root.add("damages", report.damages).add("unreadable", report.unreadable);

@@ -4,6 +4,7 @@
 
 #include "kvbackup/backend/concept.hpp"
 #include "kvbackup/backend/detail/bucket_url.hpp"
+#include "kvbackup/backend/detail/cloud_objects.hpp"
 #include "kvbackup/backend/detail/gcs_client.hpp"
 #include "kvbackup/backend/detail/gcs_reply.hpp"
 #include "kvbackup/backend/detail/gcs_upload.hpp"
@@ -47,30 +48,11 @@ class BasicGcsBackend {
   using Upload = detail::GcsUpload<Transport>;
 
  public:
-  class Writer {
-   public:
-    explicit Writer(std::unique_ptr<Upload> upload) noexcept : upload_(std::move(upload)) {}
-
-    Status append(ByteView bytes) { return upload_ ? upload_->append(bytes) : moved_from(); }
-    Result<ObjectInfo> commit() {
-      if (upload_ == nullptr) return moved_from();
-      return upload_->commit();
-    }
-    void abandon() {
-      if (upload_ != nullptr) upload_->discard();
-    }
-
-   private:
-    KVBACKUP_DETAIL_COLD static Status moved_from() {
-      return Status::error(StatusCode::invalid_argument, "this writer was moved from");
-    }
-    std::unique_ptr<Upload> upload_;
-  };
-
+  using Writer = detail::CloudWriter<Upload>;
   /// The longest object that read() gives, and the longest range; 4 GiB.
-  static constexpr std::uint64_t longest_read = 1ull << 32;
+  static constexpr std::uint64_t longest_read = detail::longest_cloud_read;
   /// The most objects that list() gives.
-  static constexpr std::size_t longest_list = 10'000'000;
+  static constexpr std::size_t longest_list = detail::longest_cloud_list;
 
   /// Options that cannot work are reported by the first call.
   explicit BasicGcsBackend(GcsOptions options, Transport transport = Transport())
@@ -100,12 +82,8 @@ class BasicGcsBackend {
   Result<std::string> read_range(std::string_view name, std::uint64_t offset,
                                  std::uint64_t length) const {
     return first_found(name, [&](const std::string& key) -> Result<std::string> {
-      if (offset > largest_object || length > largest_object) return outside(key);
-      if (length > longest_read) {
-        return Status::error(StatusCode::resource_exhausted,
-                             "more than 4 GiB would have to be read at once; read it in ranges")
-            .with_object(client_->place(key));
-      }
+      Status status = detail::check_cloud_range(offset, length, client_->place(key));
+      if (!status.ok()) return status;
       return length == 0 ? read_nothing(key, offset) : download_range(key, offset, length);
     });
   }
@@ -147,8 +125,6 @@ class BasicGcsBackend {
   }
 
  private:
-  // 2^62 keeps the sum of an offset and a length in range; no object comes near it
-  static constexpr std::uint64_t largest_object = 1ull << 62;
   // Cloud Storage's limit of an object's name, in bytes
   static constexpr std::size_t longest_key = 1024;
 
@@ -231,69 +207,35 @@ class BasicGcsBackend {
   Result<std::string> download_range(const std::string& key, std::uint64_t offset,
                                      std::uint64_t length) const {
     detail::GcsCall call = media_call(key, "read a range of the object");
-    const std::string last = std::to_string(offset + length - 1);
-    call.headers = {{"Range", "bytes=" + std::to_string(offset) + "-" + last}};
-    call.response_limit = length + longest_error;
+    call.headers = {detail::range_header(offset, length)};
+    call.response_limit = length + detail::longest_cloud_error;
     detail::GcsAnswer answer = client_->call(call);
-    if (!answer.status.ok()) {
-      return answer.response.status == 416 ? outside(key) : std::move(answer.status);
-    }
-    if (answer.response.status != 206 && offset != 0) {
-      return Status::error(StatusCode::unsupported,
-                           "the server gave the whole object in place of a range of it")
-          .with_object(call.place);
-    }
-    if (answer.response.body.size() < length) return outside(key);
-    answer.response.body.resize(static_cast<std::size_t>(length));
-    return std::move(answer.response.body);
+    if (answer.response.status == 416) return detail::outside_object(call.place);
+    if (!answer.status.ok()) return std::move(answer.status);
+    return detail::take_range(std::move(answer.response), offset, length, call.place);
   }
-  // a description of an error may be longer than the range
-  static constexpr std::uint64_t longest_error = 64u << 10;
 
   Result<std::string> read_nothing(const std::string& key, std::uint64_t offset) const {
     const auto object = client_->stat(key);
     if (!object.ok()) return object.status();
-    if (offset > object.value().size) return outside(key);
+    if (offset > object.value().size) return detail::outside_object(client_->place(key));
     return std::string();
-  }
-  KVBACKUP_DETAIL_COLD [[nodiscard]] Status outside(const std::string& key) const {
-    return Status::error(StatusCode::invalid_argument,
-                         "the range asked for ends behind the end of the object")
-        .with_object(client_->place(key));
   }
 
   Status list_below(const std::string& base, std::string_view prefix,
                     std::vector<ObjectInfo>& objects) const {
-    std::string token;
-    do {
+    const auto page = [&](const std::string& token) -> Result<detail::GcsPage> {
       QueryParameters query = {{"prefix", base + std::string(prefix)}};
       if (!token.empty()) query.emplace_back("pageToken", token);
       const detail::GcsCall call =
           client_->object_call("GET", {}, query, "list the objects", "storage.objects.list");
       detail::GcsAnswer answer = client_->call(call);
       if (!answer.status.ok()) return std::move(answer.status);
-      auto page = detail::read_gcs_page(answer.response.body);
-      if (!page.ok()) return std::move(page).status().with_object(call.place);
-      if (!token.empty() && page.value().next == token) {
-        return bad_list("the server gives the same page of the list again and again");
-      }
-      token = std::move(page.value().next);
-      for (ObjectInfo& object : page.value().objects) {
-        if (!object.name.starts_with(base)) return bad_list("the server lists what was not asked");
-        object.name.erase(0, base.size());
-        if (!object.name.starts_with(prefix) || !check_object_name(object.name).ok()) continue;
-        objects.push_back(std::move(object));
-      }
-      if (objects.size() > longest_list) {
-        return Status::error(StatusCode::resource_exhausted,
-                             "there are more than 10,000,000 objects to list")
-            .with_object(client_->place(base));
-      }
-    } while (!token.empty());
-    return {};
-  }
-  KVBACKUP_DETAIL_COLD [[nodiscard]] Status bad_list(const char* why) const {
-    return Status::error(StatusCode::corruption, why).with_object(client_->place({}));
+      auto found = detail::read_gcs_page(answer.response.body);
+      if (found.ok()) return found;
+      return std::move(found).status().with_object(call.place);
+    };
+    return detail::list_pages(base, prefix, client_->place(base), objects, page);
   }
 
   std::shared_ptr<Client> client_;

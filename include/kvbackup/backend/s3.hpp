@@ -4,6 +4,8 @@
 
 #include "kvbackup/backend/concept.hpp"
 #include "kvbackup/backend/detail/bucket_url.hpp"
+#include "kvbackup/backend/detail/cloud_objects.hpp"
+#include "kvbackup/backend/detail/reply_text.hpp"
 #include "kvbackup/backend/detail/s3_client.hpp"
 #include "kvbackup/backend/detail/s3_object.hpp"
 #include "kvbackup/backend/detail/s3_reply.hpp"
@@ -44,30 +46,11 @@ class BasicS3Backend {
   using Object = detail::S3Object<Transport>;
 
  public:
-  class Writer {
-   public:
-    explicit Writer(std::unique_ptr<Object> object) noexcept : object_(std::move(object)) {}
-
-    Status append(ByteView bytes) { return object_ ? object_->append(bytes) : moved_from(); }
-    Result<ObjectInfo> commit() {
-      if (object_ == nullptr) return moved_from();
-      return object_->commit();
-    }
-    void abandon() {
-      if (object_ != nullptr) object_->discard();
-    }
-
-   private:
-    KVBACKUP_DETAIL_COLD static Status moved_from() {
-      return Status::error(StatusCode::invalid_argument, "this writer was moved from");
-    }
-    std::unique_ptr<Object> object_;
-  };
-
+  using Writer = detail::CloudWriter<Object>;
   /// The longest object that read() gives, and the longest range; 4 GiB.
-  static constexpr std::uint64_t longest_read = 1ull << 32;
+  static constexpr std::uint64_t longest_read = detail::longest_cloud_read;
   /// The most objects that list() gives.
-  static constexpr std::size_t longest_list = 10'000'000;
+  static constexpr std::size_t longest_list = detail::longest_cloud_list;
 
   /// Options that cannot work are reported by the first call.
   explicit BasicS3Backend(S3Options options, Transport transport = Transport())
@@ -103,30 +86,17 @@ class BasicS3Backend {
                                  std::uint64_t length) const {
     const auto key = key_of(name);
     if (!key.ok()) return key.status();
-    if (offset > largest_object || length > largest_object) return outside(key.value());
-    if (length > longest_read) {
-      return Status::error(StatusCode::resource_exhausted,
-                           "more than 4 GiB would have to be read at once; read it in ranges")
-          .with_object(client_->place(key.value()));
+    const std::string place = client_->place(key.value());
+    if (Status status = detail::check_cloud_range(offset, length, place); !status.ok()) {
+      return status;
     }
     if (length == 0) return read_nothing(key.value(), offset);
     auto call = call_of("GET", key.value(), "read a range of the object", "s3:GetObject");
-    call.headers.push_back(
-        {"Range", "bytes=" + std::to_string(offset) + "-" + std::to_string(offset + length - 1)});
-    call.response_limit = length;
+    call.headers.push_back(detail::range_header(offset, length));
+    call.response_limit = length + detail::longest_cloud_error;
     detail::S3Answer answer = client_->call(call);
-    if (!answer.status.ok()) {
-      // more than was asked for: the server knows no ranges
-      return std::move(answer.status);
-    }
-    const bool partial = answer.response.status == 206;
-    if (!partial && offset != 0) {
-      return Status::error(StatusCode::unsupported,
-                           "the server gave the whole object in place of a range of it")
-          .with_object(client_->place(key.value()));
-    }
-    if (answer.response.body.size() != length) return outside(key.value());
-    return std::move(answer.response.body);
+    if (!answer.status.ok()) return std::move(answer.status);
+    return detail::take_range(std::move(answer.response), offset, length, place);
   }
 
   /// Keys whose rest behind the prefix is no object's name are left out.
@@ -134,26 +104,10 @@ class BasicS3Backend {
     if (Status status = client_->check(); !status.ok()) return status;
     const std::string base = key_prefix();
     std::vector<ObjectInfo> objects;
-    std::string token;
-    do {
-      auto page = list_page(base + std::string(prefix), token);
-      if (!page.ok()) return std::move(page).status();
-      if (!page.value().next.empty() && page.value().next == token) {
-        return bad_list("the server gives the same page of the list again and again");
-      }
-      token = std::move(page.value().next);
-      for (ObjectInfo& object : page.value().objects) {
-        if (!object.name.starts_with(base)) return bad_list("the server lists what was not asked");
-        object.name.erase(0, base.size());
-        if (!object.name.starts_with(prefix) || !check_object_name(object.name).ok()) continue;
-        objects.push_back(std::move(object));
-      }
-      if (objects.size() > longest_list) {
-        return Status::error(StatusCode::resource_exhausted,
-                             "there are more than 10,000,000 objects to list")
-            .with_object(client_->place(base));
-      }
-    } while (!token.empty());
+    Status status = detail::list_pages(
+        base, prefix, client_->place(base), objects,
+        [&](const std::string& token) { return list_page(base + std::string(prefix), token); });
+    if (!status.ok()) return status;
     std::sort(objects.begin(), objects.end(),
               [](const ObjectInfo& a, const ObjectInfo& b) { return a.name < b.name; });
     return objects;
@@ -179,9 +133,6 @@ class BasicS3Backend {
   }
 
  private:
-  // 2^62 keeps the sum of an offset and a length in range; no object comes near it
-  static constexpr std::uint64_t largest_object = 1ull << 62;
-
   [[nodiscard]] std::string key_prefix() const {
     const std::string& prefix = client_->options().prefix;
     return prefix.empty() ? prefix : prefix + '/';
@@ -223,13 +174,8 @@ class BasicS3Backend {
   Result<std::string> read_nothing(std::string_view key, std::uint64_t offset) const {
     const auto size = size_of(key);
     if (!size.ok()) return size.status();
-    if (offset > size.value()) return outside(key);
+    if (offset > size.value()) return detail::outside_object(client_->place(key));
     return std::string();
-  }
-  KVBACKUP_DETAIL_COLD [[nodiscard]] Status outside(std::string_view key) const {
-    return Status::error(StatusCode::invalid_argument,
-                         "the range asked for ends behind the end of the object")
-        .with_object(client_->place(key));
   }
 
   Result<detail::S3Page> list_page(const std::string& prefix, const std::string& token) const {
@@ -242,9 +188,6 @@ class BasicS3Backend {
     auto page = detail::read_s3_page(answer.response.body);
     if (page.ok()) return page;
     return std::move(page).status().with_object(client_->place({}));
-  }
-  KVBACKUP_DETAIL_COLD [[nodiscard]] Status bad_list(const char* why) const {
-    return Status::error(StatusCode::corruption, why).with_object(client_->place({}));
   }
 
   std::shared_ptr<Client> client_;

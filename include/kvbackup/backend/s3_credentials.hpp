@@ -52,23 +52,32 @@ class S3CredentialChain {
   S3CredentialChain(const S3Options& options, Transport& transport)
       : options_(options), transport_(transport) {}
 
-  /// Keys that are good for now. `refresh` leaves no old ones: a server said that they have
-  /// expired. Errors: permission_denied if there are none; what a source answers.
-  Result<SigV4Keys> get(bool refresh = false) {
+  /// Keys that are good for now. Errors: permission_denied if there are none; what a source
+  /// answers.
+  Result<SigV4Keys> get() {
     const MutexLock lock(mutex_);
     const std::uint64_t now = options_.clock->unix_ms();
     const bool known = current_.has_value();
-    if (known && !refresh && now + refresh_before_ms < current_->expires_unix_ms) {
-      return current_->keys;
-    }
+    if (known && now + refresh_before_ms < current_->expires_unix_ms) return current_->keys;
     auto fetched = find();
     if (fetched.ok()) {
       current_ = std::move(fetched).value();
       return current_->keys;
     }
     // the old ones are good for some minutes yet, and the next request asks again
-    if (known && !refresh && now < current_->expires_unix_ms) return current_->keys;
+    if (known && now < current_->expires_unix_ms) return current_->keys;
     return std::move(fetched).status();
+  }
+
+  /// A server refused `refused`: whether get() gives other keys now. Asks where the keys come from,
+  /// unless another thread did.
+  [[nodiscard]] bool renew(const SigV4Keys& refused) {
+    const MutexLock lock(mutex_);
+    if (current_ && current_->keys != refused) return true;
+    auto fetched = find();
+    if (!fetched.ok() || fetched.value().keys == refused) return false;
+    current_ = std::move(fetched).value();
+    return true;
   }
 
   static constexpr std::uint64_t refresh_before_ms = 5 * 60 * 1'000;

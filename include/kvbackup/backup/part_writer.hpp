@@ -3,6 +3,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -48,6 +49,7 @@ struct RunContext {
   ProgressReporter* progress = nullptr;
   std::uint64_t start_version = 0;  ///< of every file, as those below
   std::uint64_t end_version = 0;
+  std::atomic<std::uint64_t>* backupmeta_size = nullptr;  ///< if given: what its files take there
   std::optional<PartDone> part_done;  ///< called with all files of the sub-range so far
 };
 

@@ -89,6 +89,8 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
     context.read_limiter = read_limiter ? &*read_limiter : nullptr;
     context.part_retries = options.part_retries;
     context.progress = &progress;
+    std::atomic<std::uint64_t> backupmeta_size{0};
+    context.backupmeta_size = &backupmeta_size;
     if constexpr (VersionedSource<Source>) {
       context.start_version = source_.start_version();
       context.end_version = source_.end_version();
@@ -307,6 +309,7 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
       result.meta.files.push_back(std::move(record.file));
     }
     const std::string bytes = encode_manifest(result.meta, result.info);
+    if (bytes.size() > max_backupmeta_size) return detail::backupmeta_too_large();
     // what cannot be read back must not count as a backup
     if (auto read_back = decode_manifest(bytes); !read_back.ok()) {
       return std::move(read_back).status();

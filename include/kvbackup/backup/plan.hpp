@@ -107,6 +107,9 @@ template <class Source>
   }
   auto ranges = normalize_ranges(std::move(asked));
   if (!ranges.ok()) return std::move(ranges).status();
+  if constexpr (PartialSnapshot<Source>) {
+    if (Status status = source.check_held(ranges.value()); !status.ok()) return status;
+  }
 
   BackupPlan plan;
   plan.ranges = std::move(ranges).value();

@@ -17,6 +17,10 @@
 #include "kvbackup/base/key_range.hpp"
 #include "kvbackup/base/rate_limiter.hpp"
 #include "kvbackup/base/wait.hpp"
+#include "kvbackup/config.hpp"
+#include "kvbackup/manifest/manifest.hpp"
+#include "kvbackup/manifest/naming.hpp"
+#include "kvbackup/proto/encode.hpp"
 #include "kvbackup/source/concept.hpp"
 
 namespace kvbackup::inline v1::detail {
@@ -28,6 +32,18 @@ inline constexpr std::uint64_t parts_of_a_sub_range = 1'000'000;
 /// No part of a plan of that many sub-ranges has a higher number.
 [[nodiscard]] constexpr std::uint64_t last_part_number(std::size_t sub_ranges) {
   return (std::uint64_t{sub_ranges} + 1) * parts_of_a_sub_range;
+}
+
+/// What is said of a backup that describes itself by more than is ever read.
+[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status backupmeta_too_large() {
+  return Status::error(StatusCode::resource_exhausted,
+                       "the backup has too many parts, or keys too long, to be described: its "
+                       "backupmeta would have more than the " +
+                           std::to_string(max_backupmeta_size) +
+                           " bytes that are read back; make parts larger "
+                           "(BackupOptions::part_size, --file-size), or divide the backup by key "
+                           "range")
+      .with_object(backupmeta_name);
 }
 
 template <class LayoutT, BlockCodec Codec, Hasher Hash, ObjectBackend Backend>
@@ -205,7 +221,9 @@ class SubRangeWriter {
           .with_range(part_->start(), end);
     }
     if (Status status = report(); !status.ok()) return status;
+    const std::size_t files_before = files.size();
     if (Status status = part_->finish(end, files); !status.ok()) return status;
+    if (Status status = describe(files, files_before); !status.ok()) return status;
     const std::string start = part_->start();
     part_.reset();
     ++parts_;
@@ -213,6 +231,16 @@ class SubRangeWriter {
     taken_ = reported_ = lost_ = Taken();
     report_at_ = report_interval;
     return run_.part_done ? (*run_.part_done)(start, end, files) : Status();
+  }
+
+  /// Counts what files[first] and those behind it take in backupmeta, so that one that cannot be
+  /// read is not found out at the end of a long run.
+  Status describe(const std::vector<FileRecord>& files, std::size_t first) {
+    if (run_.backupmeta_size == nullptr) return {};
+    std::uint64_t size = 0;
+    for (std::size_t i = first; i < files.size(); ++i) size += encode(files[i].file).size();
+    const std::uint64_t before = run_.backupmeta_size->fetch_add(size, std::memory_order_relaxed);
+    return before + size <= max_backupmeta_size ? Status() : backupmeta_too_large();
   }
 
   /// Whether the open part ended with the loss of an object that may be stored by another attempt.

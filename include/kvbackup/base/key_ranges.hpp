@@ -3,6 +3,9 @@
 #pragma once
 
 #include <algorithm>
+#include <cstddef>
+#include <iterator>
+#include <map>
 #include <optional>
 #include <string>
 #include <utility>
@@ -15,10 +18,11 @@
 
 namespace kvbackup::inline v1 {
 
-/// Sorts, checks and merges the ranges of one request. Errors: a range without room for a key, two
+/// Sorts, checks and merges the ranges of one request: column families in the order in which they
+/// are first named, keys rising. Errors: a range without room for a key, two
 /// ranges of one column family that overlap.
 [[nodiscard]] inline Result<std::vector<KeyRange>> normalize_ranges(std::vector<KeyRange> ranges) {
-  std::vector<std::string> cfs;
+  std::map<std::string, std::size_t> cf_ranks;
   for (KeyRange& range : ranges) {
     if (range.cf.empty()) range.cf = default_cf;
     if (range.empty()) {
@@ -27,14 +31,20 @@ namespace kvbackup::inline v1 {
           .with_object(range.cf)
           .with_range(range.start, range.end);
     }
-    if (std::find(cfs.begin(), cfs.end(), range.cf) == cfs.end()) cfs.push_back(range.cf);
+    cf_ranks.try_emplace(range.cf, cf_ranks.size());
   }
-  const auto cf_rank = [&cfs](const KeyRange& range) {
-    return std::find(cfs.begin(), cfs.end(), range.cf) - cfs.begin();
-  };
-  std::sort(ranges.begin(), ranges.end(), [&](const KeyRange& a, const KeyRange& b) {
-    return std::pair(cf_rank(a), ByteView(a.start)) < std::pair(cf_rank(b), ByteView(b.start));
-  });
+  // by rank first, each looked up once
+  std::vector<std::vector<KeyRange>> by_cf(cf_ranks.size());
+  for (KeyRange& range : ranges) {
+    by_cf[cf_ranks.find(range.cf)->second].push_back(std::move(range));
+  }
+  ranges.clear();
+  for (std::vector<KeyRange>& of_cf : by_cf) {
+    std::sort(of_cf.begin(), of_cf.end(), [](const KeyRange& a, const KeyRange& b) {
+      return ByteView(a.start) < ByteView(b.start);
+    });
+    std::move(of_cf.begin(), of_cf.end(), std::back_inserter(ranges));
+  }
   std::vector<KeyRange> merged;
   for (KeyRange& range : ranges) {
     if (merged.empty() || merged.back().cf != range.cf) {

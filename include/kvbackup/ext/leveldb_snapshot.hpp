@@ -48,6 +48,19 @@ struct LeveldbShared {
 /// checksums verified and stay out of the block cache.
 class LeveldbSource {
  public:
+  LeveldbSource(LeveldbSource&&) = default;
+  LeveldbSource& operator=(LeveldbSource&& other) noexcept {
+    if (this == &other) return *this;
+    iterator_.reset();  // before the store that it reads, which may go with the next line
+    shared_ = std::move(other.shared_);
+    start_ = std::move(other.start_);
+    end_ = std::move(other.end_);
+    iterator_ = std::move(other.iterator_);
+    valid_ = other.valid_;
+    return *this;
+  }
+  ~LeveldbSource() = default;
+
   [[nodiscard]] bool valid() const noexcept { return valid_; }
   [[nodiscard]] ByteView key() const { return detail::leveldb_view(iterator_->key()); }
   [[nodiscard]] ByteView value() const { return detail::leveldb_view(iterator_->value()); }

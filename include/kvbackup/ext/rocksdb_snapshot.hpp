@@ -70,6 +70,20 @@ struct RocksdbSnapshotOptions {
 /// checksums verified and stay out of the block cache.
 class RocksdbSource {
  public:
+  RocksdbSource(RocksdbSource&&) = default;
+  RocksdbSource& operator=(RocksdbSource&& other) noexcept {
+    if (this == &other) return *this;
+    iterator_.reset();  // before the store that it reads, which may go with the next line
+    shared_ = std::move(other.shared_);
+    family_ = other.family_;
+    bounds_ = std::move(other.bounds_);
+    iterator_ = std::move(other.iterator_);
+    refused_ = std::move(other.refused_);
+    valid_ = other.valid_;
+    return *this;
+  }
+  ~RocksdbSource() = default;
+
   [[nodiscard]] bool valid() const noexcept { return valid_; }
   [[nodiscard]] ByteView key() const { return detail::rocksdb_view(iterator_->key()); }
   [[nodiscard]] ByteView value() const { return detail::rocksdb_view(iterator_->value()); }

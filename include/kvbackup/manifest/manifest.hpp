@@ -19,6 +19,7 @@
 
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/hash/sha256_portable.hpp"
+#include "kvbackup/manifest/detail/entry_bound.hpp"
 #include "kvbackup/manifest/detail/looks_random.hpp"
 #include "kvbackup/manifest/meta_index.hpp"
 #include "kvbackup/manifest/naming.hpp"
@@ -86,25 +87,41 @@ struct ManifestOutline {
   ByteView br_version;
 };
 
+[[nodiscard]] constexpr bool is_own_field(std::uint32_t number) {
+  return number == seal_field || number == kvbackup_info_field;
+}
+/// BackupMeta.version, and the roots of BR's trees.
+[[nodiscard]] constexpr bool is_index_field(std::uint32_t number) {
+  return number >= 12 && number <= 16;
+}
+
 [[nodiscard]] inline Result<ManifestOutline> outline_of(ByteView bytes) {
+  // BackupMeta.files
+  constexpr std::uint32_t files_field = 4;
   // BackupMeta.br_version; what follows it is of BR 5.1 and later
   constexpr std::uint32_t br_version_field = 11;
   ManifestOutline outline;
   WireReader reader(bytes);
   WireField field;
+  bool fits = entries_fit(bytes, files_field, files_field);
   while (reader.next(field)) {
     const bool has_payload = field.wire_type == WireType::length_delimited;
+    if (has_payload && is_index_field(field.number)) fits = fits && node_fits(field.payload);
     if (field.number == seal_field) {
       ++outline.seals;
     } else if (field.number == kvbackup_info_field) {
       ++outline.infos;
       if (!has_payload) return damaged_backupmeta("field 100001 is no message");
       outline.info = field.payload;
+      fits = fits && entries_fit(field.payload, 0, 0);
     } else if (field.number == br_version_field && has_payload) {
       outline.br_version = field.payload;
     } else if (field.number > br_version_field) {
       outline.has_later_fields = true;
     }
+  }
+  if (reader.status().ok() && !fits) {
+    return damaged_backupmeta("its lists have more entries than its bytes can spell");
   }
   if (reader.status().ok()) return outline;
   if (looks_random(bytes)) {
@@ -125,14 +142,6 @@ struct ManifestOutline {
   std::string seal;
   append_bytes_field(seal, seal_field, as_bytes(digest));
   return bytes.substr(before.size()) == ByteView(seal);
-}
-
-[[nodiscard]] constexpr bool is_own_field(std::uint32_t number) {
-  return number == seal_field || number == kvbackup_info_field;
-}
-/// BackupMeta.version, and the roots of BR's trees.
-[[nodiscard]] constexpr bool is_index_field(std::uint32_t number) {
-  return number >= 12 && number <= 16;
 }
 
 /// Takes the fields that `is_dropped` names out of `unknown_fields`.
@@ -176,7 +185,7 @@ inline void drop_fields(std::string& unknown_fields, bool (*is_dropped)(std::uin
                                                       std::to_string(kvbackup_info_format))
         .with_object(backupmeta_name);
   }
-  if (info.file_crc32c.size() != files) {
+  if (!info.file_crc32c.empty() && info.file_crc32c.size() != files) {
     return damaged_backupmeta("it has not one checksum a file");
   }
   return {};

@@ -21,6 +21,7 @@
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/base/status.hpp"
 #include "kvbackup/hash/sha256_portable.hpp"
+#include "kvbackup/manifest/detail/entry_bound.hpp"
 #include "kvbackup/manifest/detail/looks_random.hpp"
 #include "kvbackup/proto/backup.hpp"
 #include "kvbackup/proto/backup_index.hpp"
@@ -43,6 +44,9 @@ struct MetaObject {
 };
 
 namespace detail {
+
+/// Whether the bytes of a MetaFile can spell its lists; the first two are of files.
+[[nodiscard]] inline bool node_fits(ByteView bytes) { return entries_fit(bytes, 1, 2); }
 
 /// Walks the trees of one backup depth first, in the order of their entries.
 template <class Backend>
@@ -103,6 +107,9 @@ class MetaTreeReader {
       return damaged(looks_random(bytes.value())
                          ? "its SHA-256 is another one, or it is encrypted, which is not read"
                          : "its SHA-256 is not the one that was recorded");
+    }
+    if (!node_fits(bytes.value())) {
+      return damaged("its lists have more entries than its bytes can spell");
     }
     auto node = decode<MetaFile>(bytes.value());
     if (!node.ok()) return damaged(std::string(node.status().message()));

@@ -4,6 +4,7 @@
 //   {store_id}_{region_id}_{epoch}_{hex(sha256(start key))}_{unix ms}_{cf}.sst
 //   {store_id}_{region_id}_{epoch}_{cf}.sst     a raw part that starts at the empty key
 //   backupmeta                                  written last; without it there is no backup
+//   backup.lock                                 written first by what many stores back up to
 //
 // (TiKV v5.1 components/backup/src/{endpoint,writer}.rs). TiKV 6.2 and later name files on S3
 // {store_id}/{region_id}_..., since S3 limits the requests a second of each prefix. A column
@@ -23,6 +24,11 @@ namespace kvbackup::inline v1 {
 
 /// The object that makes the others a backup.
 inline constexpr std::string_view backupmeta_name = "backupmeta";
+
+/// BR's sign that a destination is in use or was; it stays there. Then its content.
+inline constexpr std::string_view backup_lock_name = "backup.lock";
+inline constexpr std::string_view backup_lock_text =
+    "DO NOT DELETE\nThis file exists to remind other backup jobs won't use this path";
 
 /// What the name of one file is made of.
 struct FileNameParts {

@@ -6,8 +6,8 @@
 // | t.perform(request)    | Result<HttpResponse> | sends it once; any HTTP status is an answer
 //
 // Laws no compiler checks: perform() may be called from several threads at once. It follows no
-// redirect and never repeats a request whose answer may have been lost; what is worth repeating is
-// a retryable() failure. No failure shows the query, a header or the body of a request.
+// redirect, and never repeats a request that is `once`; what is worth repeating is a retryable()
+// failure. No failure shows the query, a header or the body of a request.
 #pragma once
 
 #include <concepts>
@@ -68,6 +68,9 @@ struct HttpRequest {
   HttpTimeouts timeouts;
   /// Never by way of a proxy: for addresses that mean this machine or its host.
   bool no_proxy = false;
+  /// Makes something new each time it is carried out, so that it may not be sent twice unnoticed.
+  /// Costs a connection of its own.
+  bool once = false;
   const CancelToken* cancel = nullptr;
 };
 

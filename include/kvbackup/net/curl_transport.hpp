@@ -36,7 +36,7 @@ struct CurlOptions {
 /// may use it too. Connections are kept: each thread that sends at the same time gets its own.
 ///
 /// libcurl itself sends a request again in one case: where a kept connection turns out to be closed
-/// before the first byte of an answer.
+/// before the first byte of an answer. HttpRequest::once keeps a request off kept connections.
 class CurlTransport {
  public:
   explicit CurlTransport(CurlOptions options = {})

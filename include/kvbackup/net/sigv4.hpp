@@ -31,6 +31,8 @@ struct SigV4Keys {
   std::string access_key;
   std::string secret_key;
   std::string session_token;
+
+  friend bool operator==(const SigV4Keys&, const SigV4Keys&) = default;
 };
 
 /// What a signature is good for.

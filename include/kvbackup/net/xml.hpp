@@ -174,7 +174,8 @@ class XmlScanner {
     std::uint32_t point = 0;
     const char* end = digits.data() + digits.size();
     const auto [rest, failed] = std::from_chars(digits.data(), end, point, hex ? 16 : 10);
-    return failed == std::errc() && rest == end && append_code_point(out, point);
+    // XML has no zero
+    return failed == std::errc() && rest == end && point != 0 && append_code_point(out, point);
   }
 
   std::string_view rest_;

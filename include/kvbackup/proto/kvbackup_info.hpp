@@ -75,7 +75,8 @@ struct KvbackupInfo {
   /// What is complete, those without any data too.
   std::vector<CompletedRange> ranges;
   std::optional<KvbackupTotals> totals;
-  /// The CRC-32C of the stored bytes of each file, in the order of BackupMeta.files.
+  /// The CRC-32C of the stored bytes of each file, in the order of BackupMeta.files; none where
+  /// others wrote the files and only their SHA-256 is known.
   std::vector<std::uint32_t> file_crc32c;
   std::string unknown_fields;
 

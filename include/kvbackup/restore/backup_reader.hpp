@@ -20,6 +20,7 @@
 #include "kvbackup/manifest/manifest.hpp"
 #include "kvbackup/proto/backup.hpp"
 #include "kvbackup/restore/backup_source.hpp"
+#include "kvbackup/restore/detail/held_ranges.hpp"
 #include "kvbackup/restore/detail/key_domain.hpp"
 #include "kvbackup/restore/detail/open_backup.hpp"
 #include "kvbackup/restore/file_index.hpp"
@@ -95,10 +96,12 @@ class BasicBackup {
     return std::optional<std::string>(std::move(lookup.value().value));
   }
 
-  /// The logical pairs of `range`, in key order. Reads what it needs of the files that it needs, as
-  /// it goes on.
+  /// The logical pairs that the backup has of `range`, in key order; of keys that were not backed
+  /// up there are none (check_held() tells). Reads what it needs of the files that it needs, as it
+  /// goes on. not_found for a column family that the backup does not hold.
   [[nodiscard]] Result<Source> scan(const KeyRange& range) const {
     if (Status status = state_->check_logical(); !status.ok()) return status;
+    if (Status status = check_cf(range.cf); !status.ok()) return status;
     return source_of(range);
   }
 
@@ -124,6 +127,14 @@ class BasicBackup {
     if (!out.empty()) return out;
     for (std::string& cf : state_->index.cfs()) out.push_back({std::move(cf), "", ""});
     return out;
+  }
+
+  /// not_found, naming the range, unless all of `asked` was backed up. A backup of this one asks
+  /// it, and so may who takes the lack of a key for its absence.
+  [[nodiscard]] Status check_held(const std::vector<KeyRange>& asked) const {
+    auto held = ranges();
+    if (!held.ok()) return std::move(held).status();
+    return detail::check_held(std::move(held).value(), asked);
   }
 
   /// Cuts `range` where files begin.
@@ -168,6 +179,16 @@ class BasicBackup {
 
  private:
   explicit BasicBackup(std::unique_ptr<State> state) : state_(std::move(state)) {}
+
+  [[nodiscard]] Status check_cf(std::string_view cf) const {
+    if (state_->index.has_cf(cf)) return {};
+    const auto held = ranges();
+    if (!held.ok()) return held.status();
+    for (const KeyRange& range : held.value()) {
+      if (range.cf == cf) return {};
+    }
+    return detail::no_such_cf(cf);
+  }
 
   [[nodiscard]] Result<Source> source_of(const KeyRange& range) const {
     auto files = state_->index.overlapping(range);

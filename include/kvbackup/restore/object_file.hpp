@@ -11,18 +11,36 @@
 #include "kvbackup/base/bytes.hpp"
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/base/status.hpp"
+#include "kvbackup/config.hpp"
 #include "kvbackup/sst/random_access.hpp"
 
 namespace kvbackup::inline v1 {
 
 namespace detail {
 
-/// Exactly the bytes asked for; a backend that gives fewer is a failed read.
+/// What it means that an object of a backup, which backupmeta names and measures, was not read: one
+/// that is not there, shorter, or of a name that no object can have is damage.
+[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status object_failure(Status status,
+                                                                std::string_view name) {
+  std::string what;
+  if (status.code() == StatusCode::not_found) {
+    what = "it is missing";
+  } else if (status.code() == StatusCode::invalid_argument) {
+    what = "it is not the object that backupmeta describes: " + std::string(status.message());
+  } else {
+    return std::move(status).with_object(name);
+  }
+  what += "; verify the backup, and take the file from another copy";
+  return Status::error(StatusCode::corruption, std::move(what)).with_object(name);
+}
+
+/// Exactly the bytes asked for of an object that backupmeta names; a backend that gives fewer is a
+/// failed read.
 template <ReadableBackend Backend>
 [[nodiscard]] Result<std::string> read_object_range(Backend& backend, std::string_view name,
                                                     std::uint64_t offset, std::uint64_t length) {
   auto bytes = backend.read_range(name, offset, length);
-  if (!bytes.ok()) return std::move(bytes).status().with_object(name);
+  if (!bytes.ok()) return object_failure(std::move(bytes).status(), name);
   if (bytes.value().size() == length) return bytes;
   return Status::error(StatusCode::io_error,
                        "the storage gave " + std::to_string(bytes.value().size()) +
@@ -32,8 +50,9 @@ template <ReadableBackend Backend>
 
 }  // namespace detail
 
-/// An object of a backend as the file that a TableReader reads: every read is one read_range() of
-/// the backend. Borrows the backend.
+/// An object that a backupmeta names as the file that a TableReader reads: every read is one
+/// read_range() of the backend, and an object that is missing or shorter is corruption. Borrows the
+/// backend.
 template <ReadableBackend Backend>
 class ObjectFile {
  public:

@@ -8,6 +8,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -20,6 +21,7 @@
 #include "kvbackup/manifest/manifest.hpp"
 #include "kvbackup/proto/backup.hpp"
 #include "kvbackup/restore/backup_reader.hpp"
+#include "kvbackup/restore/detail/held_ranges.hpp"
 #include "kvbackup/restore/detail/key_domain.hpp"
 #include "kvbackup/restore/table_schema.hpp"
 #include "kvbackup/restore/txn_source.hpp"
@@ -53,17 +55,20 @@ namespace detail {
   return Status::error(StatusCode::invalid_argument, std::move(message)).with_object(url);
 }
 
-/// The key ranges of a transactional backup, once each though they may be recorded for every column
-/// family; all keys where nothing is recorded.
+/// The key ranges of a transactional backup, sorted, and once each though they may be recorded for
+/// every column family; all keys where nothing is recorded.
 [[nodiscard]] inline std::vector<KeyRange> txn_ranges(const Manifest& manifest) {
   std::vector<KeyRange> out;
   if (manifest.info) {
     for (const CompletedRange& range : manifest.info->ranges) {
-      KeyRange user{std::string(default_cf), range.start, range.end};
-      if (std::find(out.begin(), out.end(), user) == out.end()) out.push_back(std::move(user));
+      out.push_back({std::string(default_cf), range.start, range.end});
     }
   }
   if (out.empty()) out.emplace_back();
+  std::sort(out.begin(), out.end(), [](const KeyRange& a, const KeyRange& b) {
+    return std::tie(a.start, a.end) < std::tie(b.start, b.end);
+  });
+  out.erase(std::unique(out.begin(), out.end()), out.end());
   return out;
 }
 
@@ -142,9 +147,19 @@ class BasicTxnBackup {
     return out;
   }
 
+  /// not_found, naming the range, unless all of `asked`, which is in the view, was backed up.
+  [[nodiscard]] Status check_held(const std::vector<KeyRange>& asked) const {
+    auto held = ranges();
+    if (!held.ok()) return std::move(held).status();
+    return detail::check_held(std::move(held).value(), asked);
+  }
+
   /// The pairs of `range`, which in TxnView::tikv begins and ends between user keys, as ranges()
   /// and view_of() have it. corruption that names the key where a value is missing.
   [[nodiscard]] Result<Source> scan(const KeyRange& range) const {
+    const bool has_cf =
+        range.cf == default_cf || (view() == TxnView::tikv && range.cf == mvcc_write_cf);
+    if (!has_cf) return detail::no_such_cf(range.cf);
     return view() == TxnView::flat ? scan_flat(range) : scan_tikv(range);
   }
 

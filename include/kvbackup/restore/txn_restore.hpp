@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <concepts>
 #include <cstddef>
-#include <cstdint>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -17,7 +17,6 @@
 #include "kvbackup/base/bytes.hpp"
 #include "kvbackup/base/cancel.hpp"
 #include "kvbackup/base/key_range.hpp"
-#include "kvbackup/base/key_ranges.hpp"
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/base/status.hpp"
 #include "kvbackup/hash/concept.hpp"
@@ -55,36 +54,35 @@ namespace detail {
   return {};
 }
 
-/// Adds the files of `meta` that have keys of `ranges`, which are in user keys.
+/// Adds the files of `meta` that have keys of `ranges`, which are in user keys and sorted.
 [[nodiscard]] inline Status plan_member(const BackupMeta& meta, std::size_t member,
                                         const std::vector<KeyRange>& ranges, bool everything,
                                         TxnRestorePlan& plan) {
-  const auto fail = [](const File& file, const char* why) {
-    return Status::error(StatusCode::corruption, why)
-        .with_object(file.name)
-        .with_range(file.start_key, file.end_key);
-  };
   for (std::size_t i = 0; i < meta.files.size(); ++i) {
     const File& file = meta.files[i];
+    const auto fail = [&file](const char* why) {
+      return Status::error(StatusCode::corruption, why)
+          .with_object(file.name)
+          .with_range(file.start_key, file.end_key);
+    };
     if (cf_of(file) != default_cf && cf_of(file) != mvcc_write_cf) {
-      return fail(file,
-                  "a transactional backup has files of column families default and write, "
-                  "and this one is of another; verify the backup");
+      return fail(
+          "a transactional backup has files of column families default and write, and this one is "
+          "of another; verify the backup");
     }
-    const KeyRange own{std::string(default_cf), file.start_key, file.end_key};
-    bool is_needed = false;
-    bool is_inside = false;
-    for (const KeyRange& range : ranges) {
-      const auto both = intersection(range, own);
-      is_needed = is_needed || both;
-      is_inside = is_inside || (both && *both == own);
+    if (is_inverted(file)) return fail("its start key is not below its end key; verify the backup");
+    const auto after = std::partition_point(
+        ranges.begin(), ranges.end(),
+        [&file](const KeyRange& range) { return range.start <= file.start_key; });
+    const KeyRange* before = after == ranges.begin() ? nullptr : &*std::prev(after);
+    const bool begins_inside = before != nullptr && begins_before(file.start_key, before->end);
+    if (everything && !(begins_inside && ends_within(file.end_key, before->end))) {
+      return fail(
+          "it is of keys outside of the ranges that backupmeta says the backup holds; verify the "
+          "backup");
     }
-    if (everything && !is_inside) {
-      return fail(file,
-                  "it is of keys outside of the ranges that backupmeta says the backup "
-                  "holds; verify the backup");
-    }
-    if (!is_needed) continue;
+    const bool reaches_next = after != ranges.end() && begins_before(after->start, file.end_key);
+    if (!begins_inside && !reaches_next) continue;
     plan.files.push_back({member, i});
     plan.pairs += file.total_kvs;
     plan.bytes += file.total_bytes;

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -86,7 +87,8 @@ class Verifier {
 
   [[nodiscard]] bool lacks_crc() const {
     const std::vector<File>& files = manifest_.meta.files;
-    return !manifest_.info && std::any_of(files.begin(), files.end(), [](const File& file) {
+    const bool wrote_them = manifest_.info && !manifest_.info->file_crc32c.empty();
+    return !wrote_them && std::any_of(files.begin(), files.end(), [](const File& file) {
       return file.total_kvs != 0 && file.crc64xor == 0;
     });
   }
@@ -190,12 +192,14 @@ class Verifier {
     RestoreReporter reporter(options_.observer, work.size(), size);
     std::vector<FileFindings> found(work.size());
     std::vector<std::optional<LargeValues>> large_values(files.size());
+    std::atomic<std::uint64_t> unproven{0};
     Status status =
         run_workers(work.size(), options_.concurrency, options_.executor, [&](std::size_t index) {
           FileCheck<Backend, Hash, Decoders> check(backend_, manifest_, work[index], hash_,
                                                    decoders_, options_.cancel, reporter);
           Status checked = check.run(found[index]);
           if (checked.ok()) reporter.add_file();
+          if (check.is_unproven()) unproven.fetch_add(1, std::memory_order_relaxed);
           large_values[work[index]] = check.large_values();
           return checked;
         });
@@ -207,6 +211,7 @@ class Verifier {
       check_large_values(files, large_values, report_);
     }
     const RestoreProgress progress = reporter.progress();
+    report_.unproven_files = unproven.load(std::memory_order_relaxed);
     report_.pairs = progress.pairs;
     report_.bytes = progress.bytes;
     report_.stored_bytes = progress.stored_bytes;

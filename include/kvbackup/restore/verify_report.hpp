@@ -89,9 +89,13 @@ struct VerifyReport {
   std::uint64_t pairs = 0;         ///< read from files and counted
   std::uint64_t bytes = 0;         ///< their key and value lengths
   std::uint64_t stored_bytes = 0;  ///< of the files that were read to their end
+  /// Files whose bytes are those that were recorded but whose content was not looked at, and why is
+  /// an unprovable finding: a codec is not built in, or they are encrypted.
+  std::uint64_t unproven_files = 0;
 
   [[nodiscard]] bool is_damaged() const { return damages != 0; }
-  /// Everything that was to be looked at was, and nothing is damaged.
+  /// Everything that was to be read was, and nothing is damaged. What stands behind the bytes is
+  /// proven too where unproven_files is 0.
   [[nodiscard]] bool is_whole() const { return damages == 0 && unreadable == 0; }
 
   /// A broken backup of many files gives as many findings; that many are kept.

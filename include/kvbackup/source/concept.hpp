@@ -23,6 +23,9 @@
 // | s.ranges()             | Result<vector<KeyRange>> | optional: one whole range a column
 // |                        |                          | family, what a backup without ranges
 // |                        |                          | takes
+// | s.check_held(ranges)   | Status                   | optional, of what holds a part of its
+// |                        |                          | keys only: not_found unless all of the
+// |                        |                          | ranges lie in what it holds
 // | s.kind(), s.identity() | std::string              | optional: recorded in backupmeta
 // | s.notes()              | vector<string>           | optional: sentences for the operator: how
 // |                        |                          | the state was taken, what is not in it
@@ -87,6 +90,11 @@ concept EstimatingSnapshot = Snapshot<S> && requires(const S& s, const KeyRange&
 template <class S>
 concept EnumerableSnapshot = Snapshot<S> && requires(const S& s) {
   { s.ranges() } -> std::same_as<Result<std::vector<KeyRange>>>;
+};
+
+template <class S>
+concept PartialSnapshot = Snapshot<S> && requires(const S& s, const std::vector<KeyRange>& ranges) {
+  { s.check_held(ranges) } -> std::same_as<Status>;
 };
 
 template <class S>

@@ -122,12 +122,23 @@ struct ChecksumSet {
   }
 };
 
+/// How much longer a block may become by decompression however long that is: what LZ4 can at most.
+/// Only Zstandard goes beyond, and only for bytes that repeat.
+inline constexpr std::uint64_t trusted_ratio = 255;
+
+/// The default of TableDecoders::largest_inflated. TableWriter stores what goes beyond it plain.
+inline constexpr std::uint64_t default_largest_inflated = 256ull << 20;
+
 /// Both sets of a TableReader.
 template <class Codecs, class Checksums>
 struct TableDecoders {
   using Contexts = typename Codecs::Contexts;
   using ChecksumsUsed = Checksums;
-  Codecs codecs;
+  Codecs codecs{};
+  /// The most plain bytes of a block that is more than trusted_ratio times as long as its stored
+  /// form; a longer one is resource_exhausted. It keeps a small file from asking for much memory,
+  /// and is to be raised for a table that is trusted and has values as long of bytes that repeat.
+  std::uint64_t largest_inflated = default_largest_inflated;
 };
 
 namespace detail {

@@ -201,7 +201,10 @@ class TableIterator {
   void next_block() {
     cursor_.keep_key();
     valid_ = false;
-    if (core_->bytewise && cursor_.user_key() > walker_.bound()) return fail_bound();
+    // a block that was sought in may be empty, and no key was read then
+    if (core_->bytewise && cursor_.has_key() && cursor_.user_key() > walker_.bound()) {
+      return fail_bound();
+    }
     last_bound_ = walker_.bound();
     enter(walker_.next(*core_, *worker_));
   }
@@ -211,7 +214,10 @@ class TableIterator {
       if (!load_block()) return;
       const detail::Step inside = cursor_.begin(held_.payload);
       if (inside == detail::Step::damaged) return fail_block();
-      if (inside == detail::Step::end) continue;
+      if (inside == detail::Step::end) {
+        last_bound_ = walker_.bound();
+        continue;
+      }
       valid_ = true;
       if (cursor_.order() == detail::KeyOrder::falls) return fail_order();
       if (core_->bytewise && !last_bound_.empty() && !above_last_bound()) fail_bound();

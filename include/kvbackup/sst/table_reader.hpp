@@ -50,8 +50,10 @@ struct Lookup {
 /// Copies are the same table; iterators and sources keep it open. All calls may come from several
 /// threads at once. Whatever is read is checked first: a checksum that does not fit, or content
 /// that cannot be, is corruption, and names the file and the block; a codec or checksum that
-/// `Decoders` does not have is unsupported. Memory: the tail, the index (of a two-level index its
-/// top level), the filter once it is used, and for each iterator one block and what is read ahead.
+/// `Decoders` does not have is unsupported; a small block that would take much memory is
+/// resource_exhausted (TableDecoders::largest_inflated). Memory: the tail, the index (of a two-level
+/// index its top level), the filter once it is used, and for each iterator one block and what is
+/// read ahead.
 template <RandomAccessFile File, class Decoders, BlockCache Cache = NoBlockCache>
 class TableReader {
  public:

@@ -147,6 +147,10 @@ class SourceCheck : SourceKitBase {
       source = std::move(moved);
     }
     same(all, seen, source_law::moved, "a pass that moves the source at every pair differs");
+    S replaced = make_();
+    replaced = make_();
+    same(all, rest_of(replaced, "a source that took another's place"), source_law::moved,
+         "a source that took another's place differs");
   }
   void check_seeks(const PairList& all) {
     std::vector<std::string> targets{std::string(), std::string(1, '\0'), std::string(300, '\xff')};

@@ -248,7 +248,6 @@ TEST_CASE("writers of several threads share one backend and its token") {
   CHECK(backend.list("").value().size() == 6);
 }
 
-#ifdef KVBACKUP_TEST_RCLONE
 TEST_CASE("rclone reads what the backend wrote, and the backend what rclone wrote") {
   server_faults("[]");
   const GcsOptions options = gcs_options();
@@ -278,7 +277,6 @@ TEST_CASE("rclone reads what the backend wrote, and the backend what rclone wrot
     CHECK(backend.list("theirs/" + name).value().at(0).size == bytes.size());
   }
 }
-#endif
 
 TEST_CASE("the memory of an upload is a chunk, whatever the object's size") {
   server_faults("[]");

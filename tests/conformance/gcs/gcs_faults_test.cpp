@@ -8,6 +8,7 @@
 #include <kvbackup/kvbackup.hpp>
 
 #include "conformance/gcs/gcs_support.hpp"
+#include "support/fixed_clock.hpp"
 
 using namespace kvbackup;
 using namespace test_support;
@@ -109,6 +110,31 @@ TEST_CASE_METHOD(Quiet, "a session that is gone later is an error that says so")
   const std::string which = GENERATE(as<std::string>(), second_chunk, last_chunk);
   server_faults(rule(which, R"("do": "lose_session")"));
   stores_nothing(StatusCode::io_error, "write the object anew", large);
+}
+
+TEST_CASE_METHOD(Quiet, "a backup whose upload is ended on the server builds that part again") {
+  // the third chunk of its session: what was sent before is lost
+  server_faults(rule(R"("method": "PUT", "skip": 2)", R"("do": "lose_session")"));
+  GcsBackend backend(proxied_options());
+  GeneratorOptions recipe;
+  recipe.count = 10'000;
+  recipe.value_size = 1'000;
+  auto pipeline =
+      BackupPipeline(GeneratorSnapshot::make(recipe).value(), NoneCodec{}, FileHasher{}, backend);
+  CHECK(pipeline.run().status().to_string() == "ok");
+  CHECK(all_happened());
+  const auto stored = Backup<GcsBackend>::open(backend);
+  REQUIRE(stored.ok());
+  CHECK(stored.value().verify().value().is_whole());
+  CHECK(stored.value().verify().value().pairs == 10'000);
+}
+
+TEST_CASE_METHOD(Quiet, "a wrong clock is an error that says so, and leaves nothing") {
+  // an assertion is dated by it, and there is no token without one
+  FixedClock clock(4'000'000'000'000);
+  GcsOptions options = proxied_options();
+  options.clock = &clock;
+  stores_nothing(StatusCode::permission_denied, "clock", 1000, options);
 }
 
 TEST_CASE_METHOD(Quiet,

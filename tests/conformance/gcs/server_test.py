@@ -5,7 +5,6 @@ import json
 import os
 import pathlib
 import random
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -89,7 +88,6 @@ class ServerTest(unittest.TestCase):
         return json.loads(body) if status == 200 else None
 
 
-@unittest.skipIf(shutil.which("rclone") is None, "rclone is not installed")
 class RcloneTest(ServerTest):
     """rclone speaks to it as to Cloud Storage: tokens by RS256, multipart and resumable uploads."""
 

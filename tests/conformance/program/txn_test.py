@@ -102,6 +102,79 @@ class TxnTest(ProgramTest):
                   "tsv:-", "-s", self.folder / "b")
         self.assertFalse((self.folder / "b").exists())
 
+    def chain(self):
+        """A full backup at 15 and an incremental one to 30; gives the flags that name them."""
+        self.succeed(*self.backup("full", "--backupts", 15, "--cluster-id", 77))
+        self.succeed(*self.backup("changes", "--backupts", 30, "--lastbackupts", 15, "--cluster-id", 77))
+        return ("-s", self.folder / "full", "-s", self.folder / "changes")
+
+    def test_full_and_incremental_backups_are_restored_as_the_newest_values(self):
+        chain = self.chain()
+        large = (b"l" * 300).hex()
+        for arguments, expected in ((["-s", self.folder / "full"], f"61\t{b'old'.hex()}\n62\t{large}\n63\t63\n"),
+                                    (chain, f"61\t{b'new'.hex()}\n62\t{large}\n"),
+                                    ([*chain, "--to-version", 15], f"61\t{b'old'.hex()}\n62\t{large}\n63\t63\n")):
+            self.assertEqual(self.succeed("scan", *arguments).stdout, expected)
+            self.assertEqual(self.succeed("restore", *arguments, "--sink", "tsv:-").stdout, expected)
+        for scheme in ("rocksdb", "lmdb"):
+            sink = f"{scheme}:{self.folder}/{scheme}"
+            result = self.succeed("restore", *chain, "--sink", sink)
+            self.assertIn("total kv: 2,", result.stdout)
+            self.assertIn("read back: equal", result.stdout)
+            self.assertEqual(self.succeed("convert", "--source", sink, "--sink", "tsv:-").stdout,
+                             f"61\t{b'new'.hex()}\n62\t{large}\n")
+        self.assertEqual(self.succeed("get", *chain, "--format", "raw", "a").stdout, "new")
+        self.fail(COULD_NOT_FINISH, "does not have this key", "get", *chain, "--format", "raw", "c")
+        result = self.succeed("restore", *chain, "--sink", f"rocksdb:{self.folder}/part", "--format", "raw", "--start",
+                              "b", "--rewrite-prefix", "b=x", "--json")
+        self.assertEqual(json.loads(result.stdout)["total_kvs"], 1)
+        dry = json.loads(self.succeed("restore", *chain, "--sink", f"rocksdb:{self.folder}/part", "--dry-run",
+                                      "--json").stdout)
+        self.assertEqual((dry["files"], dry["total_kvs"], dry["collisions"]), (3, 2, 0))
+
+    def test_a_store_of_tikv_gets_the_records_as_ldb_sees_them(self):
+        chain = self.chain()
+        for layout, prefix in (("tikv", b"z"), ("mvcc", b"")):
+            path = self.folder / layout
+            result = self.succeed("restore", *chain, "--sink", f"rocksdb:{path}", "--layout", layout)
+            self.assertIn("read back: equal", result.stdout)
+            for cf, keys in (("default", [(b"b", 11)]),
+                             ("write", [(b"a", 20), (b"a", 10), (b"b", 12), (b"c", 25), (b"c", 10)])):
+                shown = subprocess.run(["ldb", f"--db={path}", "--hex", f"--column_family={cf}", "scan"], text=True,
+                                       capture_output=True, timeout=60, check=True).stdout
+                self.assertEqual([line.split(" : ")[0][2:].lower() for line in shown.splitlines()],
+                                 [(prefix + stored(key, ts)[1:]).hex() for key, ts in keys])
+
+    def test_backups_that_do_not_follow_one_another_are_wrong_usage(self):
+        self.chain()
+        self.succeed(*self.backup("later", "--backupts", 30, "--lastbackupts", 16, "--cluster-id", 77))
+        full, changes, later = (self.folder / name for name in ("full", "changes", "later"))
+        sink = ("--sink", f"rocksdb:{self.folder}/new")
+        self.fail(WRONG_USAGE, "it is an incremental backup, of the changes after version 15", "restore", "-s", changes,
+                  *sink)
+        self.fail(WRONG_USAGE, "begins after version 16, and the backup before it ends with 15", "restore", "-s", full,
+                  "-s", later, *sink)
+        self.fail(WRONG_USAGE, "no backup ends with version 20; those named end with 15, 30", "scan", "-s", full, "-s",
+                  changes, "--to-version", 20)
+        self.fail(WRONG_USAGE, "only rocksdb: has", "restore", "-s", full, "--sink", "tsv:-", "--layout", "tikv")
+        self.fail(WRONG_USAGE, "keys are not rewritten", "restore", "-s", full, *sink, "--layout", "tikv",
+                  "--rewrite-prefix", "61=62")
+        raw = self.folder / "raw"
+        self.succeed("backup", "--source", f"tsv:{self.tsv([('a', '1')])}", "-s", raw)
+        self.fail(WRONG_USAGE, "it is a raw backup", "restore", "-s", full, "-s", raw, *sink)
+        self.fail(WRONG_USAGE, "it is a raw backup", "scan", "-s", raw, "--to-version", 3)
+        self.fail(WRONG_USAGE, "is for transactional backups", "restore", "-s", raw, *sink, "--layout", "mvcc")
+        self.assertFalse((self.folder / "new").exists())
+
+    def test_verify_br_tells_what_br_would_not_restore(self):
+        self.chain()
+        self.assertEqual(self.succeed("verify", "-s", self.folder / "full").returncode, 0)
+        result = self.run_program("verify", "--br", "-s", self.folder / "full")
+        self.assertEqual(result.returncode, 3, result.stderr)
+        self.assertIn("BR would not restore it: it has no schemas", result.stdout)
+        self.assertIn("(full)", self.succeed("inspect", "-s", self.folder / "full").stdout)
+        self.assertIn("schemas:       0", self.succeed("inspect", "-s", self.folder / "changes").stdout)
+
 
 if __name__ == "__main__":
     unittest.main()

@@ -196,3 +196,64 @@ TEST_CASE("one store gives the same bytes with 1, 2 and 7 workers, and twice") {
   CHECK(once == backed_up(path, 7));
   CHECK(once == backed_up(path, 7));
 }
+
+TEST_CASE("a copy of a store that names its own folder for its log is read by its own log") {
+  const TempDir dir;
+  const std::string original = dir.path() + "/original";
+  const std::string copy = dir.path() + "/copy";
+  rocksdb::Options options;
+  options.wal_dir = original;
+  { RawStore(original, options).put("default", {{"k1", "v1"}}); }
+  std::filesystem::copy(original, copy, std::filesystem::copy_options::recursive);
+  { RawStore(original, options).put("default", {{"k2", "v2"}}); }
+  const auto before = state_of(original);
+  CHECK(scanned(opened(copy)) == Pairs{{"k1", "v1"}});
+
+  auto sink = RocksdbSink::open(copy, {.target = RocksdbTarget::existing});
+  REQUIRE(sink.status().to_string() == "ok");
+  REQUIRE(sink.value().put("k3", "v3").ok());
+  REQUIRE(sink.value().finish().to_string() == "ok");
+  CHECK(state_of(original) == before);
+  CHECK(RawStore(original, options).pairs() == Pairs{{"k1", "v1"}, {"k2", "v2"}});
+  options.wal_dir.clear();
+  CHECK(RawStore(copy, options).pairs() == Pairs{{"k1", "v1"}, {"k3", "v3"}});
+
+  // moved, so that the folder it names is gone
+  std::filesystem::rename(original, dir.path() + "/moved");
+  CHECK(scanned(opened(dir.path() + "/moved")) == Pairs{{"k1", "v1"}, {"k2", "v2"}});
+}
+
+TEST_CASE("a store whose log may be another store's is refused") {
+  const TempDir dir;
+  const std::string path = dir.path() + "/store";
+  rocksdb::Options options;
+  options.wal_dir = dir.path() + "/logs";
+  { RawStore(path, options).put("default", {{"k1", "v1"}}); }
+  CHECK(scanned(opened(path)) == Pairs{{"k1", "v1"}});
+  const auto refusal = [&path] {
+    const auto snapshot = RocksdbSnapshot::open(path, {});
+    return std::pair(snapshot.status().code(), std::string(snapshot.status().message()));
+  };
+  test_support::write_file(path + "/000999.log", "");
+  CHECK(refusal().first == StatusCode::unsupported);
+  CHECK(refusal().second.find("/logs") != std::string::npos);
+  std::filesystem::remove(path + "/000999.log");
+  test_support::write_file(dir.path() + "/logs/CURRENT", "");
+  CHECK(refusal().first == StatusCode::unsupported);
+  CHECK_FALSE(RocksdbSink::open(path, {.target = RocksdbTarget::existing}).ok());
+  std::filesystem::remove_all(dir.path() + "/logs");
+  CHECK(refusal().first == StatusCode::not_found);
+}
+
+TEST_CASE("a scan that another takes the place of ends before its store does") {
+  const TempDir dir;
+  { RawStore(dir.path() + "/a").put("default", {{"k1", "v1"}}); }
+  { RawStore(dir.path() + "/b").put("default", {{"k2", "v2"}}); }
+  const auto only_scan = [](const std::string& path) {
+    return opened(path).scan({"default", "", ""}).value();  // keeps the store open by itself
+  };
+  auto scan = only_scan(dir.path() + "/a");
+  REQUIRE(scan.valid());
+  scan = only_scan(dir.path() + "/b");
+  CHECK(drained(std::move(scan)) == Pairs{{"k2", "v2"}});
+}

@@ -8,9 +8,11 @@
 //   s3_tool range NAME OFFSET LENGTH
 //   s3_tool list PREFIX     "SIZE NAME" a line
 //   s3_tool remove NAME
+//   s3_tool backup          backs up some 40 MB in parts of two sizes
+//   s3_tool verify          reads all of that backup; a finding a line on standard output
 //
 // The environment says where and how: see options(). Warnings, retries and errors go to standard
-// error; ends with 1 after an error, 3 after a broken law.
+// error; ends with 1 after an error, 3 after a broken law or a damaged backup.
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -156,6 +158,33 @@ int list(const std::string& prefix) {
   return 0;
 }
 
+// Files of some 11 MB, which are uploads in parts, and a last one that is a single request.
+int run_backup() {
+  GeneratorOptions recipe;
+  recipe.count = 40'000;
+  recipe.value_size = 1'000;
+  auto store = GeneratorSnapshot::make(recipe);
+  if (!store.ok()) return report(store.status());
+  auto pipeline =
+      BackupPipeline(std::move(store).value(), NoneCodec{}, FileHasher{}, backend(options()));
+  BackupOptions o;
+  o.part_size = 11u << 20;
+  o.clock = &wrong_clock;
+  return report(pipeline.run(o).status());
+}
+
+int run_verify() {
+  const auto opened = Backup<S3Backend>::open(backend(options()));
+  if (!opened.ok()) return report(opened.status());
+  const auto found = opened.value().verify();
+  if (!found.ok()) return report(found.status());
+  for (const Finding& each : found.value().findings) {
+    std::printf("%s\n", each.to_string().c_str());
+  }
+  std::printf("%llu pairs\n", static_cast<unsigned long long>(found.value().pairs));
+  return found.value().is_whole() ? 0 : 3;
+}
+
 }  // namespace
 
 int main(int count, char** words) {
@@ -169,6 +198,8 @@ int main(int count, char** words) {
   }
   if (command == "list" && count == 3) return list(words[2]);
   if (command == "remove" && count == 3) return report(backend(options()).remove(words[2]));
+  if (command == "backup") return run_backup();
+  if (command == "verify") return run_verify();
   std::fprintf(stderr, "see the head of s3_tool.cpp\n");
   return 2;
 }

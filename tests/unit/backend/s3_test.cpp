@@ -314,6 +314,31 @@ TEST_CASE("a range of an S3 object is exactly what was asked for, or an error") 
   CHECK(head.backend().read_range("o", 7, 0).status().code() == StatusCode::invalid_argument);
 }
 
+TEST_CASE("what is wrong with a short range is told in more bytes than it has") {
+  const std::string more = "<Message>" + std::string(400, 'm') + "</Message>";
+  Bench gone(in_turn({s3_error(404, "NoSuchKey", more)}));
+  CHECK(gone.backend().read_range("o", 2, 4).status().code() == StatusCode::not_found);
+  Bench busy(in_turn({s3_error(503, "SlowDown", more), answer(206, "cdef")}));
+  CHECK(busy.backend().read_range("o", 2, 4).value() == "cdef");
+}
+
+TEST_CASE("another range than the one asked for is not taken for it") {
+  Bench right(in_turn({answer(206, "cdef", {{"Content-Range", "bytes 2-5/9"}})}));
+  CHECK(right.backend().read_range("o", 2, 4).value() == "cdef");
+  Bench wrong(in_turn({answer(206, "bcde", {{"Content-Range", "bytes 1-4/9"}})}));
+  CHECK(wrong.backend().read_range("o", 2, 4).status().code() == StatusCode::unsupported);
+}
+
+TEST_CASE("a list whose pages never have an object ends") {
+  int asked = 0;
+  Bench bench([&](const SentRequest&) -> Result<HttpResponse> {
+    return answer(200, "<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>" +
+                           std::to_string(++asked) + "</NextContinuationToken></ListBucketResult>");
+  });
+  CHECK(bench.backend().list("").status().code() == StatusCode::corruption);
+  CHECK(asked <= 1'001);
+}
+
 TEST_CASE("an object whose bytes look like an error is none") {
   const std::string bytes = "<Error><Code>SlowDown</Code></Error>";
   Bench bench(in_turn({answer(200, bytes)}));

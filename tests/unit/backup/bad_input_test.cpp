@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What can go wrong in a run: each is a clear error, and no backupmeta is ever left behind it.
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -74,6 +75,41 @@ TEST_CASE("a repeated key is an error") {
   const Status status = run_status(RangeSource(Pairs{{"a", "1"}, {"a", "2"}}), backend);
   CHECK(status.code() == StatusCode::out_of_order);
   CHECK(status.key() == "a");
+}
+
+TEST_CASE("parts that backupmeta cannot describe end the run, and early") {
+  // each part names its key twice, as its start and as the end of the one before
+  class LongKeys {
+   public:
+    LongKeys() { set_key(); }
+    [[nodiscard]] bool valid() const { return at_ < 1000; }
+    [[nodiscard]] ByteView key() const { return key_; }
+    [[nodiscard]] ByteView value() const { return ""; }
+    void next() {
+      ++at_;
+      ++*taken;
+      set_key();
+    }
+    [[nodiscard]] static Status status() { return {}; }
+    std::shared_ptr<int> taken = std::make_shared<int>(0);
+
+   private:
+    void set_key() {
+      key_ = std::to_string(10000 + at_);
+      key_.resize(4u << 20, 'k');
+    }
+    int at_ = 0;
+    std::string key_;
+  };
+  BackupOptions options;
+  options.part_size = 1;
+  const LongKeys source;
+  const auto taken = source.taken;
+  const Status status =
+      BackupPipeline(source, NoneCodec{}, FileHasher{}, NoopBackend{}).run(options).status();
+  CHECK(status.code() == StatusCode::resource_exhausted);
+  CHECK(says(status, "--file-size"));
+  CHECK(static_cast<std::uint64_t>(*taken) <= max_backupmeta_size / (8u << 20) + 1);
 }
 
 TEST_CASE("a source that turns back where a part ends is an error too") {

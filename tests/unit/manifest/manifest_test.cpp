@@ -166,3 +166,53 @@ TEST_CASE("a backup of BR's meta version 2 is not taken for an empty one") {
   REQUIRE(manifest.ok());
   CHECK(manifest.value().needs_meta_objects());
 }
+
+TEST_CASE("lists of more entries than the bytes can spell are refused before they are made") {
+  const std::string version = bytes_field(11, "BR");
+  const auto many = [](std::uint64_t field, ByteView entry) {
+    std::string out;
+    for (int i = 0; i < 100'000; ++i) out += bytes_field(field, entry);
+    return out;
+  };
+  const auto refused = [](const std::string& bytes) {
+    const Status status = decode_status(bytes);
+    CHECK(status.to_string().find("more entries") != std::string::npos);
+    return status.code() == StatusCode::corruption;
+  };
+  CHECK(refused(many(4, "") + version));                          // files
+  CHECK(refused(many(4, bytes_field(1, "name.sst")) + version));  // without a SHA-256
+  CHECK(refused(many(7, "") + version));                          // schemas
+  CHECK(refused(many(9, bytes_field(3, "d")) + version));         // raw ranges
+  CHECK(refused(version + bytes_field(13, many(2, ""))));         // the root of BR's trees
+  KvbackupInfo info = some_info();
+  info.ranges.resize(100'000);
+  CHECK(refused(encode_manifest(some_meta(), info)));
+  // the shortest that are written
+  CHECK(decode_status(many(9, bytes_field(1, "k") + bytes_field(3, "default")) + version).ok());
+  CHECK(decode_status(many(4, bytes_field(1, "1.sst") + bytes_field(2, std::string(32, 's'))) +
+                      version)
+            .ok());
+}
+
+TEST_CASE("an object of BR's trees cannot list more than its bytes can spell either") {
+  MemoryBackend backend;
+  const auto put = [&backend](std::string_view name, ByteView bytes) {
+    auto writer = backend.create(name);
+    REQUIRE(writer.ok());
+    REQUIRE(writer.value().append(bytes).ok());
+    REQUIRE(writer.value().commit().ok());
+  };
+  std::string node;
+  for (int i = 0; i < 100'000; ++i) node += bytes_field(2, "");
+  put("backupmeta.datafile.1", node);
+  BackupMetaIndex index;
+  index.file_index.emplace();
+  index.file_index->meta_files.emplace_back();
+  index.file_index->meta_files[0].name = "backupmeta.datafile.1";
+  index.file_index->meta_files[0].sha256 = as_bytes(PortableSha256::of(node));
+  put("backupmeta", bytes_field(11, "BR") + encode(index));
+  const Status status = read_manifest(backend).status();
+  CHECK(status.code() == StatusCode::corruption);
+  CHECK(status.object() == "backupmeta.datafile.1");
+  CHECK(status.to_string().find("more entries") != std::string::npos);
+}

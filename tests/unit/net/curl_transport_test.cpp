@@ -123,6 +123,22 @@ TEST_CASE("whatever the network does is unavailable, worth a retry, and shows no
   }
 }
 
+TEST_CASE("a request that may not be sent twice unnoticed is not, on whatever connection") {
+  for (const bool once : {false, true}) {
+    LoopbackServer server([posts = 0](const ServedRequest& request) mutable -> Answer {
+      const bool lose = request.head.starts_with("POST") && ++posts == 1;
+      return lose ? Answer{"", After::close} : Answer{http_answer(200, "ok")};
+    });
+    CurlTransport transport;
+    REQUIRE(transport.perform(request_of("GET", server.url())).ok());
+    HttpRequest post = request_of("POST", server.url(), "body");
+    post.once = once;
+    const auto answer = transport.perform(post);
+    CHECK(answer.ok() == !once);
+    CHECK(server.requests().size() == (once ? 2 : 3));
+  }
+}
+
 TEST_CASE("nobody listening is worth a retry") {
   std::string url;
   {

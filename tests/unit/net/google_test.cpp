@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Tokens of Google: RS256 against RFC 7515's example, key files, and when a token is asked for.
-#include <atomic>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <kvbackup/kvbackup.hpp>
@@ -216,37 +214,6 @@ TEST_CASE("a user's refresh token is exchanged") {
   CHECK(source.transport.requests().at(0).url == "https://oauth2.googleapis.com/token");
   CHECK(source.transport.requests().at(0).body ==
         "grant_type=refresh_token&client_id=i&client_secret=s%26&refresh_token=r");
-}
-
-TEST_CASE("threads may ask for tokens and refuse them at the same time") {
-  struct Endpoint {
-    Result<HttpResponse> perform(const HttpRequest&) {
-      return grant("t" + std::to_string(++given), 3600);
-    }
-    std::atomic<int> given{0};
-  };
-  Endpoint endpoint;
-  FakeEnvironment environment;
-  FixedClock clock;
-  FixedRandom random{0};
-  GoogleTokenSource<Endpoint> tokens(
-      endpoint,
-      R"({"type":"authorized_user","client_id":"i","client_secret":"s","refresh_token":"r"})",
-      false, environment, {}, {&clock, &random, nullptr, nullptr}, {});
-  std::vector<std::thread> threads;
-  std::atomic<int> got{0};
-  for (int i = 0; i < 4; ++i) {
-    threads.emplace_back([&] {
-      for (int n = 0; n < 200; ++n) {
-        const auto token = tokens.token();
-        if (token.ok() && token.value().starts_with('t')) ++got;
-        if (n % 20 == 0) tokens.refused(token.ok() ? token.value() : "");
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  CHECK(got == 800);
-  CHECK(endpoint.given <= 4 * (1 + 10));
 }
 
 TEST_CASE("without credentials nothing is asked and the token is empty") {

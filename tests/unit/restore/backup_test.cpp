@@ -76,7 +76,54 @@ TEST_CASE("a scan gives the pairs of its range across files, and no others") {
       }
     }
   }
-  CHECK(scanned({"other", "", ""}).empty());
+}
+
+TEST_CASE("what a backup does not hold is refused, not taken for empty") {
+  const Store store = many_pairs(1000);
+  MemoryBackend backend;
+  BackupOptions options;
+  options.ranges = {{"default", "user/1", "user/3"}, {"default", "user/5", "user/7"}};
+  require_ok(BackupPipeline(RangeSnapshot(store), NoneCodec{}, FileHasher{}, backend)
+                 .run(options)
+                 .status());
+  const auto backup = opened(backend);
+  CHECK(backup.scan({"other", "", ""}).status().code() == StatusCode::not_found);
+  CHECK(backup.scan({"default", "user/3", "user/5"}).ok());
+  require_ok(
+      backup.check_held({{"default", "user/1", "user/3"}, {"default", "user/6", "user/61"}}));
+  // a backup of it claims no more than was there to be read
+  for (const KeyRange& range : std::vector<KeyRange>{{"default", "user/1", "user/4"},
+                                                     {"default", "user/0", "user/2"},
+                                                     {"default", "user/2", "user/6"},
+                                                     {"default", "user/6", ""},
+                                                     {"default", "", ""},
+                                                     {"other", "user/1", "user/2"}}) {
+    BackupOptions wider;
+    wider.ranges = {{"default", "user/1", "user/2"}, range};
+    if (range.cf == "default" && range.start < std::string("user/2"))
+      wider.ranges.erase(wider.ranges.begin());
+    MemoryBackend copy;
+    const Status status =
+        BackupPipeline(opened(backend), NoneCodec{}, FileHasher{}, copy).run(wider).status();
+    CHECK(status.code() == StatusCode::not_found);
+    CHECK(status.object() == range.cf);
+    CHECK_FALSE(copy.exists(backupmeta_name).value());
+  }
+  BackupOptions narrower;
+  narrower.ranges = {{"default", "user/2", "user/3"}};
+  MemoryBackend copy;
+  require_ok(
+      BackupPipeline(opened(backend), NoneCodec{}, FileHasher{}, copy).run(narrower).status());
+}
+
+TEST_CASE("ranges that touch hold what lies across them") {
+  MemoryBackend backend = backup_of(many_pairs(100));
+  rewrite_manifest(backend, [](BackupMeta&, KvbackupInfo& info) {
+    info.ranges.resize(2);
+    info.ranges[0].cf = info.ranges[1].cf = "default";
+    info.ranges[0].end = info.ranges[1].start = "user/5";
+  });
+  require_ok(opened(backend).check_held({{"default", "user/4", "user/6"}, {"default", "", ""}}));
 }
 
 TEST_CASE("a scan seeks within its range, forwards and backwards") {
@@ -177,6 +224,38 @@ TEST_CASE("a damaged file ends a get or a scan with an error that names it") {
   CHECK(last < first);
   // other files are read all the same
   CHECK(backup.get("default", store.begin()->first).value() == store.begin()->second);
+}
+
+TEST_CASE("a file that is missing, shorter or of no possible name is damage to a get and a scan") {
+  const Store store = many_pairs(3000);
+  const auto check = [&store](const MemoryBackend& backend, const char* what) {
+    const auto backup = opened(backend);
+    const File& file = backup.meta().files[1];
+    auto source = backup.scan({});
+    require_ok(source.status());
+    while (source.value().valid()) source.value().next();
+    for (const Status& status :
+         {backup.get("default", file.start_key).status(), Status(source.value().status())}) {
+      CHECK(status.code() == StatusCode::corruption);
+      CHECK(status.object() == file.name);
+      check_contains(status.to_string(), {what});
+    }
+    CHECK(backup.get("default", store.begin()->first).value() == store.begin()->second);
+  };
+  const MemoryBackend missing = backup_of(store, 30'000);
+  const std::string name = opened(missing).meta().files[1].name;
+  require_ok(missing.remove(name));
+  check(missing, "missing");
+
+  const MemoryBackend shorter = backup_of(store, 30'000);
+  put(shorter, name, ByteView(shorter.read(name).value()).substr(0, 1000));
+  check(shorter, "not the object that backupmeta describes");
+
+  const MemoryBackend renamed = backup_of(store, 30'000);
+  rewrite_manifest(renamed, [](BackupMeta& meta, KvbackupInfo&) {
+    meta.files[1].name = "../" + meta.files[1].name;
+  });
+  check(renamed, "not the object that backupmeta describes");
 }
 
 TEST_CASE("a file with keys outside of its range ends a scan with an error") {

@@ -241,6 +241,7 @@ TEST_CASE("an encrypted file is proven by its SHA-256, and its content is not") 
   put(backend, "backupmeta", encode(meta));
   const VerifyReport report = verified(backend);
   CHECK(report.is_whole());
+  CHECK(report.unproven_files == 1);
   check_contains(lines_of(report, Severity::unprovable), {"encrypted", file.name});
   put(backend, file.name, random_bytes(1500, 2));
   CHECK_FALSE(verified(backend).is_whole());

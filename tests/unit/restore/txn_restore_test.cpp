@@ -10,13 +10,14 @@
 
 using namespace kvbackup;
 using namespace restore_test;
-using test_support::newest_version;
+using test_support::history_in;
+using test_support::MvccStore;
 using test_support::random_history;
 using test_support::state_at;
+using test_support::store_of;
 using test_support::txn_backup;
 using test_support::TxnBackupOptions;
 using test_support::TxnHistory;
-using test_support::TxnVersion;
 
 namespace {
 
@@ -88,25 +89,25 @@ Store pairs_of(const MemoryTxnBackup& backup, const KeyRange& range = {}) {
   return store;
 }
 
-/// The versions in column families write and default of a store of TiKV's.
-TxnHistory history_in(const Families& families, const std::string& prefix) {
-  TxnHistory history;
-  for (const auto& [stored, record] : families.at("write")) {
-    REQUIRE(stored.starts_with(prefix));
-    const auto key = split_mvcc_key(ByteView(stored).substr(prefix.size()));
-    REQUIRE(key);
-    std::string user_key;
-    REQUIRE(from_memcomparable(key->row, user_key));
-    const auto write = parse_mvcc_write(record);
-    require_ok(write.status());
-    TxnVersion version{write.value().type, write.value().start_ts, {}, write.value().gc_fence};
-    if (write.value().short_value) version.value = *write.value().short_value;
-    if (write.value().has_large_value()) {
-      version.value = families.at("default").at(prefix + mvcc_key(user_key, version.start_ts));
-    }
-    history[user_key][key->ts] = version;
-  }
-  return history;
+/// A backup by the library itself, of a store of TiKV's that holds the history.
+MemoryBackend backed_up_by_pipeline(const TxnHistory& history, std::uint64_t start_ts,
+                                    std::uint64_t end_ts, std::uint64_t part_size) {
+  MvccOptions versions;
+  versions.start_version = start_ts;
+  versions.end_version = end_ts;
+  versions.prefix = MvccPrefix::tikv;
+  auto snapshot = MvccSnapshot<MvccStore>::of(store_of(history), versions);
+  require_ok(snapshot.status());
+  MemoryBackend backend;
+  test_support::FixedClock clock;
+  BackupOptions options;
+  options.clock = &clock;
+  options.part_size = part_size;
+  require_ok(
+      BackupPipeline(std::move(snapshot).value(), NoneCodec{}, FileHasher{}, backend, MvccLayout{})
+          .run(options)
+          .status());
+  return backend;
 }
 
 TxnHistory literal_history() {
@@ -220,6 +221,24 @@ void check_random_history(std::uint32_t seed, std::size_t keys) {
 TEST_CASE("full and incremental backups restored are the state at their end, whatever happened") {
   for (std::uint32_t seed = 1; seed <= 300; ++seed) check_random_history(seed, 12);
   for (std::uint32_t seed = 1001; seed <= 1010; ++seed) check_random_history(seed, 300);
+}
+
+TEST_CASE("what the library backed up is restored as the state at its end") {
+  for (std::uint32_t seed = 1; seed <= 40; ++seed) {
+    INFO("seed " << seed);
+    std::mt19937 random(seed);
+    const TxnHistory history = random_history(random, 60, 100);
+    const std::uint64_t middle = 20 + random() % 60;
+    const std::uint64_t part_size = 1 + random() % 4000;
+    const auto backup = must_chain({backed_up_by_pipeline(history, 0, middle, part_size),
+                                    backed_up_by_pipeline(history, middle, 100, part_size)});
+    REQUIRE(restored_txn(backup).at("default") == state_at(history, 100));
+    TxnReadOptions tikv;
+    tikv.view = TxnView::tikv;
+    tikv.to_version = middle;
+    const auto records = must_chain({backed_up_by_pipeline(history, 0, middle, part_size)}, tikv);
+    REQUIRE(state_at(history_in(restored_txn(records), "z"), middle) == state_at(history, middle));
+  }
 }
 
 TEST_CASE("the same over thousands of histories", "[.][full]") {
@@ -425,6 +444,9 @@ TEST_CASE("a range of TiKV's records that ends within a user key is refused") {
   CHECK(ranges.value()[0] == KeyRange{"default", "z", "{"});
   CHECK(ranges.value()[1] == KeyRange{"write", "z", "{"});
   check_refused(backup.scan({"write", "zab", "{"}).status(), {"begins and ends between user keys"});
+  CHECK(backup.scan({"lock", "z", "{"}).status().code() == StatusCode::not_found);
+  require_ok(backup.check_held(ranges.value()));
+  CHECK(backup.check_held({{"write", "", "{"}}).code() == StatusCode::not_found);
 }
 
 TEST_CASE("a restore is cancelled between files and between pairs") {

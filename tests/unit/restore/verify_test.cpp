@@ -65,6 +65,24 @@ TEST_CASE("a backup that nothing happened to is whole, by every codec and layout
   }
 }
 
+TEST_CASE("files whose codec is not built in are counted apart from those that are proven") {
+  MemoryBackend backend = backup_of(many_pairs(3000), 10'000, Lz4Codec{});
+  const TableDecoders<CodecSet<NoneCodec>, BuiltDecoders::ChecksumsUsed> without_lz4;
+  const auto report = verify_backup(backend, FileHasher{}, without_lz4);
+  require_ok(report.status());
+  CHECK(report.value().files > 1);
+  CHECK(report.value().unproven_files == report.value().files);
+  CHECK(report.value().unprovable == report.value().files);
+  CHECK(verified(backend).unproven_files == 0);
+  // a file whose bytes are others is damaged, and no more than that
+  const std::string name = names_of(backend).front();
+  put(backend, name, with_flipped(backend.read(name).value(), 1000));
+  const auto damaged = verify_backup(backend, FileHasher{}, without_lz4);
+  require_ok(damaged.status());
+  CHECK(damaged.value().is_damaged());
+  CHECK(damaged.value().unproven_files == report.value().files - 1);
+}
+
 TEST_CASE("every flipped bit of every object of a backup is found, and its object named") {
   const MemoryBackend backend = backup_of(small_store(), 200);
   const auto names = names_of(backend);

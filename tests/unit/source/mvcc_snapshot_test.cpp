@@ -9,6 +9,7 @@
 #include <vector>
 
 #include <kvbackup/kvbackup.hpp>
+#include <kvbackup/testing/check_source.hpp>
 
 #include "support/catch.hpp"
 #include "support/fixed_clock.hpp"
@@ -385,6 +386,17 @@ TEST_CASE("a split cuts between user keys and gives every version once") {
         together.push_back(std::move(version));
     }
     REQUIRE(together == model.expected(0, model.now() + 1, {}));
+  }
+}
+
+TEST_CASE("the view of a store keeps the laws of a snapshot") {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    MvccModel model(seed);
+    model.store.families["lock"].clear();
+    ThreadExecutor threads;
+    auto snapshot = snapshot_of(model.store, 0, model.now() + 1);
+    REQUIRE(snapshot.ok());
+    CHECK(testing::to_string(testing::check_snapshot(snapshot.value(), threads)) == "");
   }
 }
 

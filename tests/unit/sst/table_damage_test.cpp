@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Damaged and malicious tables: an error that says what is wrong, or the right data; never more.
 #include <random>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -245,7 +246,55 @@ TEST_CASE("keys that the index would not find are refused by name") {
   CHECK(says(table("b", "c"), "corruption", "key 64"));
 }
 
+TEST_CASE("a seek into a block without entries goes on behind it") {
+  const auto table = [](const std::string& empty_bound) {
+    CraftedTable out;
+    out.index(internal_key(empty_bound, 0, 1), out.block(CraftedTable::entries({})));
+    const Entries entries{{internal_key("x", 5, 1), "v"}};
+    out.index(internal_key("x", 0, 1), out.block(CraftedTable::entries(entries)));
+    return out.finish();
+  };
+  const InMemoryTable reader = open_table(table("bbbb"));
+  for (const char* from : {"", "a", "bbbb", "c", "x"}) {
+    CHECK(pairs_of(reader.source(from)) == std::vector<Pair>{{"x", "v"}});
+  }
+  CHECK(reader.get("a").value().outcome == Lookup::Outcome::absent);
+  auto cursor = reader.cursor();
+  cursor.seek("y");
+  CHECK_FALSE(cursor.valid());
+  CHECK(cursor.status().ok());
+  // the key stands behind a block in which a lookup would look for it
+  CHECK(says(table("y"), "corruption", "key 78"));
+}
+
 #if KVBACKUP_WITH_ZSTD
+TEST_CASE("a small block that is long once decompressed is read within a bound only") {
+  const std::string value(4u << 20, 'v');
+  const std::string plain = CraftedTable::entries({{internal_key("k", 7, 1), value}});
+  std::string stored;
+  append_varint(stored, plain.size());
+  const std::size_t prefix = stored.size();
+  stored.resize(prefix + ZstdCodec().bound(plain.size()));
+  const auto size = ZstdCodec().compressor().compress(
+      plain, std::span<char>(stored.data() + prefix, stored.size() - prefix));
+  stored.resize(prefix + size.value());
+  REQUIRE(stored.size() < 10'000);
+  const std::string file = table_of_block(stored, 7);
+  CHECK(open_table(file).get("k").value().value == value);
+  BuiltDecoders narrow;
+  narrow.largest_inflated = 1u << 20;
+  const auto reader = InMemoryTable::open(MemoryFile::borrow(file), narrow);
+  REQUIRE(reader.ok());
+  CHECK(reader.value().get("k").status().code() == StatusCode::resource_exhausted);
+  CHECK(reader.value().source().status().code() == StatusCode::resource_exhausted);
+
+  // by default less than what a file of 50 KB can ask for
+  std::string bomb;
+  append_varint(bomb, 1'500'000'000);
+  bomb.resize(50'000, '\0');
+  CHECK(says(table_of_block(bomb, 7), "resource_exhausted", "largest_inflated"));
+}
+
 TEST_CASE("LevelDB's Zstandard blocks have a bare frame") {
   const std::string plain =
       CraftedTable::entries({{internal_key("k", 7, 1), std::string(500, 'v')}});

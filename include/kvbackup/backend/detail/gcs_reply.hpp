@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "kvbackup/backend/concept.hpp"
-#include "kvbackup/backend/detail/s3_reply.hpp"
+#include "kvbackup/backend/detail/reply_text.hpp"
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/base/status.hpp"
 #include "kvbackup/net/concept.hpp"
@@ -83,29 +83,14 @@ struct GcsMeaning {
                                                              std::string_view right,
                                                              std::string_view token) {
   const GcsError error = read_gcs_error(response);
-  const bool passing = is_passing(response.status, error);
   const GcsMeaning meaning = gcs_meaning(response.status, error);
-  std::string message = "cannot ";
-  message += doing;
-  message += ": the server answered ";
-  message += std::to_string(response.status);
-  if (!error.message.empty()) {
-    message += " (";
-    message += shown_text(error.message, {token});
-    message += ')';
-  }
-  message += "; ";
-  if (passing) {
-    message += "try again later";
-  } else if (!meaning.advice.empty()) {
-    message += meaning.advice;
-  } else {
-    message += "the credentials need the right ";
-    message += right;
-  }
-  return Status::error(passing ? StatusCode::unavailable : meaning.code, std::move(message))
-      .with_native(response.status)
-      .as_retryable(passing);
+  return refusal_status({response.status,
+                         {},
+                         error.message,
+                         is_passing(response.status, error),
+                         meaning.code,
+                         meaning.advice},
+                        doing, right, {token});
 }
 
 /// An object as the server describes it.

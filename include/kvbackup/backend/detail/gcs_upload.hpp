@@ -314,7 +314,10 @@ class GcsUpload {
 
   KVBACKUP_DETAIL_COLD Status failed(Status status) {
     discard();
-    failure_ = std::move(status).with_object(client_->place(key_));
+    // this upload was ended from outside; sending more of it does not help, a new one does
+    const bool lost = status.code() == StatusCode::io_error;
+    const bool retryable = lost || status.retryable();
+    failure_ = std::move(status).with_object(client_->place(key_)).as_retryable(retryable);
     return failure_;
   }
   KVBACKUP_DETAIL_COLD Status why_ended() const {

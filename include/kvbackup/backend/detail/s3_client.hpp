@@ -41,6 +41,7 @@ struct S3Call {
   std::string payload_sha256;  // of the body, in hex; empty: computed
   std::uint64_t response_limit = 16u << 20;
   bool xml_answer = false;  // a 2xx may turn out to be an <Error>
+  bool once = false;        // as of HttpRequest
   std::string_view doing;   // completes "cannot ..."
   std::string_view right;   // the permission that a refusal lacks
   const CancelToken* cancel = nullptr;
@@ -110,8 +111,8 @@ class S3Client {
     while (true) {
       std::optional<std::uint64_t> after;
       answer.code.clear();
-      auto response = attempt(call, hash, corrections.refresh);
-      corrections.refresh = false;
+      SigV4Keys keys;
+      auto response = attempt(call, hash, keys);
       if (response.ok()) {
         answer.response = std::move(response).value();
         const bool success = answer.response.status / 100 == 2;
@@ -121,9 +122,10 @@ class S3Client {
           answer.status = Status();
           return answer;
         }
-        if (correct(answer.response, error, corrections)) continue;
+        if (correct(answer.response, error, keys, corrections)) continue;
         answer.code = error.code;
-        answer.status = failure_of(call, answer.response, error);
+        answer.status = s3_failure(answer.response, error, call.doing, call.right,
+                                   {keys.secret_key, keys.session_token, keys.access_key});
         after = retry_after_ms(answer.response, options_.clock->unix_ms());
         // a server that says SlowDown has not begun
         answer.maybe_done = answer.maybe_done || answer.response.status == 200 ||
@@ -156,8 +158,7 @@ class S3Client {
   struct Corrections {
     bool region = false;
     bool clock = false;
-    bool token = false;
-    bool refresh = false;
+    bool keys = false;
   };
 
   static S3Options with_seams(S3Options options) {
@@ -167,9 +168,11 @@ class S3Client {
     return options;
   }
 
-  Result<HttpResponse> attempt(const S3Call& call, const std::string& hash, bool refresh) {
-    const auto keys = credentials_.get(refresh);
-    if (!keys.ok()) return keys.status();
+  /// `used`: the keys that it was signed with.
+  Result<HttpResponse> attempt(const S3Call& call, const std::string& hash, SigV4Keys& used) {
+    auto keys = credentials_.get();
+    if (!keys.ok()) return std::move(keys).status();
+    used = std::move(keys).value();
     const auto region = this->region();
     if (!region.ok()) return region.status();
     const Url url = address(call, region.value());
@@ -179,12 +182,12 @@ class S3Client {
     std::vector<HttpHeader> headers = call.headers;
     headers.push_back({"x-amz-date", amz_date(scope.unix_ms)});
     headers.push_back({"x-amz-content-sha256", hash});
-    if (!keys.value().session_token.empty()) {
-      headers.push_back({"x-amz-security-token", keys.value().session_token});
+    if (!used.session_token.empty()) {
+      headers.push_back({"x-amz-security-token", used.session_token});
     }
     headers.push_back({"Host", url.authority()});
-    auto authorization = sigv4_authorization(keys.value(), scope,
-                                             {call.method, url.path, call.query, headers, hash});
+    auto authorization =
+        sigv4_authorization(used, scope, {call.method, url.path, call.query, headers, hash});
     if (!authorization.ok()) return std::move(authorization).status();
     headers.pop_back();  // the transport makes it of the URL
     headers.push_back({"Authorization", std::move(authorization).value()});
@@ -195,6 +198,7 @@ class S3Client {
     request.body = call.body;
     request.response_limit = call.response_limit;
     request.timeouts = options_.timeouts;
+    request.once = call.once;
     request.cancel = call.cancel;
     return transport_.perform(request);
   }
@@ -250,11 +254,7 @@ class S3Client {
 
   /// Whether the answer says what to do better; then the call is made again at once.
   [[nodiscard]] bool correct(const HttpResponse& response, const S3Error& error,
-                             Corrections& done) {
-    if (!done.token && (error.code == "ExpiredToken" || error.code == "TokenRefreshRequired")) {
-      done.token = done.refresh = true;
-      return true;
-    }
+                             const SigV4Keys& keys, Corrections& done) {
     if (!done.region && !error.region.empty() && is_host(error.region)) {
       const MutexLock lock(mutex_);
       if (error.region != region_ && (response.status == 301 || response.status == 400 ||
@@ -264,7 +264,13 @@ class S3Client {
         return true;
       }
     }
-    return !done.clock && correct_clock(response, error) && (done.clock = true);
+    if (!done.clock && correct_clock(response, error)) return done.clock = true;
+    // Not all servers say ExpiredToken; Ceph's says AccessDenied, and an answer to HEAD nothing.
+    const bool refused = response.status == 403 || response.status == 401 ||
+                         error.code == "ExpiredToken" || error.code == "TokenRefreshRequired";
+    if (done.keys || !refused || error.code == "RequestTimeTooSkewed") return false;
+    done.keys = true;
+    return credentials_.renew(keys);
   }
 
   /// Dates requests by the server's clock, if ours is what it refuses.
@@ -289,16 +295,6 @@ class S3Client {
           " the S3 server's; requests are dated by the server's, but set the clock");
     }
     return true;
-  }
-
-  KVBACKUP_DETAIL_COLD Status failure_of(const S3Call& call, const HttpResponse& response,
-                                         const S3Error& error) {
-    const auto keys = credentials_.get();
-    std::vector<std::string_view> secrets;
-    if (keys.ok()) {
-      secrets = {keys.value().secret_key, keys.value().session_token, keys.value().access_key};
-    }
-    return s3_failure(response, error, call.doing, call.right, secrets);
   }
 
   const S3Options options_;

@@ -193,15 +193,13 @@ class S3Object {
       create.headers.push_back({"x-amz-checksum-algorithm", "SHA256"});
     }
     create.xml_answer = true;
+    create.once = true;
     const std::uint64_t began = client_->options().clock->steady_ns();
     S3Answer answer = client_->call(create);
     Status status = std::move(answer.status);
     std::string id;
     if (status.ok()) status = read_id(answer.response.body, id);
-    if (answer.maybe_done) {
-      const std::uint64_t elapsed = client_->options().clock->steady_ns() - began;
-      end_lost_uploads(*client_, key_, id, elapsed / 1'000'000);
-    }
+    if (answer.maybe_done) end_lost_uploads(*client_, key_, id, began);
     if (!status.ok()) return status;
     parts_ = std::make_unique<S3Parts<Transport>>(*client_, key_, std::move(id));
     return {};
@@ -286,7 +284,10 @@ class S3Object {
 
   KVBACKUP_DETAIL_COLD Status failed(Status status) {
     discard();
-    failure_ = std::move(status).with_object(client_->place(key_));
+    // this upload was ended from outside; sending more of it does not help, a new one does
+    const bool lost = status.code() == StatusCode::io_error;
+    const bool retryable = lost || status.retryable();
+    failure_ = std::move(status).with_object(client_->place(key_)).as_retryable(retryable);
     return failure_;
   }
   KVBACKUP_DETAIL_COLD Status why_ended() const {

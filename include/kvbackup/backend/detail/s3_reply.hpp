@@ -3,17 +3,13 @@
 #pragma once
 
 #include <algorithm>
-#include <charconv>
-#include <cstddef>
-#include <cstdint>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include "kvbackup/backend/concept.hpp"
+#include "kvbackup/backend/detail/reply_text.hpp"
 #include "kvbackup/base/percent.hpp"
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/base/status.hpp"
@@ -133,65 +129,15 @@ inline constexpr std::string_view s3_passing_codes[] = {
           "check the options of the storage"};
 }
 
-/// A word of a server in a message: printable and short. Nothing of the request is in it, but for
-/// what the server repeats; `secrets` are taken out.
-[[nodiscard]] inline std::string shown_text(std::string_view text,
-                                            const std::vector<std::string_view>& secrets) {
-  constexpr std::size_t longest = 200;
-  std::string out(text);
-  for (const std::string_view secret : secrets) {
-    if (secret.empty()) continue;
-    for (std::size_t at = 0; (at = out.find(secret, at)) != std::string::npos;) {
-      out.replace(at, secret.size(), "***");
-    }
-  }
-  if (out.size() > longest) out.resize(longest);
-  for (char& c : out) {
-    if (c < ' ' || c == '\x7f') c = ' ';
-  }
-  return out;
-}
-
 /// The answer as a failure. `doing` completes "cannot ..."; `right` is the permission that a
 /// refusal lacks.
 [[nodiscard]] KVBACKUP_DETAIL_COLD inline Status s3_failure(
     const HttpResponse& response, const S3Error& error, std::string_view doing,
     std::string_view right, const std::vector<std::string_view>& secrets) {
-  const bool passing = is_passing(response.status, error);
   const S3Meaning meaning = s3_meaning(response.status, error);
-  std::string message = "cannot ";
-  message += doing;
-  message += ": the server answered ";
-  message += std::to_string(response.status);
-  if (!error.code.empty()) {
-    message += ' ';
-    message += shown_text(error.code, secrets);
-  }
-  if (!error.message.empty()) {
-    message += " (";
-    message += shown_text(error.message, secrets);
-    message += ')';
-  }
-  message += "; ";
-  if (passing) {
-    message += "try again later";
-  } else if (!meaning.advice.empty()) {
-    message += meaning.advice;
-  } else {
-    message += "the credentials need the right ";
-    message += right;
-  }
-  return Status::error(passing ? StatusCode::unavailable : meaning.status, std::move(message))
-      .with_native(response.status)
-      .as_retryable(passing);
-}
-
-[[nodiscard]] inline std::optional<std::uint64_t> parse_size(std::string_view text) noexcept {
-  std::uint64_t size = 0;
-  const char* end = text.data() + text.size();
-  const auto [rest, failed] = std::from_chars(text.data(), end, size);
-  if (failed != std::errc() || rest != end) return std::nullopt;
-  return size;
+  return refusal_status({response.status, error.code, error.message,
+                         is_passing(response.status, error), meaning.status, meaning.advice},
+                        doing, right, secrets);
 }
 
 /// One page of ListObjectsV2.

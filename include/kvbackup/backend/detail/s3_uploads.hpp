@@ -72,12 +72,12 @@ struct S3Upload {
   return uploads;
 }
 
-/// Ends the uploads of `key` that the server began for requests whose answers were lost: those of
-/// the last `elapsed_ms`, by the server's own clock, but for `kept`. One that another writer began
-/// for the same key in that time is taken for ours.
+/// Ends the uploads of `key` that the server began for requests whose answers were lost: those
+/// since `began_ns` of the steady clock, by the server's own clock, but for `kept`. One that
+/// another writer began for the same key in that time is taken for ours.
 template <HttpTransport Transport>
 void end_lost_uploads(S3Client<Transport>& client, const std::string& key, const std::string& kept,
-                      std::uint64_t elapsed_ms) {
+                      std::uint64_t began_ns) {
   constexpr std::uint64_t slack_ms = 2'000;  // times are in whole seconds
   S3Call list;
   list.method = "GET";
@@ -93,6 +93,8 @@ void end_lost_uploads(S3Client<Transport>& client, const std::string& key, const
   const auto date = answer.response.header("Date");
   const std::uint64_t now =
       (date ? parse_http_date(*date) : std::nullopt).value_or(client.options().clock->unix_ms());
+  // until this answer, which may have been long in coming
+  const std::uint64_t elapsed_ms = (client.options().clock->steady_ns() - began_ns) / 1'000'000;
   const std::uint64_t since = now - std::min(now, elapsed_ms + slack_ms);
   for (const S3Upload& each : uploads.value()) {
     if (each.key != key || each.id == kept || each.began_ms.value_or(0) < since) continue;

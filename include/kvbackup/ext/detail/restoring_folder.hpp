@@ -10,6 +10,7 @@
 #include <cstdio>
 #include <fcntl.h>
 #include <filesystem>
+#include <optional>
 #include <string>
 #include <system_error>
 #include <unistd.h>
@@ -41,17 +42,24 @@ class RestoringFolder {
   RestoringFolder& operator=(const RestoringFolder&) = delete;
   ~RestoringFolder() { discard(); }
 
-  /// Makes the folder for `target`, which must not exist or be an empty folder. already_exists if
-  /// something is in the way of either; unavailable while another run builds the same target.
+  /// Makes the folder for `target`, which must not exist or be an empty folder, whose owner and
+  /// mode the new one gets. already_exists if something is in the way of either; invalid_argument
+  /// where the target cannot be replaced, as a mount point; unavailable while another run builds
+  /// the same target.
   [[nodiscard]] Status make(std::string target) {
     target_ = without_slashes_behind(std::move(target));
     if (target_.empty()) {
       return Status::error(StatusCode::invalid_argument, "the path of the store is empty");
     }
     struct stat info {};
-    if (::lstat(target_.c_str(), &info) == 0 && !is_empty_folder(target_)) return in_the_way();
+    std::optional<struct stat> replaced;
+    if (::lstat(target_.c_str(), &info) == 0) {
+      if (!is_empty_folder(target_)) return in_the_way();
+      if (!can_be_replaced(target_, info)) return cannot_be_replaced();
+      replaced = info;
+    }
     const std::string path = target_ + ".restoring";
-    const bool made = ::mkdir(path.c_str(), 0755) == 0;
+    const bool made = ::mkdir(path.c_str(), replaced ? 0700 : 0755) == 0;
     const int error = made ? 0 : errno;
     if (!made && error != EEXIST) return errno_status(error, "make the folder", path);
     Result<FileHandle> folder = FileHandle::open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
@@ -65,6 +73,15 @@ class RestoringFolder {
     }
     if (!made) {
       if (Status status = empty_leftover(path); !status.ok()) return status;
+    }
+    // a folder that was prepared keeps its owner and who may look into it
+    if (replaced &&
+        (::fchown(folder.value().descriptor(), replaced->st_uid, replaced->st_gid) != 0 ||
+         ::fchmod(folder.value().descriptor(), replaced->st_mode & 07777) != 0)) {
+      const int failed = errno;
+      if (made) ::rmdir(path.c_str());
+      return errno_status(failed, "give the new store the owner and mode of the empty folder",
+                          target_);
     }
     const Result<FileHandle> marker =
         FileHandle::open_at(folder.value(), marker_name, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
@@ -128,6 +145,21 @@ class RestoringFolder {
     struct stat info {};
     return ::lstat(path.c_str(), &info) == 0 && S_ISDIR(info.st_mode) &&
            std::filesystem::is_empty(path, error) && !error;
+  }
+  /// rename(2) replaces no mount point, and nothing by a name that is not its own.
+  [[nodiscard]] static bool can_be_replaced(const std::string& path, const struct stat& info) {
+    const std::size_t slash = path.rfind('/');
+    const std::string name = slash == std::string::npos ? path : path.substr(slash + 1);
+    if (name.empty() || name == "." || name == "..") return false;
+    struct stat parent {};
+    const std::string folder = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+    return ::stat(folder.c_str(), &parent) == 0 && parent.st_dev == info.st_dev;
+  }
+  [[nodiscard]] Status cannot_be_replaced() const {
+    return Status::error(StatusCode::invalid_argument,
+                         "the new store is built beside its path and takes its place in one step, "
+                         "which a mount point, \".\" and \"..\" do not allow; name a path below it")
+        .with_object(target_);
   }
   [[nodiscard]] static Status empty_leftover(const std::string& path) {
     struct stat info {};

@@ -47,8 +47,49 @@ struct RocksdbLayout {
 /// over (enough for a reader) or an error.
 enum class RocksdbUnknown { ignored, refused };
 
+[[nodiscard]] inline bool holds_rocksdb_logs(const std::string& folder) {
+  std::error_code error;
+  for (std::filesystem::directory_iterator at(folder, error), end; !error && at != end;
+       at.increment(error)) {
+    if (at->path().extension() == ".log") return true;
+  }
+  return false;
+}
+
+/// Decides where the log of the store at `path` is. RocksDB keeps a `wal_dir` that was given as an
+/// absolute path in the store's options, the store's own folder included, so in a copy, or after a
+/// move, it names the folder of another store: whose log is not this one's, and which RocksDB would
+/// clear when it opens the copy for writing.
+[[nodiscard]] inline Status settle_log_folder(const std::string& path, const std::string& object,
+                                              rocksdb::DBOptions& options) {
+  const std::string& logs = options.wal_dir;
+  if (logs.empty()) return {};
+  std::error_code error;
+  const bool is_own = std::filesystem::equivalent(logs, path, error);
+  const bool is_there = std::filesystem::is_directory(logs, error);
+  const bool is_a_store = std::filesystem::exists(join_path(logs, "CURRENT"), error);
+  const bool has_own = holds_rocksdb_logs(path);
+  if (is_own || (has_own && (is_a_store || !is_there))) {
+    options.wal_dir.clear();
+    return {};
+  }
+  if (is_there && !is_a_store && !has_own) return {};
+  const std::string where = " (its option wal_dir, in its file OPTIONS): " + logs;
+  if (!is_there) {
+    return Status::error(
+               StatusCode::not_found,
+               "what is in the store's log would be missing: its folder is not there" + where)
+        .with_object(object);
+  }
+  return Status::error(StatusCode::unsupported,
+                       "it cannot be told whether the store's log is its own or that of a store "
+                       "that this one is a copy of; correct the folder of the log" +
+                           where)
+      .with_object(object);
+}
+
 /// Reads the layout of the store at `path`, which messages call `object`. not_found where there is
-/// no store.
+/// no store or no folder for its log; unsupported where its log may be another store's.
 [[nodiscard]] inline Status rocksdb_layout(const std::string& path, RocksdbUnknown unknown,
                                            const std::string& object, RocksdbLayout& layout) {
   std::error_code error;
@@ -68,6 +109,7 @@ enum class RocksdbUnknown { ignored, refused };
         rocksdb::LoadLatestOptions(config, path, &layout.options, &known);
     if (!status.ok()) return rocksdb_status(status, "read the store's options", object);
   }
+  if (Status status = settle_log_folder(path, object, layout.options); !status.ok()) return status;
   std::vector<std::string> names;
   const rocksdb::Status status = rocksdb::DB::ListColumnFamilies(layout.options, path, &names);
   if (!status.ok()) return rocksdb_status(status, "list the store's column families", object);
@@ -181,15 +223,6 @@ class RocksdbOpener {
     }
     for_reading(layout.options);
     log_folder_ = layout.options.wal_dir;
-    std::error_code error;
-    if (!log_folder_.empty() && !std::filesystem::is_directory(log_folder_, error)) {
-      return Status::error(
-                 StatusCode::not_found,
-                 "the folder of the store's log (its option wal_dir) is not there, so what "
-                 "is in the log would be missing: " +
-                     log_folder_)
-          .with_object(where_);
-    }
     frozen.holder = store_lock_holder(path_);
     rocksdb::DB* db = nullptr;
     rocksdb::Status opened;

@@ -7,9 +7,9 @@
 
 namespace kvbackup::inline v1::detail {
 
-/// Appends the UTF-8 of a code point; false if it is none that a text may hold.
+/// Appends the UTF-8 of a code point; false if it is none.
 inline bool append_code_point(std::string& out, std::uint32_t point) {
-  if (point == 0 || point > 0x10ffff || (point >= 0xd800 && point < 0xe000)) return false;
+  if (point > 0x10ffff || (point >= 0xd800 && point < 0xe000)) return false;
   const auto put = [&out](std::uint32_t byte) { out += static_cast<char>(byte); };
   if (point < 0x80) {
     put(point);

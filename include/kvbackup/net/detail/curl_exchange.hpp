@@ -91,6 +91,9 @@ class CurlExchange {
          set(CURLOPT_BUFFERSIZE, buffer_size) && set(CURLOPT_UPLOAD_BUFFERSIZE, buffer_size);
     if (!ca_file.empty()) ok = ok && set(CURLOPT_CAINFO, ca_file.c_str());
     if (request_.no_proxy) ok = ok && set(CURLOPT_NOPROXY, "*");
+    // on a kept connection that is closed without an answer, libcurl sends a request again by
+    // itself
+    if (request_.once) ok = ok && set(CURLOPT_FRESH_CONNECT, 1L);
     ok = ok && set_method();
     if (ok) return {};
     return Status::error(StatusCode::unsupported,

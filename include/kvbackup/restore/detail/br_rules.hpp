@@ -47,6 +47,8 @@ class BrRules {
   }
 
  private:
+  using Tables = std::map<std::int64_t, const TableSchema*>;  // by the ids in their keys
+
   void add(std::string what, std::string object = std::string(backupmeta_name)) {
     report_.add({Severity::damage, std::move(object), std::nullopt,
                  "BR would not restore it: " + std::move(what)});
@@ -124,14 +126,17 @@ class BrRules {
 
   // What stands in a file is rewritten from the ids of one table to those of another.
   void check_tables() {
-    std::map<std::int64_t, TableSchema> tables;
+    std::vector<TableSchema> schemas;
+    schemas.reserve(meta_.schemas.size());
+    Tables tables;
     for (const Schema& schema : meta_.schemas) {
       auto table = parse_schema(schema);
       if (!table.ok()) continue;  // check_schemas() reports it
-      for (const std::int64_t id : table.value().key_ids()) {
-        const auto [at, is_new] = tables.emplace(id, table.value());
+      const TableSchema& added = schemas.emplace_back(std::move(table).value());
+      for (const std::int64_t id : added.key_ids()) {
+        const auto [at, is_new] = tables.emplace(id, &added);
         if (is_new) continue;
-        add("tables " + at->second.name() + " and " + table.value().name() + " both have the id " +
+        add("tables " + at->second->name() + " and " + added.name() + " both have the id " +
             std::to_string(id));
       }
     }
@@ -141,7 +146,7 @@ class BrRules {
     }
     for (const File& file : meta_.files) check_table(file, tables);
   }
-  void check_table(const File& file, const std::map<std::int64_t, TableSchema>& tables) {
+  void check_table(const File& file, const Tables& tables) {
     const auto start = parse_table_key(file.start_key);
     const auto end = parse_table_key(file.end_key);
     if (!start || start->table == 0) {
@@ -157,12 +162,12 @@ class BrRules {
                            " and its end key is not: a file holds keys of one table");
     }
     const auto has_rule = [&table](const TableKey& key) {
-      return key.is_row || (key.index && table->second.has_index(*key.index));
+      return key.is_row || (key.index && table->second->has_index(*key.index));
     };
     if (!has_rule(*start) || !has_rule(*end)) {
       return add(file,
                  "its start or end key is neither of rows nor of an index that the schema of " +
-                     table->second.name() + " has");
+                     table->second->name() + " has");
     }
     if (start->is_row != end->is_row || start->index != end->index) {
       add(file, "its start and end keys are not both of rows, or of one index");

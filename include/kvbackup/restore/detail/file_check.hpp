@@ -68,6 +68,8 @@ class FileCheck {
     return {};
   }
 
+  /// Its bytes are those that were recorded, and its content could not be looked at.
+  [[nodiscard]] bool is_unproven() const { return is_unproven_; }
   /// Of a file of a transactional backup that was read to its end.
   [[nodiscard]] std::optional<LargeValues> large_values() const {
     return is_read_ ? std::optional(mvcc_.large_values()) : std::nullopt;
@@ -157,7 +159,9 @@ class FileCheck {
   }
 
   void report_unread(const Status& status) {
-    if (status.code() == StatusCode::not_found) return add(Severity::damage, "it is missing");
+    if (status.code() == StatusCode::corruption) {
+      return add(Severity::damage, std::string(status.message()));
+    }
     add(Severity::unreadable,
         "it cannot be read: " + std::string(kvbackup::v1::to_string(status.code())) + ": " +
             std::string(status.message()));
@@ -170,20 +174,28 @@ class FileCheck {
                                 to_hex(file_.sha256) + " was recorded");
       return false;
     }
-    if (manifest_.info && digest.crc32c != manifest_.info->file_crc32c[index_]) {
+    if (has_crc32c() && digest.crc32c != manifest_.info->file_crc32c[index_]) {
       add(Severity::damage, "its CRC-32C is not the one that was recorded");
       return false;
     }
     return true;
   }
 
+  // Only who wrote the files knows it.
+  [[nodiscard]] bool has_crc32c() const {
+    return manifest_.info && !manifest_.info->file_crc32c.empty();
+  }
+
   // The table could not be read to its end.
   void report_table(const Status& status, bool bytes_fit) {
-    if (status.code() == StatusCode::unsupported) {
+    if (status.code() == StatusCode::unsupported ||
+        status.code() == StatusCode::resource_exhausted) {
+      is_unproven_ = bytes_fit;
       return add(Severity::unprovable,
                  "its content cannot be proven: " + std::string(status.message()));
     }
     if (bytes_fit && !is_table_ && has_cipher_iv()) {
+      is_unproven_ = true;
       return add(Severity::unprovable,
                  "its bytes are those that were recorded, and they are no SST: it is encrypted "
                  "(BR's --crypter.method), so its content cannot be proven");
@@ -218,7 +230,7 @@ class FileCheck {
     compare("pairs", file_.total_kvs, digest.total_kvs);
     compare("bytes of keys and values", file_.total_bytes, digest.total_bytes);
     // TiKV before 6.1 records none for raw files
-    const bool has_crc = !manifest_.meta.is_raw_kv || manifest_.info || file_.crc64xor != 0;
+    const bool has_crc = has_crc32c() || !manifest_.meta.is_raw_kv || file_.crc64xor != 0;
     if (has_crc) compare("crc64xor", file_.crc64xor, digest.crc64xor);
   }
   void report_outside() {
@@ -249,6 +261,7 @@ class FileCheck {
   std::vector<Finding>* findings_ = nullptr;
 
   bool is_read_ = false;
+  bool is_unproven_ = false;
   bool is_table_ = false;
   bool has_properties_ = false;
   std::uint64_t recorded_entries_ = 0;

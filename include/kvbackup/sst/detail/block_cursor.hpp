@@ -233,6 +233,8 @@ class BasicBlockCursor {
   void keep_key() { key_.keep(); }
   /// The next key is not compared with what was read before it.
   void forget_key() { key_.clear(); }
+  /// Whether there is a current key or one that was kept; without one user_key() is not to be asked.
+  [[nodiscard]] bool has_key() const { return key_.size() >= tail_bytes && key_.size() != 0; }
 
   [[nodiscard]] ByteView user_key() const { return {key_.data(), key_.size() - tail_bytes}; }
   /// Sequence number and type, as they are stored.

@@ -13,6 +13,7 @@
 #include "kvbackup/base/status.hpp"
 #include "kvbackup/codec/concept.hpp"
 #include "kvbackup/sst/concept.hpp"
+#include "kvbackup/sst/decoders.hpp"
 #include "kvbackup/sst/detail/growing_buffer.hpp"
 #include "kvbackup/sst/footer.hpp"
 
@@ -25,7 +26,8 @@ class BlockOutput {
   BlockOutput(const Codec& codec, Output output)
       : codec_(codec), compressor_(codec_.compressor()), output_(std::move(output)) {}
 
-  /// Writes a block compressed where that saves an eighth or more, else plain, and then zeros up to
+  /// Writes a block compressed where that saves an eighth or more and it can be read back by
+  /// default (default_largest_inflated), else plain, and then zeros up to
   /// a multiple of `alignment`, a power of two. A plain block's buffer gets its trailer appended.
   Status write(GrowingBuffer& plain, BlockHandle& handle, std::uint32_t alignment = 1) {
     if (compress(plain.view())) return hand_out(compressed_, codec_.type(), handle, alignment);
@@ -76,6 +78,10 @@ class BlockOutput {
     const auto size = compressor_.compress(plain, std::span<char>(p, bound));
     if (!size) return false;
     compressed_.set_end(p + *size);
+    // what readers refuse by default is not written
+    if (plain.size() > default_largest_inflated && plain.size() / trusted_ratio > *size) {
+      return false;
+    }
     return compressed_.size() < plain.size() - plain.size() / 8;
   }
 

@@ -264,6 +264,12 @@ class BlockReader {
           "says a length that its compressed form cannot have; the table is damaged, take "
           "it from another copy");
     }
+    if (*size > decoders_.largest_inflated && *size / trusted_ratio > payload.size()) {
+      return failed(StatusCode::resource_exhausted, role, handle,
+                    "would take " + std::to_string(*size) +
+                        " bytes of memory, more than is given to a block so small; if the table is "
+                        "trusted, raise TableDecoders::largest_inflated");
+    }
     plain.clear();
     char* const out = plain.room(static_cast<std::size_t>(*size));
     Status status = contexts.decompress(type, role == BlockRole::data, payload,

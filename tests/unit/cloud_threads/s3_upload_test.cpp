@@ -286,6 +286,19 @@ TEST_CASE("an upload whose beginning got no answer is ended, an older one is lef
   CHECK(never.put(noise(2 * part)).status().code() == StatusCode::unavailable);
   CHECK(never.server.uploads.empty());
 
+  // the server's clock goes on while it is asked which uploads there are
+  Bench slow;
+  slow.server.fault = [&](const SentRequest& request, bool done) -> std::optional<Response> {
+    if (done && begins(request) && slow.sent("POST") == 1) return Response(lost());
+    if (!done && request.method == "GET") {
+      slow.clock.sleep_ns(60'000'000'000);
+      slow.server.date = "Sun, 13 Sep 2020 12:27:40 GMT";
+    }
+    return std::nullopt;
+  };
+  CHECK(slow.put(noise(2 * part)).ok());
+  CHECK(slow.server.uploads.empty());
+
   Bench older;
   older.server.initiated = "2020-09-13T12:20:00.000Z";
   older.server.fault = lose_answer(begins);
@@ -331,6 +344,7 @@ TEST_CASE("an upload that was ended from outside is a clear error") {
   };
   const auto info = bench.put(noise(3 * part));
   CHECK(info.status().code() == StatusCode::io_error);
+  CHECK(info.status().retryable());  // as a whole: a backup builds the part again
   CHECK(info.status().message().find("NoSuchUpload") != std::string_view::npos);
   CHECK(bench.server.objects.empty());
 }

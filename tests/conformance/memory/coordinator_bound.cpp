@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+// coordinator_bound: a backup of 10,000 regions and 100,000 files from three nodes, a tenth of it
+// missing at first, holds the peak of the heap below the 200 MiB of the issue, and prints the CPU
+// time of its bookkeeping.
+#include <algorithm>
+#include <atomic>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <malloc.h>
+#include <new>
+#include <string>
+#include <vector>
+
+#include <kvbackup/kvbackup.hpp>
+
+namespace {
+
+std::atomic<std::size_t> live{0};
+std::atomic<std::size_t> peak{0};
+
+void* counted(std::size_t size) {
+  void* const p = std::malloc(size == 0 ? 1 : size);
+  if (p == nullptr) std::abort();
+  const std::size_t now = live.fetch_add(malloc_usable_size(p)) + malloc_usable_size(p);
+  std::size_t seen = peak.load();
+  while (now > seen && !peak.compare_exchange_weak(seen, now)) {
+  }
+  return p;
+}
+
+void forget(void* p) noexcept {
+  if (p != nullptr) live.fetch_sub(malloc_usable_size(p));
+  std::free(p);
+}
+
+}  // namespace
+
+void* operator new(std::size_t size) { return counted(size); }
+void* operator new[](std::size_t size) { return counted(size); }
+void operator delete(void* p) noexcept { forget(p); }
+void operator delete[](void* p) noexcept { forget(p); }
+void operator delete(void* p, std::size_t) noexcept { forget(p); }
+void operator delete[](void* p, std::size_t) noexcept { forget(p); }
+
+namespace {
+
+using namespace kvbackup;
+
+constexpr std::size_t region_count = 10'000;
+constexpr std::size_t parts_a_region = 10;
+constexpr std::size_t node_count = 3;
+
+// as long as TiDB's
+std::string key_of(std::size_t number) {
+  if (number == 0 || number == region_count * parts_a_region) return {};
+  std::string key = table_key_prefix(54, "_r");
+  append_be64(key, number);
+  return key;
+}
+
+/// Has the files it speaks of nowhere: its storage lists what it is told.
+struct Storage {
+  std::vector<ObjectInfo> objects;
+  std::string manifest;
+
+  struct Writer {
+    Storage* storage;
+    Status append(ByteView bytes) {
+      storage->manifest.assign(bytes);
+      return {};
+    }
+    Result<ObjectInfo> commit() { return ObjectInfo{}; }
+    void abandon() {}
+  };
+  Result<Writer> create(std::string_view, CreateOptions = {}) { return Writer{this}; }
+  [[nodiscard]] static std::string url() { return "listed://"; }
+  Result<std::string> read(std::string_view) { return std::string(); }
+  Result<std::string> read_range(std::string_view, std::uint64_t, std::uint64_t) {
+    return std::string();
+  }
+  Result<std::vector<ObjectInfo>> list(std::string_view) { return objects; }
+  Result<bool> exists(std::string_view) { return false; }
+  Status remove(std::string_view) { return {}; }
+};
+
+std::string name_of(std::size_t part) {
+  return sst_file_name({.store_id = 1 + part / parts_a_region % node_count,
+                        .region_id = 1 + part / parts_a_region,
+                        .epoch = 5,
+                        .unix_ms = 1'600'000'000'000,
+                        .is_raw_kv = false},
+                       key_of(part), "write");
+}
+
+/// Leads every third region. Answers for a part at a time, as TiKV 5.4 and later; at first it
+/// leaves every tenth region out. Its answers are made as a decoder makes them.
+struct Node {
+  std::size_t number;
+  std::string name;
+  bool is_first_time = true;
+
+  Status backup(const BackupRequest& request, RespondRef respond, const CancelToken*) {
+    const bool leaves_out = is_first_time;
+    is_first_time = false;
+    for (std::size_t region = number; region < region_count; region += node_count) {
+      if (leaves_out && region % 10 == 0) continue;
+      const std::size_t first = region * parts_a_region;
+      const KeyRange keys{"default", key_of(first), key_of(first + parts_a_region)};
+      if (!intersection(keys, {"default", request.start_key, request.end_key})) continue;
+      for (std::size_t part = first; part < first + parts_a_region; ++part) {
+        if (Status status = answer(request, part, respond); !status.ok()) return status;
+      }
+    }
+    return {};
+  }
+  [[nodiscard]] std::string_view address() const { return name; }
+
+  static Status answer(const BackupRequest& request, std::size_t part, RespondRef respond) {
+    BackupResponse response;
+    response.start_key = key_of(part);
+    response.end_key = key_of(part + 1);
+    File file;
+    file.name = name_of(part);
+    file.sha256 = std::string(32, 's');
+    file.start_key = response.start_key;
+    file.end_key = response.end_key;
+    file.end_version = request.end_version;
+    file.crc64xor = part;
+    file.total_kvs = 1'000'000;
+    file.total_bytes = 144 << 20;
+    file.cf = "write";
+    file.size = 40 << 20;
+    response.files.push_back(std::move(file));
+    auto decoded = decode<BackupResponse>(encode(response));
+    return respond(std::move(decoded).value());
+  }
+};
+
+struct NoRandom final : RandomSource {
+  std::uint64_t next() override { return 0; }
+};
+
+double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
+
+}  // namespace
+
+int main() {
+  Storage storage;
+  for (std::size_t part = 0; part < region_count * parts_a_region; ++part) {
+    storage.objects.push_back({name_of(part), 40 << 20});
+  }
+  std::sort(storage.objects.begin(), storage.objects.end(),
+            [](const ObjectInfo& a, const ObjectInfo& b) { return a.name < b.name; });
+  std::vector<Node> nodes{{0, "a"}, {1, "b"}, {2, "c"}};
+  const std::vector<NodeRef> refs{NodeRef(nodes[0]), NodeRef(nodes[1]), NodeRef(nodes[2])};
+  SystemClock clock;
+  NoRandom random;
+  CoordinatorOptions options;
+  options.request.end_version = 9;
+  options.clock = &clock;
+  options.random = &random;
+  const std::size_t before = live.load();
+  peak = before;
+  const double began = cpu_seconds();
+  const auto result = coordinate_backup(refs, storage, options);
+  const double seconds = cpu_seconds() - began;
+  const std::size_t grown = peak.load() - before;
+  if (!result.ok()) {
+    std::printf("%s\n", result.status().to_string().c_str());
+    return 1;
+  }
+  std::printf(
+      "%zu files in %llu rounds: peak of the heap %.1f MiB, CPU %.2f s (the nodes' part "
+      "included), backupmeta %.1f MiB\n",
+      result.value().meta.files.size(), static_cast<unsigned long long>(result.value().rounds),
+      static_cast<double>(grown) / (1 << 20), seconds,
+      static_cast<double>(storage.manifest.size()) / (1 << 20));
+  constexpr std::size_t limit = 200u << 20;
+  const bool complete = result.value().meta.files.size() == region_count * parts_a_region &&
+                        result.value().rounds == 2 && result.value().orphans.empty();
+  return complete && grown < limit ? 0 : 1;
+}
