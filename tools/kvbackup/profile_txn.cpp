@@ -5,22 +5,13 @@
 #include <ctime>
 
 #include "backup_run.hpp"
+#include "safe_point.hpp"
 
 namespace program {
 
 using namespace kvbackup;
 
 namespace {
-
-/// The safe point that the operator names.
-class NamedSafePoint final : public MvccHost {
- public:
-  explicit NamedSafePoint(std::uint64_t safe_point) : safe_point_(safe_point) {}
-  Result<std::uint64_t> gc_safe_point() override { return safe_point_; }
-
- private:
-  std::uint64_t safe_point_;
-};
 
 /// "2021-04-02 08:13:21", of the local time zone as BR takes it, or with one behind it: Z, +08:00.
 std::optional<std::uint64_t> parse_moment(const std::string& text) {

@@ -55,7 +55,7 @@ Status run_checked(const ServeFlags& flags) {
 #endif
 }
 
-void add_storage_flags(CLI::App& command, ServeFlags& flags) {
+void add_access_flags(CLI::App& command, ServeFlags& flags) {
   command.add_option("--allow-local", flags.allow_local,
                      "Folder in and below which clients may have files stored; may be repeated");
   command.add_option("--allow-storage", flags.allow_storage,
@@ -104,7 +104,7 @@ void add_serve_command(CLI::App& app, Run& run) {
   command->add_option("--file-size", flags->file_size_mib, "MiB of keys and values in one file")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  add_storage_flags(*command, *flags);
+  add_access_flags(*command, *flags);
   add_common_flags(*command, flags->common);
   command->callback([flags, &run] {
     run = [flags] {

@@ -14,6 +14,7 @@
 
 #include <kvbackup/ext/grpc.hpp>
 
+#include "safe_point.hpp"
 #include "serve.hpp"
 #include "stores.hpp"
 #include "uri.hpp"
@@ -96,16 +97,6 @@ class RocksdbHost {
   const AllowedStorage& allowed_;
   MvccHost& mvcc_;
   Clock& clock_;
-};
-
-/// --gc-safe-point.
-class FixedSafePoint final : public MvccHost {
- public:
-  explicit FixedSafePoint(std::uint64_t safe_point) : safe_point_(safe_point) {}
-  [[nodiscard]] Result<std::uint64_t> gc_safe_point() override { return safe_point_; }
-
- private:
-  std::uint64_t safe_point_;
 };
 
 /// A line of standard output for each request.
@@ -290,7 +281,7 @@ Status run_serve(const ServeFlags& flags) {
   SystemClock clock;
   const std::string& path = uri.value().path;
   if (uri.value().scheme == "rocksdb") {
-    FixedSafePoint mvcc(flags.gc_safe_point);
+    NamedSafePoint mvcc(flags.gc_safe_point);
     RocksdbSnapshotOptions options;
     options.cf = uri.value().parameter("cf");
     return serve(RocksdbHost([&] { return RocksdbSnapshot::open(path, options); }, allowed.value(),
