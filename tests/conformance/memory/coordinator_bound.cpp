@@ -49,14 +49,19 @@ using namespace kvbackup;
 
 constexpr std::size_t region_count = 10'000;
 constexpr std::size_t parts_a_region = 10;
+constexpr std::size_t parts = region_count * parts_a_region;
 constexpr std::size_t node_count = 3;
 
 // as long as TiDB's
 std::string key_of(std::size_t number) {
-  if (number == 0 || number == region_count * parts_a_region) return {};
+  if (number == 0 || number == parts) return {};
   std::string key = table_key_prefix(54, "_r");
   append_be64(key, number);
   return key;
+}
+
+std::size_t part_of(const std::string& key, std::size_t otherwise) {
+  return key.empty() ? otherwise : load_be64(key.data() + key.size() - 8);
 }
 
 /// Has the files it speaks of nowhere: its storage lists what it is told.
@@ -103,13 +108,13 @@ struct Node {
   Status backup(const BackupRequest& request, RespondRef respond, const CancelToken*) {
     const bool leaves_out = is_first_time;
     is_first_time = false;
-    for (std::size_t region = number; region < region_count; region += node_count) {
-      if (leaves_out && region % 10 == 0) continue;
-      const std::size_t first = region * parts_a_region;
-      const KeyRange keys{"default", key_of(first), key_of(first + parts_a_region)};
-      if (!intersection(keys, {"default", request.start_key, request.end_key})) continue;
-      for (std::size_t part = first; part < first + parts_a_region; ++part) {
-        if (Status status = answer(request, part, respond); !status.ok()) return status;
+    const std::size_t first = part_of(request.start_key, 0) / parts_a_region;
+    const std::size_t end = part_of(request.end_key, parts) / parts_a_region;
+    for (std::size_t region = first; region < end; ++region) {
+      if (region % node_count != number || (leaves_out && region % 10 == 0)) continue;
+      for (std::size_t i = 0; i < parts_a_region; ++i) {
+        Status status = answer(request, region * parts_a_region + i, respond);
+        if (!status.ok()) return status;
       }
     }
     return {};
@@ -147,7 +152,7 @@ double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC
 
 int main() {
   Storage storage;
-  for (std::size_t part = 0; part < region_count * parts_a_region; ++part) {
+  for (std::size_t part = 0; part < parts; ++part) {
     storage.objects.push_back({name_of(part), 40 << 20});
   }
   std::sort(storage.objects.begin(), storage.objects.end(),
@@ -177,7 +182,7 @@ int main() {
       static_cast<double>(grown) / (1 << 20), seconds,
       static_cast<double>(storage.manifest.size()) / (1 << 20));
   constexpr std::size_t limit = 200u << 20;
-  const bool complete = result.value().meta.files.size() == region_count * parts_a_region &&
-                        result.value().rounds == 2 && result.value().orphans.empty();
+  const bool complete = result.value().meta.files.size() == parts && result.value().rounds == 2 &&
+                        result.value().orphans.empty();
   return complete && grown < limit ? 0 : 1;
 }

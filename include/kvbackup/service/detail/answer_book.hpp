@@ -30,7 +30,7 @@ struct Gap {
 /// Not thread-safe.
 class AnswerBook {
  public:
-  /// What the answers may take, in bytes: as much as ten times the largest backupmeta would name.
+  /// What the answers may take, in bytes: several times what max_backupmeta_size can name.
   static constexpr std::size_t most_memory = 1u << 30;
   /// A node that goes on answering for ever is stopped there.
   static constexpr std::uint64_t most_answers = 1u << 26;
