@@ -2,6 +2,7 @@
 // One run of `kvbackup restore`, for either kind of backup.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <optional>
@@ -72,6 +73,24 @@ inline std::string lmdb_default_db(const StoreUri& sink) {
   return sink.parameter("db") == default_cf ? std::string(default_cf) : std::string();
 }
 
+/// Whether every backupmeta that is read has a seal.
+template <class AnyBackup>
+bool is_protected(const AnyBackup& backup) {
+  if constexpr (requires { backup.members(); }) {
+    return std::all_of(backup.members().begin(), backup.members().end(),
+                       [](const auto& member) { return member.is_sealed(); });
+  } else {
+    return backup.is_sealed();
+  }
+}
+template <class AnyBackup>
+void warn_unless_protected(const AnyBackup& backup) {
+  if (is_protected(backup)) return;
+  std::fprintf(stderr,
+               "kvbackup: warning: the backup is unprotected: BR's backupmeta has no seal, so "
+               "nothing proves what it says\n");
+}
+
 /// One restore: the store, how it was opened, what was done to it.
 template <class AnyBackup>
 class Restoration {
@@ -89,6 +108,7 @@ class Restoration {
   int run() {
     const auto plan = make_restore_plan(backup_, options_);
     if (!plan.ok()) return failed(plan.status());
+    warn_unless_protected(backup_);
     const std::uint64_t start = clock_.steady_ns();
     display_.emplace(clock_, plan.value().pairs);
     options_.observer = &*display_;
@@ -198,6 +218,7 @@ class Restoration {
       root.add("files", std::uint64_t{result_.files}).add("total_kvs", result_.total.pairs);
       root.add("total_bytes", result_.total.bytes);
       root.add("crc64xor", std::to_string(result_.total.crc64xor)).add("read_back", read_back);
+      root.add("protected", is_protected(backup_));
       root.add("seconds", seconds).add("bytes_per_second", speed);
       std::printf("%s\n", root.text().c_str());
       return;
@@ -279,6 +300,7 @@ int show(const AnyBackup& backup, const StoreUri& sink, RestoreOptions options,
     if (status.ok()) sums = counted.value();
   }
   if (!status.ok()) return report_read_failure("restore", status, flags.common);
+  warn_unless_protected(backup);
   print_dry_run(plan.value(), sums, collisions, flags);
   return done;
 }
