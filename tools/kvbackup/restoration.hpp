@@ -250,14 +250,16 @@ inline std::size_t files_of(const TxnRestorePlan& plan) { return plan.files.size
 
 template <class Plan>
 void print_dry_run(const Plan& plan, const PairSums& sums,
-                   const std::optional<std::uint64_t>& collisions, const RestoreFlags& flags) {
+                   const std::optional<RestoreComparison>& comparison, const RestoreFlags& flags) {
+  const std::uint64_t collisions = comparison ? comparison->present : 0;
+  const std::uint64_t removed = comparison ? comparison->others : 0;
   if (flags.common.json) {
     JsonObject root;
     root.add("command", "restore").add("dry_run", true).add("sink", flags.sink);
     root.add("files", std::uint64_t{files_of(plan)}).add("stored_bytes", plan.stored_bytes);
     root.add("total_kvs", sums.pairs).add("total_bytes", sums.bytes);
-    root.add("store_is_there", collisions.has_value());
-    root.add("collisions", collisions.value_or(0));
+    root.add("store_is_there", comparison.has_value());
+    root.add("collisions", collisions).add("removed", removed);
     std::printf("%s\n", root.text().c_str());
     return;
   }
@@ -266,8 +268,12 @@ void print_dry_run(const Plan& plan, const PairSums& sums,
               human_bytes(static_cast<double>(plan.stored_bytes)).c_str(),
               static_cast<unsigned long long>(sums.pairs),
               static_cast<unsigned long long>(sums.bytes),
-              static_cast<unsigned long long>(collisions.value_or(0)));
-  if (collisions && !flags.merge && !flags.replace) {
+              static_cast<unsigned long long>(collisions));
+  if (flags.replace) {
+    std::printf("--replace removes pairs that the backup does not have: %llu\n",
+                static_cast<unsigned long long>(removed));
+  }
+  if (comparison && !flags.merge && !flags.replace) {
     std::printf("The store is there: the restore needs --merge or --replace\n");
   }
 }
@@ -276,7 +282,8 @@ template <class AnyBackup>
 int show(const AnyBackup& backup, const StoreUri& sink, RestoreOptions options,
          const RestoreFlags& flags) {
   choose_target_cf(sink, options);
-  std::optional<std::uint64_t> collisions;
+  options.clear_ranges = flags.replace;
+  std::optional<RestoreComparison> there;
   PairSums sums;
   const auto plan = make_restore_plan(backup, options);
   Status status = plan.status();
@@ -287,7 +294,7 @@ int show(const AnyBackup& backup, const StoreUri& sink, RestoreOptions options,
         const auto comparison = compare_with(backup, source, options);
         if (!comparison.ok()) return comparison.status();
         sums = comparison.value().pairs;
-        collisions = comparison.value().present;
+        there = comparison.value();
         return {};
       } else {
         return Status::error(StatusCode::already_exists,
@@ -301,7 +308,7 @@ int show(const AnyBackup& backup, const StoreUri& sink, RestoreOptions options,
   }
   if (!status.ok()) return report_read_failure("restore", status, flags.common);
   warn_unless_protected(backup);
-  print_dry_run(plan.value(), sums, collisions, flags);
+  print_dry_run(plan.value(), sums, there, flags);
   return done;
 }
 

@@ -261,6 +261,11 @@ class ExistingStoreTest(RestoreTest):
                                 "--start", "x").stdout
             self.assertIn("pairs: 1, bytes: 4, collisions: 0", text)
             self.assertIn("needs --merge or --replace", text)
+            report = json.loads(self.succeed("restore", "-s", self.backup, "--sink", sink, "--dry-run", "--json",
+                                             "--replace").stdout)
+            self.assertEqual((report["collisions"], report["removed"]), (1, 2))
+            text = self.succeed("restore", "-s", self.backup, "--sink", sink, "--dry-run", "--replace").stdout
+            self.assertIn("--replace removes pairs that the backup does not have: 2", text)
             self.assertEqual(self.raw_pairs(sink), {"a": "old", "c": "old", "d": "old"})
         report = json.loads(self.succeed("restore", "-s", self.backup, "--sink", f"rocksdb:{self.folder}/none",
                                          "--dry-run", "--json", "--start", "63").stdout)
