@@ -44,6 +44,7 @@
 #include "kvbackup/base/sync.hpp"
 #include "kvbackup/base/utf8.hpp"
 #include "kvbackup/base/wait.hpp"
+#include "kvbackup/base/workers.hpp"
 #include "kvbackup/codec/any.hpp"
 #include "kvbackup/codec/concept.hpp"
 #include "kvbackup/codec/lz4.hpp"

@@ -112,13 +112,25 @@ std::vector<Row> read_rows(BuiltBackends& backend, const std::vector<ObjectInfo>
   return rows;
 }
 
-Status run_list(const ListFlags& flags) {
+/// What the rows that could not be read amount to.
+int exit_code_of(const std::vector<Row>& rows) {
+  int code = done;
+  for (const Row& row : rows) {
+    if (row.manifest.ok()) continue;
+    if (row.manifest.status().code() == StatusCode::corruption) return damage_found;
+    code = could_not_finish;
+  }
+  return code;
+}
+
+Status run_list(const ListFlags& flags, int& code) {
   auto backend = open_readable_storage(flags.storage);
   if (!backend.ok()) return backend.status();
   const auto objects = backend.value().list("");
   if (!objects.ok()) return objects.status();
   const std::vector<Row> rows = read_rows(backend.value(), objects.value());
   if (Status status = check_cancel(&cancel_token()); !status.ok()) return status;
+  code = exit_code_of(rows);
   if (flags.common.json) {
     std::string list;
     for (const Row& row : rows) list += (list.empty() ? "" : ", ") + row_json(row);
@@ -143,8 +155,9 @@ void add_list_command(CLI::App& app, Run& run) {
   add_common_flags(*command, flags->common);
   command->callback([flags, &run] {
     run = [flags] {
-      const Status status = run_list(*flags);
-      return status.ok() ? done : report_failure("list", status, flags->common);
+      int code = done;
+      const Status status = run_list(*flags, code);
+      return status.ok() ? code : report_failure("list", status, flags->common);
     };
   });
 }

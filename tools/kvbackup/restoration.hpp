@@ -2,6 +2,7 @@
 // One run of `kvbackup restore`, for either kind of backup.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdio>
 #include <optional>
@@ -72,6 +73,24 @@ inline std::string lmdb_default_db(const StoreUri& sink) {
   return sink.parameter("db") == default_cf ? std::string(default_cf) : std::string();
 }
 
+/// Whether every backupmeta that is read has a seal.
+template <class AnyBackup>
+bool is_protected(const AnyBackup& backup) {
+  if constexpr (requires { backup.members(); }) {
+    return std::all_of(backup.members().begin(), backup.members().end(),
+                       [](const auto& member) { return member.is_sealed(); });
+  } else {
+    return backup.is_sealed();
+  }
+}
+template <class AnyBackup>
+void warn_unless_protected(const AnyBackup& backup) {
+  if (is_protected(backup)) return;
+  std::fprintf(stderr,
+               "kvbackup: warning: the backup is unprotected: BR's backupmeta has no seal, so "
+               "nothing proves what it says\n");
+}
+
 /// One restore: the store, how it was opened, what was done to it.
 template <class AnyBackup>
 class Restoration {
@@ -89,6 +108,7 @@ class Restoration {
   int run() {
     const auto plan = make_restore_plan(backup_, options_);
     if (!plan.ok()) return failed(plan.status());
+    warn_unless_protected(backup_);
     const std::uint64_t start = clock_.steady_ns();
     display_.emplace(clock_, plan.value().pairs);
     options_.observer = &*display_;
@@ -198,6 +218,7 @@ class Restoration {
       root.add("files", std::uint64_t{result_.files}).add("total_kvs", result_.total.pairs);
       root.add("total_bytes", result_.total.bytes);
       root.add("crc64xor", std::to_string(result_.total.crc64xor)).add("read_back", read_back);
+      root.add("protected", is_protected(backup_));
       root.add("seconds", seconds).add("bytes_per_second", speed);
       std::printf("%s\n", root.text().c_str());
       return;
@@ -229,14 +250,16 @@ inline std::size_t files_of(const TxnRestorePlan& plan) { return plan.files.size
 
 template <class Plan>
 void print_dry_run(const Plan& plan, const PairSums& sums,
-                   const std::optional<std::uint64_t>& collisions, const RestoreFlags& flags) {
+                   const std::optional<RestoreComparison>& comparison, const RestoreFlags& flags) {
+  const std::uint64_t collisions = comparison ? comparison->present : 0;
+  const std::uint64_t removed = comparison ? comparison->others : 0;
   if (flags.common.json) {
     JsonObject root;
     root.add("command", "restore").add("dry_run", true).add("sink", flags.sink);
     root.add("files", std::uint64_t{files_of(plan)}).add("stored_bytes", plan.stored_bytes);
     root.add("total_kvs", sums.pairs).add("total_bytes", sums.bytes);
-    root.add("store_is_there", collisions.has_value());
-    root.add("collisions", collisions.value_or(0));
+    root.add("store_is_there", comparison.has_value());
+    root.add("collisions", collisions).add("removed", removed);
     std::printf("%s\n", root.text().c_str());
     return;
   }
@@ -245,8 +268,12 @@ void print_dry_run(const Plan& plan, const PairSums& sums,
               human_bytes(static_cast<double>(plan.stored_bytes)).c_str(),
               static_cast<unsigned long long>(sums.pairs),
               static_cast<unsigned long long>(sums.bytes),
-              static_cast<unsigned long long>(collisions.value_or(0)));
-  if (collisions && !flags.merge && !flags.replace) {
+              static_cast<unsigned long long>(collisions));
+  if (flags.replace) {
+    std::printf("--replace removes pairs that the backup does not have: %llu\n",
+                static_cast<unsigned long long>(removed));
+  }
+  if (comparison && !flags.merge && !flags.replace) {
     std::printf("The store is there: the restore needs --merge or --replace\n");
   }
 }
@@ -255,7 +282,8 @@ template <class AnyBackup>
 int show(const AnyBackup& backup, const StoreUri& sink, RestoreOptions options,
          const RestoreFlags& flags) {
   choose_target_cf(sink, options);
-  std::optional<std::uint64_t> collisions;
+  options.clear_ranges = flags.replace;
+  std::optional<RestoreComparison> there;
   PairSums sums;
   const auto plan = make_restore_plan(backup, options);
   Status status = plan.status();
@@ -266,7 +294,7 @@ int show(const AnyBackup& backup, const StoreUri& sink, RestoreOptions options,
         const auto comparison = compare_with(backup, source, options);
         if (!comparison.ok()) return comparison.status();
         sums = comparison.value().pairs;
-        collisions = comparison.value().present;
+        there = comparison.value();
         return {};
       } else {
         return Status::error(StatusCode::already_exists,
@@ -279,7 +307,8 @@ int show(const AnyBackup& backup, const StoreUri& sink, RestoreOptions options,
     if (status.ok()) sums = counted.value();
   }
   if (!status.ok()) return report_read_failure("restore", status, flags.common);
-  print_dry_run(plan.value(), sums, collisions, flags);
+  warn_unless_protected(backup);
+  print_dry_run(plan.value(), sums, there, flags);
   return done;
 }
 

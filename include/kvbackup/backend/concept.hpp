@@ -83,6 +83,17 @@ concept ReadableBackend = ObjectBackend<B> &&
   { b.remove(name) } -> std::same_as<Status>;
 };
 
+/// The object of that name in a listing, which list() gives sorted; null if it is not there. It
+/// lives as long as the listing.
+[[nodiscard]] inline const ObjectInfo* find_object(const std::vector<ObjectInfo>& objects,
+                                                   std::string_view name) {
+  const auto found = std::lower_bound(objects.begin(), objects.end(), name,
+                                      [](const ObjectInfo& object, std::string_view wanted) {
+                                        return std::string_view(object.name) < wanted;
+                                      });
+  return found != objects.end() && found->name == name ? &*found : nullptr;
+}
+
 /// Whether what was committed can be found again.
 template <ObjectBackend B>
 [[nodiscard]] bool keeps_objects(const B& backend) {

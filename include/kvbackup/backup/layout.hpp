@@ -70,6 +70,8 @@ struct EmitArchetype {
 };
 }  // namespace detail
 
+/// How pairs of a source become entries of tables, and what backupmeta says of them; copied for
+/// each worker.
 template <class L>
 concept Layout = std::copyable<L> && BlockChecksum<typename L::Checksum> &&
     PropertyCollector<typename L::Collector> &&

@@ -20,8 +20,8 @@
 #include "kvbackup/backup/plan.hpp"
 #include "kvbackup/backup/sub_range_writer.hpp"
 #include "kvbackup/base/rate_limiter.hpp"
-#include "kvbackup/base/sync.hpp"
 #include "kvbackup/base/utf8.hpp"
+#include "kvbackup/base/workers.hpp"
 #include "kvbackup/codec/concept.hpp"
 #include "kvbackup/hash/concept.hpp"
 #include "kvbackup/manifest/manifest.hpp"
@@ -96,7 +96,7 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
       context.end_version = source_.end_version();
     }
 
-    auto files = run_workers(plan.value(), options, context);
+    auto files = run_sub_ranges(plan.value(), options, context);
     if (!files.ok()) return std::move(files).status();
     if (Status status = check_stored(files.value(), options); !status.ok()) return status;
     if constexpr (ConfirmedSource<Source>) {
@@ -194,41 +194,18 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
   }
 
   // Workers take sub-ranges in plan order; the results stand in plan order too.
-  [[nodiscard]] Result<Files> run_workers(const BackupPlan& plan, const BackupOptions& options,
-                                          const detail::RunContext& context) {
+  [[nodiscard]] Result<Files> run_sub_ranges(const BackupPlan& plan, const BackupOptions& options,
+                                             const detail::RunContext& context) {
     std::vector<Files> results(plan.sub_ranges.size());
-    std::atomic<std::size_t> next{0};
-    std::atomic<std::size_t> finished{0};
-    std::atomic<bool> stop{false};
-    Mutex mutex;
-    Status first_failure;
-    const auto worker = [&](std::size_t) {
-      while (!stop.load(std::memory_order_relaxed)) {
-        const std::size_t index = next.fetch_add(1, std::memory_order_relaxed);
-        if (index >= plan.sub_ranges.size()) return;
-        Status status =
-            run_sub_range(index, plan.sub_ranges[index], options, context, stop, results[index]);
-        if (status.ok()) {
-          finished.fetch_add(1, std::memory_order_relaxed);
-          context.progress->add_range();
-          continue;
-        }
-        const MutexLock lock(mutex);
-        if (first_failure.ok()) first_failure = std::move(status);
-        stop.store(true, std::memory_order_relaxed);
-      }
-    };
-    const std::size_t workers = worker_count(plan, options);
-    if (workers <= 1) {
-      worker(0);
-    } else {
-      options.executor->run(workers, worker);
-    }
-    if (!first_failure.ok()) return first_failure;
-    if (finished.load(std::memory_order_relaxed) != plan.sub_ranges.size()) {
-      return Status::error(StatusCode::internal,
-                           "the executor returned without running every task it was given");
-    }
+    Status status =
+        detail::run_workers(plan.sub_ranges.size(), worker_count(plan, options), options.executor,
+                            [&](std::size_t index, const std::atomic<bool>& stop) -> Status {
+                              Status written = run_sub_range(index, plan.sub_ranges[index], options,
+                                                             context, stop, results[index]);
+                              if (written.ok()) context.progress->add_range();
+                              return written;
+                            });
+    if (!status.ok()) return status;
     Files files;
     for (Files& each : results) {
       std::move(each.begin(), each.end(), std::back_inserter(files));
@@ -269,11 +246,8 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
       auto listed = backend_.list(sst_file_prefix(options.store_id, options.store_folder));
       if (!listed.ok()) return std::move(listed).status();
       for (const detail::FileRecord& record : files) {
-        const std::vector<ObjectInfo>& objects = listed.value();
-        const auto found = std::lower_bound(
-            objects.begin(), objects.end(), record.file.name,
-            [](const ObjectInfo& object, const std::string& name) { return object.name < name; });
-        if (found == objects.end() || found->name != record.file.name) {
+        const ObjectInfo* const found = find_object(listed.value(), record.file.name);
+        if (found == nullptr) {
           return Status::error(StatusCode::corruption,
                                "a file of this backup is gone from the destination before its "
                                "backupmeta was written; is something else writing there?")

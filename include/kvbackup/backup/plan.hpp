@@ -20,6 +20,7 @@
 
 namespace kvbackup::inline v1 {
 
+/// What a run will scan, and how it is divided among workers; made by make_plan().
 struct BackupPlan {
   /// The ranges of the backup: column families in the order asked for, keys rising, adjacent
   /// merged.

@@ -33,12 +33,14 @@
 
 namespace kvbackup::inline v1 {
 
+/// One sorted part of a PartTarget, as begin() gives it.
 template <class P>
 concept TargetPart = std::movable<P> && requires(P p, ByteView bytes) {
   { p.put(bytes, bytes) } -> std::same_as<Status>;
   { p.finish() } -> std::same_as<Status>;
 };
 
+/// A store that a restore builds out of parts, as the table above has it.
 template <class T>
 concept PartTarget = requires(T t, std::string_view cf) {
   { t.begin(cf).ok() } -> std::same_as<bool>;

@@ -36,10 +36,11 @@ struct RestoredRange {
   PairSums sums;
 };
 
+/// What a restore did, once its target is finished: what check_restored() holds the target against.
 struct RestoreResult {
-  std::vector<RestoredRange> ranges;
-  std::size_t files = 0;  ///< that were read
-  PairSums total;
+  std::vector<RestoredRange> ranges;  ///< in the order of RestorePlan::ranges, empty ones too
+  std::size_t files = 0;              ///< of the backup, that were read
+  PairSums total;                     ///< over all ranges, in keys of the target
 };
 
 namespace detail {

@@ -24,12 +24,24 @@ struct RestoreComparison {
   PairSums pairs;             ///< of the restore, in keys of the target
   std::uint64_t present = 0;  ///< those whose key the target has
   std::uint64_t equal = 0;    ///< those that it has with the same value
+  /// With RestoreOptions::clear_ranges: pairs that only the target has in the ranges, and that the
+  /// restore removes.
+  std::uint64_t others = 0;
 };
 
 namespace detail {
 
 /// How many pairs are walked between two looks at the cancel token.
 inline constexpr std::uint64_t pairs_between_looks = 1024;
+
+/// Goes past a pair that only the target has.
+template <class Target>
+[[nodiscard]] Status pass_other(Target& target, const RestoreOptions& options,
+                                RestoreComparison& out) {
+  target.next();
+  if (!options.clear_ranges || ++out.others % pairs_between_looks != 0) return {};
+  return check_cancel(options.cancel);
+}
 
 /// Walks the pairs of one range of a restore, and `target`'s, if there is one, beside them.
 template <SortedSource Source, class Target>
@@ -47,13 +59,21 @@ template <SortedSource Source, class Target>
     }
     out.pairs.add(key, as_bytes(source.value()));
     if (target == nullptr) continue;
-    while (target->valid() && as_bytes(target->key()) < ByteView(key)) target->next();
+    while (target->valid() && as_bytes(target->key()) < ByteView(key)) {
+      if (Status status = pass_other(*target, options, out); !status.ok()) return status;
+    }
     if (!target->valid() || as_bytes(target->key()) != ByteView(key)) continue;
     out.present += 1;
     if (as_bytes(target->value()) == as_bytes(source.value())) out.equal += 1;
+    target->next();
   }
   if (Status status = source.status(); !status.ok()) return status;
-  return target != nullptr ? Status(target->status()) : Status();
+  if (target == nullptr) return {};
+  // what stands behind is read only where somebody asks for it
+  while (options.clear_ranges && target->valid()) {
+    if (Status status = pass_other(*target, options, out); !status.ok()) return status;
+  }
+  return target->status();
 }
 
 /// Whether `target` has the column family; one that cannot tell is asked for it.

@@ -34,6 +34,7 @@ struct RestorePiece {
   bool whole = false;  ///< the parts are all that the file answers for
 };
 
+/// What a restore will read and where it goes; made by make_restore_plan(), which reads nothing.
 struct RestorePlan {
   /// What is restored, in keys of the backup: column families in the order asked for, keys rising.
   std::vector<KeyRange> ranges;

@@ -27,6 +27,7 @@
 #include "kvbackup/base/percent.hpp"
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/base/status.hpp"
+#include "kvbackup/base/workers.hpp"
 #include "kvbackup/hash/concept.hpp"
 #include "kvbackup/hash/sha256_portable.hpp"
 #include "kvbackup/manifest/manifest.hpp"
@@ -36,7 +37,6 @@
 #include "kvbackup/restore/detail/file_check.hpp"
 #include "kvbackup/restore/detail/mvcc_file.hpp"
 #include "kvbackup/restore/detail/schema_check.hpp"
-#include "kvbackup/restore/detail/workers.hpp"
 #include "kvbackup/restore/file_index.hpp"
 #include "kvbackup/restore/progress.hpp"
 #include "kvbackup/restore/verify_report.hpp"
@@ -116,15 +116,6 @@ class Verifier {
     compare("bytes", totals.bytes, sums.bytes);
     compare("stored bytes", totals.stored_bytes, sums.stored_bytes);
     compare("crc64xor", totals.crc64xor, sums.crc64xor);
-  }
-
-  static const ObjectInfo* find_object(const std::vector<ObjectInfo>& objects,
-                                       std::string_view name) {
-    const auto found = std::lower_bound(objects.begin(), objects.end(), name,
-                                        [](const ObjectInfo& object, std::string_view wanted) {
-                                          return std::string_view(object.name) < wanted;
-                                        });
-    return found != objects.end() && found->name == name ? &*found : nullptr;
   }
 
   // Names and sizes. Gives, for each file, whether there is something to read.

@@ -34,6 +34,7 @@ struct VerifyOptions {
   const CancelToken* cancel = nullptr;
 };
 
+/// How bad a Finding is, rising: warnings alone leave a backup whole.
 enum class Severity : std::uint8_t {
   warning,     ///< not as it should be, and the backup is whole all the same
   unprovable,  ///< nothing says that it is right or wrong

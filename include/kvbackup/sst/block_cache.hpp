@@ -36,6 +36,10 @@ class CachedBlock {
 };
 using CachedBlockPtr = std::shared_ptr<const CachedBlock>;
 
+/// Plain blocks that several tables share, by the number of the file that new_file() gave and the
+/// block's offset in it. Copies are the same cache; all calls may come from several threads at
+/// once. find() gives null for what it does not keep; insert() need not keep anything. Where
+/// keeps_blocks is false neither is called.
 template <class C>
 concept BlockCache = std::copyable<C> &&
     requires(const C& c, std::uint64_t n, CachedBlockPtr block) {

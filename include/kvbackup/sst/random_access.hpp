@@ -29,6 +29,9 @@
 
 namespace kvbackup::inline v1 {
 
+/// A file that is read at any place, from several threads at once: read() gives exactly the bytes
+/// [offset, offset + length), a view of `scratch` or of what the file itself holds, which lives as
+/// long as both; a read past size() bytes is an error.
 template <class F>
 concept RandomAccessFile = std::movable<F> &&
     requires(const F& f, std::uint64_t offset, std::size_t length, std::string& scratch) {

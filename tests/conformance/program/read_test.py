@@ -170,13 +170,18 @@ class ListTest(ReadTest):
         broken = self.folder / "x" / "broken"
         broken.mkdir()
         (broken / "backupmeta").write_text("no message")
-        report = json.loads(self.succeed("list", "-s", self.folder / "x", "--json").stdout)
+        listed = self.run_program("list", "-s", self.folder / "x", "--json")
+        self.assertEqual(listed.returncode, DAMAGE_FOUND, listed.stderr)
+        report = json.loads(listed.stdout)
         rows = {row["folder"]: row for row in report["backups"]}
         self.assertEqual(sorted(rows), ["broken", "monday", "y/tuesday"])
         self.assertEqual((rows["monday"]["total_kvs"], rows["monday"]["protected"]), (2, True))
         self.assertIn("damaged", rows["broken"]["error"])
-        text = self.succeed("list", "-s", self.folder / "x").stdout
-        self.assertIn("y/tuesday", text)
+        listed = self.run_program("list", "-s", self.folder / "x")
+        self.assertEqual(listed.returncode, DAMAGE_FOUND, listed.stderr)
+        self.assertIn("y/tuesday", listed.stdout)
+        shutil.rmtree(broken)
+        self.assertIn("y/tuesday", self.succeed("list", "-s", self.folder / "x").stdout)
         here = json.loads(self.succeed("list", "-s", self.folder / "x" / "monday", "--json").stdout)
         self.assertEqual([row["folder"] for row in here["backups"]], ["."])
         self.assertEqual(json.loads(self.succeed("list", "-s", self.folder / "nowhere", "--json").stdout)["backups"], [])

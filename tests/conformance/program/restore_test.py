@@ -103,6 +103,40 @@ class NewStoreTest(RestoreTest):
                                          "--no-read-back").stdout)
         self.assertFalse(report["read_back"])
 
+    def without_seal(self, backup):
+        """Turns the backupmeta into one of BR's own: its fields, without those that BR does not know."""
+        meta = backup / "backupmeta"
+        rest, kept = meta.read_bytes(), b""
+
+        def varint(data):
+            value = 0
+            for at, byte in enumerate(data):
+                value |= (byte & 127) << 7 * at
+                if byte < 128:
+                    return value, at + 1
+            raise AssertionError("a varint has no end")
+
+        while rest:
+            tag, size = varint(rest)
+            value, length = varint(rest[size:])
+            size += length + (value if tag & 7 == 2 else 0)
+            if tag >> 3 not in (11, 100001, 100002):
+                kept += rest[:size]
+            rest = rest[size:]
+        meta.write_bytes(kept + b"\x5a\x02BR")
+
+    def test_a_backup_without_a_seal_is_restored_with_a_warning(self):
+        backup = self.backed_up([("a", "1"), ("b", "2")])
+        sealed = self.succeed("restore", "-s", backup, "--sink", f"tsv:{self.folder}/sealed", "--json")
+        self.assertTrue(json.loads(sealed.stdout)["protected"])
+        self.assertNotIn("unprotected", sealed.stderr)
+        self.without_seal(backup)
+        for flags in (["--dry-run"], []):
+            plain = self.succeed("restore", "-s", backup, "--sink", f"tsv:{self.folder}/plain", "--json", *flags)
+            self.assertIn("unprotected", plain.stderr)
+            self.assertIs(json.loads(plain.stdout).get("protected", False), False)
+        self.assertEqual((self.folder / "plain").read_text(), (self.folder / "sealed").read_text())
+
     def test_a_part_is_restored_under_another_prefix(self):
         backup = self.backed_up([(f"user/{i:03}", f"v{i}") for i in range(100)])
         result = self.succeed("restore", "-s", backup, "--sink", "tsv:-?format=raw", "--format", "raw",
@@ -227,6 +261,11 @@ class ExistingStoreTest(RestoreTest):
                                 "--start", "x").stdout
             self.assertIn("pairs: 1, bytes: 4, collisions: 0", text)
             self.assertIn("needs --merge or --replace", text)
+            report = json.loads(self.succeed("restore", "-s", self.backup, "--sink", sink, "--dry-run", "--json",
+                                             "--replace").stdout)
+            self.assertEqual((report["collisions"], report["removed"]), (1, 2))
+            text = self.succeed("restore", "-s", self.backup, "--sink", sink, "--dry-run", "--replace").stdout
+            self.assertIn("--replace removes pairs that the backup does not have: 2", text)
             self.assertEqual(self.raw_pairs(sink), {"a": "old", "c": "old", "d": "old"})
         report = json.loads(self.succeed("restore", "-s", self.backup, "--sink", f"rocksdb:{self.folder}/none",
                                          "--dry-run", "--json", "--start", "63").stdout)

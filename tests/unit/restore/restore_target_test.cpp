@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a restore does to stores that are there already, and to those that are built in parts.
+#include <map>
+#include <string>
+#include <vector>
+
 #include <kvbackup/kvbackup.hpp>
 
 #include "support/catch.hpp"
@@ -37,24 +41,30 @@ class MapTarget {
   };
   class Copy {
    public:
-    explicit Copy(MapTarget& target) : target_(&target) {}
+    Copy(MapTarget& target, std::string cf) : target_(&target), cf_(std::move(cf)) {}
     Status append(ByteView bytes) {
       bytes_ += bytes;
       return {};
     }
     Status finish() {
       const MutexLock lock(target_->mutex);
-      target_->copies.push_back(std::move(bytes_));
+      target_->copies[cf_].push_back(std::move(bytes_));
       return {};
     }
 
    private:
     MapTarget* target_;
+    std::string cf_;
     std::string bytes_;
   };
 
   Result<Part> begin(std::string_view cf) { return Part(*this, std::string(cf)); }
-  Result<Copy> begin_copy(std::string_view) { return Copy(*this); }
+  Result<Copy> begin_copy(std::string_view cf) { return Copy(*this, std::string(cf)); }
+  [[nodiscard]] std::size_t copy_count() const {
+    std::size_t count = 0;
+    for (const auto& [cf, files] : copies) count += files.size();
+    return count;
+  }
   Status add_cf(std::string_view cf) {
     built[std::string(cf)];
     return {};
@@ -71,7 +81,7 @@ class MapTarget {
 
   Mutex mutex;
   Families built;
-  std::vector<std::string> copies;
+  std::map<std::string, std::vector<std::string>> copies;  // by column family
   std::vector<KeyRange> cleared;
   std::size_t parts = 0;
   bool finished = false;
@@ -117,16 +127,19 @@ TEST_CASE("parts are built in parallel, one a file, and empty column families ar
 }
 
 TEST_CASE("a file that needs no change is copied byte for byte, every other one written anew") {
-  const Families families{{"default", many_pairs(2000)}};
+  const Families families{{"default", many_pairs(2000)}, {"other", many_pairs(500, 2)}};
   const MemoryBackend backend = backed_up(families, 4096, {}, PlainLayout{});
   const MemoryBackup backup = opened(backend);
   MapTarget target;
   REQUIRE(restore(backup, target).ok());
   CHECK(target.parts == 0);
-  REQUIRE(target.copies.size() == backup.meta().files.size());
-  for (std::size_t i = 0; i < target.copies.size(); ++i) {
-    CHECK(target.copies[i] == backend.read(backup.meta().files[i].name).value());
+  // of each column family its own files, in their order
+  std::map<std::string, std::vector<std::string>> expected;
+  for (const File& file : backup.meta().files) {
+    expected[file.cf].push_back(backend.read(file.name).value());
   }
+  CHECK(expected.size() == 2);
+  CHECK(target.copies == expected);
   RestoreOptions options;
   options.ranges = {{"default", "user/1", "user/9"}};
   MapTarget part;
@@ -134,7 +147,7 @@ TEST_CASE("a file that needs no change is copied byte for byte, every other one 
   REQUIRE(result.ok());
   CHECK(part.parts >= 1);
   CHECK(part.parts <= 2);
-  CHECK(part.copies.size() + part.parts == result.value().files);
+  CHECK(part.copy_count() + part.parts == result.value().files);
   options.rewrite_prefix = {"user/", "USER/"};
   MapTarget rewritten;
   REQUIRE(restore(backup, rewritten, options).ok());
@@ -152,20 +165,41 @@ TEST_CASE("a part without pairs is not begun") {
   CHECK(target.parts == 0);
 }
 
-TEST_CASE("a damaged file finishes no copy and no part of its own") {
+TEST_CASE("a damaged file finishes no copy and no part of its own, wherever it stands") {
   const Families families{{"default", many_pairs(2000)}};
+  ThreadExecutor threads;
   for (const bool plain : {false, true}) {
-    const MemoryBackend backend =
+    const MemoryBackend whole =
         plain ? backed_up(families, 4096, {}, PlainLayout{}) : backed_up(families);
-    const std::string name = opened(backend).meta().files.front().name;
-    std::string bytes = backend.read(name).value();
-    bytes[10] = static_cast<char>(bytes[10] ^ 1);
-    put_object(backend, name, bytes);
-    MapTarget target;
-    CHECK(restore(opened(backend), target).status().code() == StatusCode::corruption);
-    CHECK(target.abandoned);
-    CHECK_FALSE(target.finished);
-    CHECK(target.parts + target.copies.size() == 0);
+    const std::size_t files = opened(whole).meta().files.size();
+    REQUIRE(files > 4);
+    for (const std::size_t damaged : {std::size_t{0}, files / 2, files - 1}) {
+      const MemoryBackend backend =
+          plain ? backed_up(families, 4096, {}, PlainLayout{}) : backed_up(families);
+      const std::string name = opened(backend).meta().files[damaged].name;
+      std::string bytes = backend.read(name).value();
+      const std::string before = bytes;
+      bytes[10] = static_cast<char>(bytes[10] ^ 1);
+      put_object(backend, name, bytes);
+      for (const std::size_t concurrency : {1, 4}) {
+        RestoreOptions options;
+        options.executor = &threads;
+        options.concurrency = concurrency;
+        MapTarget target;
+        const Status status = restore(opened(backend), target, options).status();
+        CHECK(status.code() == StatusCode::corruption);
+        CHECK(status.object() == name);
+        CHECK(target.abandoned);
+        CHECK_FALSE(target.finished);
+        // others may have been done before or beside it
+        CHECK(target.parts + target.copy_count() < files);
+        if (concurrency == 1) CHECK(target.parts + target.copy_count() == damaged);
+        for (const std::string& copy : target.copies["default"]) {
+          CHECK(copy != bytes);
+          CHECK(copy != before);
+        }
+      }
+    }
   }
 }
 
@@ -265,6 +299,28 @@ TEST_CASE("a comparison tells which keys of a restore the target has, and which 
   Store short_keys;
   for (const auto& [key, value] : store) short_keys["u/" + key.substr(5)] = value;
   CHECK(compared({{"default", short_keys}}, options).equal == 1000);
+}
+
+TEST_CASE("a comparison counts the pairs that clearing the ranges would remove") {
+  const Store store{{"b", "1"}, {"d", "2"}};
+  const MemoryBackup backup = opened(backed_up({{"default", store}, {"empty", {}}}));
+  const Families target{{"default", {{"a", ""}, {"b", ""}, {"c", ""}, {"d", ""}, {"e", ""}}},
+                        {"empty", {{"x", ""}, {"y", ""}}},
+                        {"unrelated", {{"z", ""}}}};
+  RestoreOptions options;
+  CHECK(compare_with(backup, FamiliesSnapshot(target), options).value().others == 0);
+  options.clear_ranges = true;
+  const auto all = compare_with(backup, FamiliesSnapshot(target), options);
+  REQUIRE(all.ok());
+  CHECK(all.value().others == 5);
+  CHECK(all.value().present == 2);
+  options.ranges = {{"default", "b", "d"}};
+  CHECK(compare_with(backup, FamiliesSnapshot(target), options).value().others == 1);
+  CancelToken token;
+  token.cancel();
+  options.cancel = &token;
+  CHECK(compare_with(backup, FamiliesSnapshot(target), options).status().code() ==
+        StatusCode::cancelled);
 }
 
 TEST_CASE("a store that lost, gained or changed a pair is not what was restored") {

@@ -58,14 +58,9 @@ template <ReadableBackend Backend>
   if (files.empty()) return {};
   const auto listed = backend.list("");
   if (!listed.ok()) return listed.status();
-  const std::vector<ObjectInfo>& objects = listed.value();
   for (const File* file : files) {
-    const auto found = std::lower_bound(
-        objects.begin(), objects.end(), file->name,
-        [](const ObjectInfo& object, const std::string& name) { return object.name < name; });
-    if (found == objects.end() || found->name != file->name) {
-      return damaged_file(*file, "it is missing");
-    }
+    const ObjectInfo* const found = find_object(listed.value(), file->name);
+    if (found == nullptr) return damaged_file(*file, "it is missing");
     if (found->size != file->size) {
       return damaged_file(*file, "it has " + std::to_string(found->size) + " bytes instead of " +
                                      std::to_string(file->size));

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Divides numbered pieces of work among the threads of an executor.
 #pragma once
 
 #include <algorithm>
@@ -12,9 +13,11 @@
 
 namespace kvbackup::inline v1::detail {
 
-/// Calls work(0) .. work(count - 1) -> Status, `concurrency` at once on the executor's threads, in
-/// rising order of their beginning. Gives the first failure; no work is begun after it. internal if
-/// the executor left some out.
+/// Calls work(0, stop) .. work(count - 1, stop) -> Status, `concurrency` at once on the executor's
+/// threads, in rising order of their beginning; without an executor one after the other. `stop`, an
+/// atomic<bool>, turns true once one of them failed, so that the others may end early; where that
+/// is of no use, work(i). Gives the first failure; no work is begun after it. internal if the
+/// executor left some out.
 template <class Work>
 [[nodiscard]] Status run_workers(std::size_t count, std::size_t concurrency, Executor* executor,
                                  Work&& work) {
@@ -23,11 +26,18 @@ template <class Work>
   std::atomic<bool> stop{false};
   Mutex mutex;
   Status first_failure;
+  const auto call = [&](std::size_t index) -> Status {
+    if constexpr (requires { work(index, stop); }) {
+      return work(index, stop);
+    } else {
+      return work(index);
+    }
+  };
   const auto worker = [&](std::size_t) {
     while (!stop.load(std::memory_order_relaxed)) {
       const std::size_t index = next.fetch_add(1, std::memory_order_relaxed);
       if (index >= count) return;
-      Status status = work(index);
+      Status status = call(index);
       if (status.ok()) {
         finished.fetch_add(1, std::memory_order_relaxed);
         continue;
