@@ -92,6 +92,9 @@ def run(options, work, rgw):
         for name, (command, environment) in commands.items():
             times[name].append(timed(command, environment, source))
             subprocess.run(["rclone", "deletefile", f"s:{BUCKET}/object"], env=of_rclone, check=True)
+            # else the space comes back after hours, and a full store makes everybody wait
+            subprocess.run(["radosgw-admin", "-c", work / "rgw/ceph.conf", "-n", "client.rgw", "gc", "process",
+                            "--include-all"], check=True, capture_output=True)
     load = os.getloadavg()[0]
     print(f"{options.mib} MiB, parts of {options.part_mib} MiB, {options.in_flight} in flight, {options.runs} runs, "
           f"load {load:.1f}")
