@@ -5,7 +5,8 @@
     headers.py --include DIR --compiler g++ --settings none|all [--define M=1 ...]
 
 --settings none  every KVBACKUP_WITH_* 0, without exceptions and RTTI; ext/ is left out
---settings all   the macros given with --define
+--settings all   the macros given with --define: the headers that a macro decides something in, the
+                 rest being what it is under `none`, and ext/
 """
 import argparse
 import concurrent.futures
@@ -21,7 +22,11 @@ NONE = ["-fno-exceptions", "-fno-rtti", "-DKVBACKUP_WITH_THREADS=0", "-DKVBACKUP
 def chosen(root, arguments):
     for path in sorted((root / "kvbackup").rglob("*.hpp")):
         name = path.relative_to(root).as_posix()
-        if arguments.settings == "none" and name.startswith("kvbackup/ext/"):
+        is_glue = name.startswith("kvbackup/ext/")
+        if arguments.settings == "none":
+            if is_glue:
+                continue
+        elif not is_glue and "KVBACKUP_WITH_" not in path.read_text():
             continue
         yield name
 

@@ -10,6 +10,8 @@
 #include "conformance/rocksdb/covering_array.hpp"
 #include "conformance/rocksdb/read_support.hpp"
 
+namespace rocksdb_writes_test {
+
 using namespace rocksdb_test;
 using kvbackup::StatusCode;
 
@@ -332,3 +334,5 @@ TEST_CASE("a table in another order is iterated as it is, and not sought in") {
   CHECK(reader.get("b").status().code() == StatusCode::unsupported);
   CHECK(reader.source().status().code() == StatusCode::unsupported);
 }
+
+}  // namespace rocksdb_writes_test

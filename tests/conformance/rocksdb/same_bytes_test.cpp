@@ -10,6 +10,8 @@
 #include "conformance/rocksdb/rocksdb_support.hpp"
 #include "support/catch.hpp"
 
+namespace same_bytes_test {
+
 using namespace rocksdb_test;
 using kvbackup::ChecksumKind;
 using kvbackup::FilterKind;
@@ -275,3 +277,5 @@ TEST_CASE("whole files are RocksDB's own bytes: a million pairs", "[.full]") {
     check_same(row, i % 2 == 0 ? random : even);
   }
 }
+
+}  // namespace same_bytes_test

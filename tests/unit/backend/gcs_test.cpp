@@ -11,6 +11,8 @@
 #include "support/net_seams.hpp"
 #include "support/scripted_answers.hpp"
 
+namespace gcs_test {
+
 using namespace kvbackup;
 using namespace test_support;
 
@@ -446,3 +448,5 @@ TEST_CASE_METHOD(Cloud, "a writer that was moved from refuses, and ends nothing"
   say(200, object_json(""));
   CHECK(third.commit().ok());
 }
+
+}  // namespace gcs_test

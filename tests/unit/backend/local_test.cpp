@@ -14,6 +14,8 @@
 #include "support/catch.hpp"
 #include "support/temp_dir.hpp"
 
+namespace local_test {
+
 using namespace kvbackup;
 using test_support::read_file;
 using test_support::TempDir;
@@ -354,3 +356,5 @@ TEST_CASE("no descriptor stays open, however an object ends") {
   }
   CHECK(open_descriptors() == before);
 }
+
+}  // namespace local_test

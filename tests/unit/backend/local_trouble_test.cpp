@@ -13,6 +13,8 @@
 #include "support/catch.hpp"
 #include "support/temp_dir.hpp"
 
+namespace local_trouble_test {
+
 using namespace kvbackup;
 using test_support::TempDir;
 using test_support::write_file;
@@ -158,3 +160,5 @@ TEST_CASE("a folder that may not be written is told as such") {
         StatusCode::permission_denied);
   CHECK(entries_below(temp.path("locked")) == 0);
 }
+
+}  // namespace local_trouble_test

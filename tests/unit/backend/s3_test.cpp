@@ -12,6 +12,8 @@
 #include "support/net_seams.hpp"
 #include "support/scripted_transport.hpp"
 
+namespace s3_test {
+
 using namespace kvbackup;
 using test_support::answer;
 using test_support::FakeEnvironment;
@@ -416,3 +418,5 @@ TEST_CASE("neither a backend nor a new writer sends anything") {
   }
   CHECK(bench.transport.lines() == "");
 }
+
+}  // namespace s3_test

@@ -12,6 +12,8 @@
 #include "support/fixed_clock.hpp"
 #include "support/stores.hpp"
 
+namespace rebuild_test {
+
 using namespace kvbackup;
 using test_support::FaultBackend;
 using test_support::FixedClock;
@@ -384,3 +386,5 @@ TEST_CASE("a snapshot whose second scan gives less than its first is found out")
   CHECK(result.status().code() == StatusCode::internal);
   CHECK_FALSE(backend.exists("backupmeta").value());
 }
+
+}  // namespace rebuild_test

@@ -17,6 +17,8 @@
 #include "support/scripted_transport.hpp"
 #include "support/tiny_s3.hpp"
 
+namespace s3_upload_test {
+
 using namespace kvbackup;
 using test_support::answer;
 using test_support::FixedClock;
@@ -407,3 +409,5 @@ TEST_CASE("an upload in parts is not completed over an object that is there") {
   CHECK(bench.put(noise(2 * part), false).ok());
   CHECK(bench.object().bytes.size() == 2 * part);
 }
+
+}  // namespace s3_upload_test

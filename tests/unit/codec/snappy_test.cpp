@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <kvbackup/kvbackup.hpp>
 
+namespace snappy_test {
+
 #if KVBACKUP_WITH_SNAPPY
 #include <snappy.h>
 #include <string>
@@ -83,3 +85,5 @@ TEST_CASE("lengths that no Snappy block has are refused") {
         StatusCode::corruption);
 }
 #endif
+
+}  // namespace snappy_test

@@ -9,6 +9,8 @@
 #include "hash_inputs.hpp"
 #include "support/catch.hpp"
 
+namespace crc64_test {
+
 using namespace kvbackup;
 
 namespace {
@@ -91,3 +93,5 @@ TEST_CASE("crc64 of a pair is crc64 of key and value side by side, for each pair
     REQUIRE(crc64_xz_pair(view.substr(0, key_size), view.substr(key_size)) == crc64_xz(view));
   }
 }
+
+}  // namespace crc64_test

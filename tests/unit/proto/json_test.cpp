@@ -4,6 +4,8 @@
 #include "sample.hpp"
 #include "support/catch.hpp"
 
+namespace json_test {
+
 using namespace kvbackup;
 using sample::Leaf;
 using sample::Sample;
@@ -173,3 +175,5 @@ TEST_CASE("a request reads as BR's messages do") {
   CHECK(to_json(request).value() == json);
   CHECK(from_json<BackupRequest>(json).value() == request);
 }
+
+}  // namespace json_test

@@ -6,6 +6,7 @@
 #include "support/catch.hpp"
 
 using namespace kvbackup;
+using sample::contains;
 using sample::hex;
 using sample::Leaf;
 using sample::Sample;
@@ -26,10 +27,6 @@ std::string refusal(std::string_view digits) {
   REQUIRE_FALSE(message.ok());
   CHECK(message.status().code() == StatusCode::corruption);
   return std::string(message.status().message());
-}
-
-bool contains(const std::string& text, const char* part) {
-  return text.find(part) != std::string::npos;
 }
 
 }  // namespace

@@ -14,6 +14,10 @@
 
 namespace sample {
 
+inline bool contains(const std::string& text, std::string_view part) {
+  return text.find(part) != std::string::npos;
+}
+
 enum class Color : std::int32_t { red = 0, green = 1, blue = -7 };
 
 struct Leaf {

@@ -5,6 +5,7 @@
 #include "support/catch.hpp"
 
 using namespace kvbackup;
+using sample::contains;
 using sample::hex;
 
 namespace {
@@ -18,10 +19,6 @@ std::string complaint(ByteView bytes, std::size_t depth = wire_depth_limit) {
   CHECK_FALSE(reader.next(field));
   CHECK(reader.status().ok() == (reader.error() == nullptr));
   return reader.status().ok() ? std::string() : std::string(reader.status().message());
-}
-
-bool contains(const std::string& text, const char* part) {
-  return text.find(part) != std::string::npos;
 }
 
 }  // namespace

@@ -10,6 +10,7 @@
 
 #include <kvbackup/kvbackup.hpp>
 
+#include "restore_support.hpp"
 #include "support/fixed_clock.hpp"
 #include "support/stores.hpp"
 
@@ -60,12 +61,6 @@ kvbackup::MemoryBackend backed_up(const Families& families, std::uint64_t part_s
                                     kvbackup::FileHasher{}, backend, std::move(layout));
   REQUIRE(pipeline.run(options).ok());
   return backend;
-}
-
-inline MemoryBackup opened(const kvbackup::MemoryBackend& backend) {
-  auto backup = MemoryBackup::open(backend);
-  REQUIRE(backup.ok());
-  return std::move(backup).value();
 }
 
 /// Every object and its bytes.

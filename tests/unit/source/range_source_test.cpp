@@ -18,6 +18,8 @@
 #include "support/catch.hpp"
 #include "support/stores.hpp"
 
+namespace range_source_test {
+
 using namespace kvbackup;
 using test_support::many_pairs;
 using test_support::Store;
@@ -207,3 +209,5 @@ TEST_CASE("a snapshot of a container keeps the contract on many threads") {
   CHECK(borrowed.split({}, bytes / 4).value().size() == 4);
   CHECK(borrowed.split({}, 0).value().size() == store.size());
 }
+
+}  // namespace range_source_test

@@ -12,6 +12,8 @@
 #include "support/stores.hpp"
 #include "support/temp_dir.hpp"
 
+namespace tsv_source_test {
+
 using namespace kvbackup;
 using test_support::many_pairs;
 using test_support::Store;
@@ -195,3 +197,5 @@ TEST_CASE("a cancelled read ends, also one that waits for a pipe") {
   ::close(pipe_ends[0]);
   ::close(pipe_ends[1]);
 }
+
+}  // namespace tsv_source_test

@@ -8,6 +8,8 @@
 #include "support/catch.hpp"
 #include "unit/sst/parsed_table.hpp"
 
+namespace block_cut_test {
+
 using namespace kvbackup;
 using namespace sst_test;
 
@@ -72,3 +74,5 @@ TEST_CASE("a deviation of 0 or 100 percent leaves only the block size") {
     CHECK(cut(with_blocks(1000, deviation), {900, 5000, 1}) == Sizes{2, 1});
   }
 }
+
+}  // namespace block_cut_test

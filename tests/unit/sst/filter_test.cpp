@@ -7,6 +7,8 @@
 #include "support/catch.hpp"
 #include "unit/sst/parsed_table.hpp"
 
+namespace filter_test {
+
 using namespace kvbackup;
 using namespace sst_test;
 
@@ -121,3 +123,5 @@ TEST_CASE("a prefix extractor cuts keys that are long enough and has its writer'
   CHECK(suffix.transform("abc") == "");
   CHECK(suffix.transform("abcd") == "a");
 }
+
+}  // namespace filter_test

@@ -10,6 +10,8 @@
 #include "support/catch.hpp"
 #include "unit/sst/parsed_table.hpp"
 
+namespace table_forms_test {
+
 using namespace kvbackup;
 using namespace sst_test;
 
@@ -236,3 +238,5 @@ TEST_CASE("an output's failure is passed on from every block of a partitioned ta
     REQUIRE(result.status().code() == StatusCode::no_space);
   }
 }
+
+}  // namespace table_forms_test

@@ -10,6 +10,8 @@
 #include "support/catch.hpp"
 #include "unit/sst/parsed_table.hpp"
 
+namespace table_writer_test {
+
 using namespace kvbackup;
 using namespace sst_test;
 
@@ -269,3 +271,5 @@ TEST_CASE("a writer can be moved while its table is open") {
   REQUIRE(writer->finish().ok());
   CHECK(file == write_table(model, small_blocks()));
 }
+
+}  // namespace table_writer_test

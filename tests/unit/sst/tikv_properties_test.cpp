@@ -10,6 +10,8 @@
 #include "support/catch.hpp"
 #include "unit/sst/parsed_table.hpp"
 
+namespace tikv_properties_test {
+
 using namespace kvbackup;
 using namespace sst_test;
 
@@ -192,3 +194,5 @@ TEST_CASE("a property name that would come twice is refused, since readers refus
     CHECK(result.status().message().find("given twice") != std::string_view::npos);
   }
 }
+
+}  // namespace tikv_properties_test

@@ -11,6 +11,8 @@
 
 #include "support/catch.hpp"
 
+namespace backend_kit_test {
+
 using namespace kvbackup;
 namespace law = kvbackup::testing::backend_law;
 
@@ -233,3 +235,5 @@ TEST_CASE("a backend that only takes objects is held to the laws of writing") {
   CHECK(violations[0].law == law::names);
   CHECK(violations[0].detail.find("not invalid_argument") != std::string::npos);
 }
+
+}  // namespace backend_kit_test

@@ -16,6 +16,8 @@
 
 #include "support/catch.hpp"
 
+namespace hasher_codec_kit_test {
+
 using namespace kvbackup;
 namespace hasher_law = kvbackup::testing::hasher_law;
 namespace codec_law = kvbackup::testing::codec_law;
@@ -238,3 +240,5 @@ TEST_CASE("the codec kit catches a model that breaks its law") {
   CHECK(laws_of(CodecFlaw::calls_damage_io_error).count(codec_law::damaged) == 1);
   CHECK(laws_of(CodecFlaw::sulks_after_damage).count(codec_law::recovers) == 1);
 }
+
+}  // namespace hasher_codec_kit_test

@@ -10,6 +10,8 @@
 
 #include "support/catch.hpp"
 
+namespace sink_kit_test {
+
 using namespace kvbackup;
 namespace law = kvbackup::testing::sink_law;
 
@@ -127,3 +129,5 @@ TEST_CASE("a sink that cannot undo is held to the other laws") {
       [&] { return seen; }, options);
   CHECK(testing::to_string(violations) == "");
 }
+
+}  // namespace sink_kit_test

@@ -13,6 +13,8 @@
 
 #include "support/catch.hpp"
 
+namespace source_kit_test {
+
 using namespace kvbackup;
 namespace source_law = kvbackup::testing::source_law;
 namespace snapshot_law = kvbackup::testing::snapshot_law;
@@ -263,3 +265,5 @@ TEST_CASE("the kit scans on the threads that it is given") {
   CHECK(executor.runs == 3);
   CHECK(reports(violations, snapshot_law::threads));
 }
+
+}  // namespace source_kit_test

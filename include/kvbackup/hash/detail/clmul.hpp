@@ -15,7 +15,8 @@
 #include "kvbackup/hash/detail/crc_math.hpp"
 
 #if KVBACKUP_DETAIL_X86_64
-#include <immintrin.h>
+#include <nmmintrin.h>
+#include <wmmintrin.h>
 
 namespace kvbackup::inline v1::detail {
 
