@@ -42,8 +42,8 @@ Result<std::string> schemas_text(const std::string& path) {
 }
 
 /// Where the nodes are to store. They do not share our working folder.
-Result<StorageBackend> storage_of(const std::string& url) {
-  auto storage = parse_storage_url(url);
+Result<StorageBackend> storage_of(const StorageFlags& flags) {
+  auto storage = parse_storage_url(flags.url, process_environment(), flags.options);
   if (!storage.ok()) return std::move(storage).status();
   if (Local* local = std::get_if<Local>(&storage.value().backend)) {
     std::error_code failed;
@@ -160,10 +160,7 @@ void add_request_command(CLI::App& app, Run& run) {
   CLI::App* command = app.add_subcommand(
       "request", "Ask the nodes of a cluster for a backup, and write its backupmeta");
   command->add_option("--node", flags->nodes, "HOST:PORT of a node; give each of them")->required();
-  command
-      ->add_option("-s,--storage", flags->storage,
-                   "Where to, as the nodes and this program reach it: a shared path, s3://, gcs://")
-      ->required();
+  add_storage_flags(*command, flags->storage, "Where to, as the nodes and this program reach it");
   add_key_flags(*command, *flags);
   command->add_option("--compression", flags->compression, "lz4, snappy or zstd")
       ->capture_default_str();

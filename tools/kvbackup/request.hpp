@@ -9,13 +9,14 @@
 #include <kvbackup/kvbackup.hpp>
 
 #include "program.hpp"
+#include "storage.hpp"
 
 namespace program {
 
 struct RequestFlags {
   CommonFlags common;
   std::vector<std::string> nodes;
-  std::string storage;
+  StorageFlags storage;
   bool raw = false;
   std::string cf;
   std::string start;

@@ -11,7 +11,7 @@
 #include <kvbackup/ext/grpc.hpp>
 
 #include "request.hpp"
-#include "stores.hpp"
+#include "storage.hpp"
 
 namespace program {
 

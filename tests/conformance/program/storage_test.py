@@ -20,7 +20,7 @@ import urllib.parse
 sys.path[0:0] = [os.environ["S3_TESTS"], os.environ["SERVERS"]]
 # pylint: disable=wrong-import-position
 from running import Server as LocalServer
-from s3_test import PLAIN_ENV, Server as S3Server
+from s3_support import PLAIN_ENV, Server as S3Server
 
 PROGRAM = os.environ["KVBACKUP"]
 SERVERS = pathlib.Path(os.environ["SERVERS"])
@@ -34,9 +34,8 @@ def setUpModule():
     global FOLDER, RGW, GCS, KEY, STORE, PAIRS
     FOLDER = pathlib.Path(tempfile.mkdtemp(prefix="kvbackup_storage_"))
     unittest.addModuleCleanup(shutil.rmtree, FOLDER, ignore_errors=True)
-    RGW = S3Server("start-ceph-rgw.sh", FOLDER / "rgw", 10)
-    unittest.addModuleCleanup(RGW.stop)
-    RGW.aws("create-bucket", "--bucket", BUCKET)
+    RGW = S3Server("rgw")
+    RGW.create(BUCKET)
     GCS = LocalServer("gcs_server.py", "--data", FOLDER / "gcs", "--page-limit", 5)
     unittest.addModuleCleanup(GCS.__exit__)
     KEY = FOLDER / "gcs" / "key.json"
