@@ -562,6 +562,17 @@ concept ReadableBackend = ObjectBackend<B> &&
   { b.remove(name) } -> std::same_as<Status>;
 };
 
+/// The object of that name in a listing, which list() gives sorted; null if it is not there. It
+/// lives as long as the listing.
+[[nodiscard]] inline const ObjectInfo* find_object(const std::vector<ObjectInfo>& objects,
+                                                   std::string_view name) {
+  const auto found = std::lower_bound(objects.begin(), objects.end(), name,
+                                      [](const ObjectInfo& object, std::string_view wanted) {
+                                        return std::string_view(object.name) < wanted;
+                                      });
+  return found != objects.end() && found->name == name ? &*found : nullptr;
+}
+
 /// Whether what was committed can be found again.
 template <ObjectBackend B>
 [[nodiscard]] bool keeps_objects(const B& backend) {
@@ -4542,7 +4553,8 @@ struct CrcTables {
 // x^(D+63) and x^(D-1), mod P.
 
 #if KVBACKUP_DETAIL_X86_64
-#include <immintrin.h>
+#include <nmmintrin.h>
+#include <wmmintrin.h>
 
 namespace kvbackup::inline v1::detail {
 
@@ -7149,7 +7161,7 @@ inline void sha256_blocks_portable(Sha256State& state, const char* p, std::size_
 
 #if KVBACKUP_DETAIL_X86_64
 #include <cpuid.h>
-#include <immintrin.h>
+#include <nmmintrin.h>
 
 namespace kvbackup::inline v1::detail {
 
@@ -7166,6 +7178,25 @@ inline const bool cpu_has_shani = [] {
          (b & sha_bit) != 0;
 }();
 
+// The three instructions by the names that g++ and clang share. The header of their intrinsics
+// brings those of AVX-512 with it: a tenth of what the whole library takes to compile.
+KVBACKUP_DETAIL_TARGET("sha,sse4.1")
+inline __m128i sha256rnds2(__m128i cdgh, __m128i abef, __m128i sums) noexcept {
+  return reinterpret_cast<__m128i>(__builtin_ia32_sha256rnds2(reinterpret_cast<__v4si>(cdgh),
+                                                              reinterpret_cast<__v4si>(abef),
+                                                              reinterpret_cast<__v4si>(sums)));
+}
+KVBACKUP_DETAIL_TARGET("sha,sse4.1")
+inline __m128i sha256msg1(__m128i w0, __m128i w4) noexcept {
+  return reinterpret_cast<__m128i>(
+      __builtin_ia32_sha256msg1(reinterpret_cast<__v4si>(w0), reinterpret_cast<__v4si>(w4)));
+}
+KVBACKUP_DETAIL_TARGET("sha,sse4.1")
+inline __m128i sha256msg2(__m128i sums, __m128i w12) noexcept {
+  return reinterpret_cast<__m128i>(
+      __builtin_ia32_sha256msg2(reinterpret_cast<__v4si>(sums), reinterpret_cast<__v4si>(w12)));
+}
+
 /// The eight state words in the order in which the instructions want them, highest lane first.
 struct ShaniState {
   __m128i abef;
@@ -7179,15 +7210,15 @@ inline void shani_rounds(ShaniState& state, __m128i words, std::size_t first_rou
       _mm_loadu_si128(reinterpret_cast<const __m128i*>(sha256_rounds.data() + first_round));
   const __m128i sums = _mm_add_epi32(words, constants);
   // each instruction does two rounds, after which the old abef is the new cdgh
-  state.cdgh = _mm_sha256rnds2_epu32(state.cdgh, state.abef, sums);
-  state.abef = _mm_sha256rnds2_epu32(state.abef, state.cdgh, _mm_shuffle_epi32(sums, 0x0e));
+  state.cdgh = sha256rnds2(state.cdgh, state.abef, sums);
+  state.abef = sha256rnds2(state.abef, state.cdgh, _mm_shuffle_epi32(sums, 0x0e));
 }
 
 /// The four words of the message schedule that follow the sixteen given.
 KVBACKUP_DETAIL_TARGET("sha,sse4.1")
 inline __m128i shani_next(__m128i w0, __m128i w4, __m128i w8, __m128i w12) noexcept {
-  const __m128i sums = _mm_add_epi32(_mm_sha256msg1_epu32(w0, w4), _mm_alignr_epi8(w12, w8, 4));
-  return _mm_sha256msg2_epu32(sums, w12);
+  const __m128i sums = _mm_add_epi32(sha256msg1(w0, w4), _mm_alignr_epi8(w12, w8, 4));
+  return sha256msg2(sums, w12);
 }
 
 /// `state` after `count` blocks of 64 bytes at `p`.
@@ -10261,6 +10292,8 @@ struct EmitArchetype {
 };
 }  // namespace detail
 
+/// How pairs of a source become entries of tables, and what backupmeta says of them; copied for
+/// each worker.
 template <class L>
 concept Layout = std::copyable<L> && BlockChecksum<typename L::Checksum> &&
     PropertyCollector<typename L::Collector> &&
@@ -14814,6 +14847,7 @@ namespace kvbackup::inline v1 {
 
 namespace kvbackup::inline v1 {
 
+/// What a run will scan, and how it is divided among workers; made by make_plan().
 struct BackupPlan {
   /// The ranges of the backup: column families in the order asked for, keys rising, adjacent
   /// merged.
@@ -15856,6 +15890,59 @@ class SubRangeWriter {
 
 }  // namespace kvbackup::inline v1::detail
 
+// ---- kvbackup/base/workers.hpp ----
+// Divides numbered pieces of work among the threads of an executor.
+
+namespace kvbackup::inline v1::detail {
+
+/// Calls work(0, stop) .. work(count - 1, stop) -> Status, `concurrency` at once on the executor's
+/// threads, in rising order of their beginning; without an executor one after the other. `stop`, an
+/// atomic<bool>, turns true once one of them failed, so that the others may end early; where that
+/// is of no use, work(i). Gives the first failure; no work is begun after it. internal if the
+/// executor left some out.
+template <class Work>
+[[nodiscard]] Status run_workers(std::size_t count, std::size_t concurrency, Executor* executor,
+                                 Work&& work) {
+  std::atomic<std::size_t> next{0};
+  std::atomic<std::size_t> finished{0};
+  std::atomic<bool> stop{false};
+  Mutex mutex;
+  Status first_failure;
+  const auto call = [&](std::size_t index) -> Status {
+    if constexpr (requires { work(index, stop); }) {
+      return work(index, stop);
+    } else {
+      return work(index);
+    }
+  };
+  const auto worker = [&](std::size_t) {
+    while (!stop.load(std::memory_order_relaxed)) {
+      const std::size_t index = next.fetch_add(1, std::memory_order_relaxed);
+      if (index >= count) return;
+      Status status = call(index);
+      if (status.ok()) {
+        finished.fetch_add(1, std::memory_order_relaxed);
+        continue;
+      }
+      const MutexLock lock(mutex);
+      if (first_failure.ok()) first_failure = std::move(status);
+      stop.store(true, std::memory_order_relaxed);
+    }
+  };
+  const std::size_t workers = std::min(concurrency, count);
+  if (workers <= 1 || executor == nullptr) {
+    worker(0);
+  } else {
+    executor->run(workers, worker);
+  }
+  if (!first_failure.ok()) return first_failure;
+  if (finished.load(std::memory_order_relaxed) == count) return {};
+  return Status::error(StatusCode::internal,
+                       "the executor returned without running every task it was given");
+}
+
+}  // namespace kvbackup::inline v1::detail
+
 // ---- kvbackup/backup/pipeline.hpp ----
 // BackupPipeline: Source -> Layout -> TableWriter (Codec) -> Hasher -> Backend, then backupmeta.
 
@@ -15927,7 +16014,7 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
       context.end_version = source_.end_version();
     }
 
-    auto files = run_workers(plan.value(), options, context);
+    auto files = run_sub_ranges(plan.value(), options, context);
     if (!files.ok()) return std::move(files).status();
     if (Status status = check_stored(files.value(), options); !status.ok()) return status;
     if constexpr (ConfirmedSource<Source>) {
@@ -16025,41 +16112,18 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
   }
 
   // Workers take sub-ranges in plan order; the results stand in plan order too.
-  [[nodiscard]] Result<Files> run_workers(const BackupPlan& plan, const BackupOptions& options,
-                                          const detail::RunContext& context) {
+  [[nodiscard]] Result<Files> run_sub_ranges(const BackupPlan& plan, const BackupOptions& options,
+                                             const detail::RunContext& context) {
     std::vector<Files> results(plan.sub_ranges.size());
-    std::atomic<std::size_t> next{0};
-    std::atomic<std::size_t> finished{0};
-    std::atomic<bool> stop{false};
-    Mutex mutex;
-    Status first_failure;
-    const auto worker = [&](std::size_t) {
-      while (!stop.load(std::memory_order_relaxed)) {
-        const std::size_t index = next.fetch_add(1, std::memory_order_relaxed);
-        if (index >= plan.sub_ranges.size()) return;
-        Status status =
-            run_sub_range(index, plan.sub_ranges[index], options, context, stop, results[index]);
-        if (status.ok()) {
-          finished.fetch_add(1, std::memory_order_relaxed);
-          context.progress->add_range();
-          continue;
-        }
-        const MutexLock lock(mutex);
-        if (first_failure.ok()) first_failure = std::move(status);
-        stop.store(true, std::memory_order_relaxed);
-      }
-    };
-    const std::size_t workers = worker_count(plan, options);
-    if (workers <= 1) {
-      worker(0);
-    } else {
-      options.executor->run(workers, worker);
-    }
-    if (!first_failure.ok()) return first_failure;
-    if (finished.load(std::memory_order_relaxed) != plan.sub_ranges.size()) {
-      return Status::error(StatusCode::internal,
-                           "the executor returned without running every task it was given");
-    }
+    Status status =
+        detail::run_workers(plan.sub_ranges.size(), worker_count(plan, options), options.executor,
+                            [&](std::size_t index, const std::atomic<bool>& stop) -> Status {
+                              Status written = run_sub_range(index, plan.sub_ranges[index], options,
+                                                             context, stop, results[index]);
+                              if (written.ok()) context.progress->add_range();
+                              return written;
+                            });
+    if (!status.ok()) return status;
     Files files;
     for (Files& each : results) {
       std::move(each.begin(), each.end(), std::back_inserter(files));
@@ -16100,11 +16164,8 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
       auto listed = backend_.list(sst_file_prefix(options.store_id, options.store_folder));
       if (!listed.ok()) return std::move(listed).status();
       for (const detail::FileRecord& record : files) {
-        const std::vector<ObjectInfo>& objects = listed.value();
-        const auto found = std::lower_bound(
-            objects.begin(), objects.end(), record.file.name,
-            [](const ObjectInfo& object, const std::string& name) { return object.name < name; });
-        if (found == objects.end() || found->name != record.file.name) {
+        const ObjectInfo* const found = find_object(listed.value(), record.file.name);
+        if (found == nullptr) {
           return Status::error(StatusCode::corruption,
                                "a file of this backup is gone from the destination before its "
                                "backupmeta was written; is something else writing there?")
@@ -17418,6 +17479,9 @@ KVBACKUP_DETAIL_COLD [[nodiscard]] inline Status no_such_cf(std::string_view cf)
 
 namespace kvbackup::inline v1 {
 
+/// A file that is read at any place, from several threads at once: read() gives exactly the bytes
+/// [offset, offset + length), a view of `scratch` or of what the file itself holds, which lives as
+/// long as both; a read past size() bytes is an error.
 template <class F>
 concept RandomAccessFile = std::movable<F> &&
     requires(const F& f, std::uint64_t offset, std::size_t length, std::string& scratch) {
@@ -17614,6 +17678,10 @@ class CachedBlock {
 };
 using CachedBlockPtr = std::shared_ptr<const CachedBlock>;
 
+/// Plain blocks that several tables share, by the number of the file that new_file() gave and the
+/// block's offset in it. Copies are the same cache; all calls may come from several threads at
+/// once. find() gives null for what it does not keep; insert() need not keep anything. Where
+/// keeps_blocks is false neither is called.
 template <class C>
 concept BlockCache = std::copyable<C> &&
     requires(const C& c, std::uint64_t n, CachedBlockPtr block) {
@@ -20167,6 +20235,7 @@ struct VerifyOptions {
   const CancelToken* cancel = nullptr;
 };
 
+/// How bad a Finding is, rising: warnings alone leave a backup whole.
 enum class Severity : std::uint8_t {
   warning,     ///< not as it should be, and the backup is whole all the same
   unprovable,  ///< nothing says that it is right or wrong
@@ -21168,48 +21237,6 @@ inline void check_schemas(const Manifest& manifest, VerifyReport& report) {
 
 }  // namespace kvbackup::inline v1::detail
 
-// ---- kvbackup/restore/detail/workers.hpp ----
-namespace kvbackup::inline v1::detail {
-
-/// Calls work(0) .. work(count - 1) -> Status, `concurrency` at once on the executor's threads, in
-/// rising order of their beginning. Gives the first failure; no work is begun after it. internal if
-/// the executor left some out.
-template <class Work>
-[[nodiscard]] Status run_workers(std::size_t count, std::size_t concurrency, Executor* executor,
-                                 Work&& work) {
-  std::atomic<std::size_t> next{0};
-  std::atomic<std::size_t> finished{0};
-  std::atomic<bool> stop{false};
-  Mutex mutex;
-  Status first_failure;
-  const auto worker = [&](std::size_t) {
-    while (!stop.load(std::memory_order_relaxed)) {
-      const std::size_t index = next.fetch_add(1, std::memory_order_relaxed);
-      if (index >= count) return;
-      Status status = work(index);
-      if (status.ok()) {
-        finished.fetch_add(1, std::memory_order_relaxed);
-        continue;
-      }
-      const MutexLock lock(mutex);
-      if (first_failure.ok()) first_failure = std::move(status);
-      stop.store(true, std::memory_order_relaxed);
-    }
-  };
-  const std::size_t workers = std::min(concurrency, count);
-  if (workers <= 1 || executor == nullptr) {
-    worker(0);
-  } else {
-    executor->run(workers, worker);
-  }
-  if (!first_failure.ok()) return first_failure;
-  if (finished.load(std::memory_order_relaxed) == count) return {};
-  return Status::error(StatusCode::internal,
-                       "the executor returned without running every task it was given");
-}
-
-}  // namespace kvbackup::inline v1::detail
-
 // ---- kvbackup/restore/verify.hpp ----
 // Proves a backup: every byte of it is what was written, and it is all there.
 //
@@ -21295,15 +21322,6 @@ class Verifier {
     compare("bytes", totals.bytes, sums.bytes);
     compare("stored bytes", totals.stored_bytes, sums.stored_bytes);
     compare("crc64xor", totals.crc64xor, sums.crc64xor);
-  }
-
-  static const ObjectInfo* find_object(const std::vector<ObjectInfo>& objects,
-                                       std::string_view name) {
-    const auto found = std::lower_bound(objects.begin(), objects.end(), name,
-                                        [](const ObjectInfo& object, std::string_view wanted) {
-                                          return std::string_view(object.name) < wanted;
-                                        });
-    return found != objects.end() && found->name == name ? &*found : nullptr;
   }
 
   // Names and sizes. Gives, for each file, whether there is something to read.
@@ -23452,12 +23470,14 @@ template <Message M>
 
 namespace kvbackup::inline v1 {
 
+/// One sorted part of a PartTarget, as begin() gives it.
 template <class P>
 concept TargetPart = std::movable<P> && requires(P p, ByteView bytes) {
   { p.put(bytes, bytes) } -> std::same_as<Status>;
   { p.finish() } -> std::same_as<Status>;
 };
 
+/// A store that a restore builds out of parts, as the table above has it.
 template <class T>
 concept PartTarget = requires(T t, std::string_view cf) {
   { t.begin(cf).ok() } -> std::same_as<bool>;
@@ -23513,14 +23533,9 @@ template <ReadableBackend Backend>
   if (files.empty()) return {};
   const auto listed = backend.list("");
   if (!listed.ok()) return listed.status();
-  const std::vector<ObjectInfo>& objects = listed.value();
   for (const File* file : files) {
-    const auto found = std::lower_bound(
-        objects.begin(), objects.end(), file->name,
-        [](const ObjectInfo& object, const std::string& name) { return object.name < name; });
-    if (found == objects.end() || found->name != file->name) {
-      return damaged_file(*file, "it is missing");
-    }
+    const ObjectInfo* const found = find_object(listed.value(), file->name);
+    if (found == nullptr) return damaged_file(*file, "it is missing");
     if (found->size != file->size) {
       return damaged_file(*file, "it has " + std::to_string(found->size) + " bytes instead of " +
                                      std::to_string(file->size));
@@ -23689,6 +23704,7 @@ struct RestorePiece {
   bool whole = false;  ///< the parts are all that the file answers for
 };
 
+/// What a restore will read and where it goes; made by make_restore_plan(), which reads nothing.
 struct RestorePlan {
   /// What is restored, in keys of the backup: column families in the order asked for, keys rising.
   std::vector<KeyRange> ranges;
@@ -24234,10 +24250,11 @@ struct RestoredRange {
   PairSums sums;
 };
 
+/// What a restore did, once its target is finished: what check_restored() holds the target against.
 struct RestoreResult {
-  std::vector<RestoredRange> ranges;
-  std::size_t files = 0;  ///< that were read
-  PairSums total;
+  std::vector<RestoredRange> ranges;  ///< in the order of RestorePlan::ranges, empty ones too
+  std::size_t files = 0;              ///< of the backup, that were read
+  PairSums total;                     ///< over all ranges, in keys of the target
 };
 
 namespace detail {
@@ -24353,12 +24370,24 @@ struct RestoreComparison {
   PairSums pairs;             ///< of the restore, in keys of the target
   std::uint64_t present = 0;  ///< those whose key the target has
   std::uint64_t equal = 0;    ///< those that it has with the same value
+  /// With RestoreOptions::clear_ranges: pairs that only the target has in the ranges, and that the
+  /// restore removes.
+  std::uint64_t others = 0;
 };
 
 namespace detail {
 
 /// How many pairs are walked between two looks at the cancel token.
 inline constexpr std::uint64_t pairs_between_looks = 1024;
+
+/// Goes past a pair that only the target has.
+template <class Target>
+[[nodiscard]] Status pass_other(Target& target, const RestoreOptions& options,
+                                RestoreComparison& out) {
+  target.next();
+  if (!options.clear_ranges || ++out.others % pairs_between_looks != 0) return {};
+  return check_cancel(options.cancel);
+}
 
 /// Walks the pairs of one range of a restore, and `target`'s, if there is one, beside them.
 template <SortedSource Source, class Target>
@@ -24376,13 +24405,21 @@ template <SortedSource Source, class Target>
     }
     out.pairs.add(key, as_bytes(source.value()));
     if (target == nullptr) continue;
-    while (target->valid() && as_bytes(target->key()) < ByteView(key)) target->next();
+    while (target->valid() && as_bytes(target->key()) < ByteView(key)) {
+      if (Status status = pass_other(*target, options, out); !status.ok()) return status;
+    }
     if (!target->valid() || as_bytes(target->key()) != ByteView(key)) continue;
     out.present += 1;
     if (as_bytes(target->value()) == as_bytes(source.value())) out.equal += 1;
+    target->next();
   }
   if (Status status = source.status(); !status.ok()) return status;
-  return target != nullptr ? Status(target->status()) : Status();
+  if (target == nullptr) return {};
+  // what stands behind is read only where somebody asks for it
+  while (options.clear_ranges && target->valid()) {
+    if (Status status = pass_other(*target, options, out); !status.ok()) return status;
+  }
+  return target->status();
 }
 
 /// Whether `target` has the column family; one that cannot tell is asked for it.
@@ -25883,7 +25920,7 @@ struct Gap {
 /// Not thread-safe.
 class AnswerBook {
  public:
-  /// What the answers may take, in bytes: as much as ten times the largest backupmeta would name.
+  /// What the answers may take, in bytes: several times what max_backupmeta_size can name.
   static constexpr std::size_t most_memory = 1u << 30;
   /// A node that goes on answering for ever is stopped there.
   static constexpr std::uint64_t most_answers = 1u << 26;
