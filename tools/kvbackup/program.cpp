@@ -18,6 +18,13 @@ kvbackup::Status usage_error(std::string message) {
   return Status::error(StatusCode::invalid_argument, std::move(message));
 }
 
+kvbackup::Result<std::string> key_of(const char* flag, std::string_view text,
+                                     kvbackup::KeyFormat format) {
+  auto key = kvbackup::decode_key(format, text);
+  if (key.ok()) return key;
+  return usage_error(std::string(flag) + ": " + std::string(key.status().message()));
+}
+
 int report_failure(std::string_view command, const Status& status, const CommonFlags& flags) {
   std::fprintf(stderr, "kvbackup %s: %s\n", printable(command).c_str(),
                printable(status.to_string(flags.key_display())).c_str());

@@ -33,6 +33,9 @@ void install_signal_handlers();
 
 /// A flag's value that can never work: exit code 2.
 [[nodiscard]] kvbackup::Status usage_error(std::string message);
+/// The key that `text`, the value of `flag`, spells in `format`.
+[[nodiscard]] kvbackup::Result<std::string> key_of(const char* flag, std::string_view text,
+                                                   kvbackup::KeyFormat format);
 
 /// Reports a failure on stderr (and as {"error": ...} on stdout with --json) and gives the exit
 /// code: 2 for invalid_argument, else 1.

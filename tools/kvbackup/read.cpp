@@ -25,12 +25,6 @@ struct ReadFlags {
   std::optional<std::uint64_t> limit;
 };
 
-Result<std::string> key_of(const char* flag, const std::string& text, KeyFormat format) {
-  auto key = decode_key(format, text);
-  if (key.ok()) return key;
-  return usage_error(std::string(flag) + ": " + std::string(key.status().message()));
-}
-
 void print_value(const ReadFlags& flags, KeyFormat format, const std::string& key,
                  const std::string& value) {
   if (flags.common.json) {

@@ -20,12 +20,6 @@ Result<CompressionType> compression_of(const std::string& name) {
   return usage_error("--compression: nodes know lz4, snappy and zstd, and not \"" + name + "\"");
 }
 
-Result<std::string> key_of(const char* flag, const std::string& text, KeyFormat format) {
-  auto key = decode_key(format, text);
-  if (key.ok()) return key;
-  return usage_error(std::string(flag) + ": " + std::string(key.status().message()));
-}
-
 Result<std::string> schemas_text(const std::string& path) {
   const auto file = FileHandle::open(path, O_RDONLY);
   if (!file.ok()) return file.status();

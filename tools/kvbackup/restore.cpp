@@ -14,12 +14,6 @@ using namespace kvbackup;
 
 namespace {
 
-Result<std::string> key_of(const char* flag, KeyFormat format, std::string_view text) {
-  auto key = decode_key(format, text);
-  if (key.ok()) return key;
-  return usage_error(std::string(flag) + ": " + std::string(key.status().message()));
-}
-
 Result<std::vector<KeyRange>> held_ranges(const Backup<>& backup) { return backup.ranges(); }
 Result<std::vector<KeyRange>> held_ranges(const TxnBackup<>& backup) {
   return backup.user_ranges();
@@ -30,9 +24,9 @@ template <class AnyBackup>
 Result<std::vector<KeyRange>> asked_ranges(const AnyBackup& backup, const RestoreFlags& flags,
                                            KeyFormat format) {
   if (flags.start.empty() && flags.end.empty() && flags.cf.empty()) return std::vector<KeyRange>{};
-  auto start = key_of("--start", format, flags.start);
+  auto start = key_of("--start", flags.start, format);
   if (!start.ok()) return start.status();
-  auto end = key_of("--end", format, flags.end);
+  auto end = key_of("--end", flags.end, format);
   if (!end.ok()) return end.status();
   KeyRange range{flags.cf, std::move(start).value(), std::move(end).value()};
   if (range.cf.empty()) {
@@ -59,9 +53,9 @@ Result<std::optional<PrefixRewrite>> asked_rewrite(const RestoreFlags& flags, Ke
     return usage_error(
         "--rewrite-prefix is OLD=NEW, each in --format; write a key with '=' in it as hex");
   }
-  auto from = key_of("--rewrite-prefix", format, text.substr(0, equals));
+  auto from = key_of("--rewrite-prefix", text.substr(0, equals), format);
   if (!from.ok()) return from.status();
-  auto to = key_of("--rewrite-prefix", format, text.substr(equals + 1));
+  auto to = key_of("--rewrite-prefix", text.substr(equals + 1), format);
   if (!to.ok()) return to.status();
   return std::optional(PrefixRewrite{std::move(from).value(), std::move(to).value()});
 }
