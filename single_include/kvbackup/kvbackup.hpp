@@ -22321,16 +22321,16 @@ class BasicTxnBackup {
   }
 
   /// The pairs of `range`, which in TxnView::tikv begins and ends between user keys, as ranges()
-  /// and view_of() have it. corruption that names the key where a value is missing.
+  /// and view_of() have it. corruption that names the key where a value is missing; not_found for a
+  /// column family that the view does not have.
   [[nodiscard]] Result<Source> scan(const KeyRange& range) const {
-    const bool has_cf =
-        range.cf == default_cf || (view() == TxnView::tikv && range.cf == mvcc_write_cf);
-    if (!has_cf) return detail::no_such_cf(range.cf);
+    if (!has_cf(range.cf)) return detail::no_such_cf(range.cf);
     return view() == TxnView::flat ? scan_flat(range) : scan_tikv(range);
   }
 
   /// The value of a user key; nothing if it is not there. In TxnView::flat.
   [[nodiscard]] Result<std::optional<std::string>> get(std::string_view cf, ByteView key) const {
+    if (!has_cf(cf)) return std::optional<std::string>();
     KeyRange range{std::string(cf), std::string(key), std::string(key)};
     range.end.push_back('\0');
     auto source = scan(range);
@@ -22400,6 +22400,9 @@ class BasicTxnBackup {
   BasicTxnBackup(std::vector<Member> members, TxnReadOptions options)
       : members_(std::move(members)), options_(std::move(options)) {}
 
+  [[nodiscard]] bool has_cf(std::string_view cf) const {
+    return cf == default_cf || (view() == TxnView::tikv && cf == mvcc_write_cf);
+  }
   /// Where the versions of a column family of the flat view are; none elsewhere.
   [[nodiscard]] static std::string stored_cf(std::string_view cf) {
     return std::string(cf == default_cf ? mvcc_write_cf : std::string_view());
