@@ -80,7 +80,7 @@ class RequestTest(ProgramTest):
         result = self.succeed("verify", "-s", self.backup, "--json")
         report = json.loads(result.stdout)
         self.assertEqual(report["damages"], 0, result.stdout)
-        self.assertEqual(report["pairs"], self.count)
+        self.assertEqual(report["total_kvs"], self.count)
 
     def test_three_nodes_give_one_whole_backup(self):
         nodes = [self.node(number) for number in range(3)]
