@@ -23,10 +23,6 @@ namespace {
 
 using MemoryTxnBackup = TxnBackup<MemoryBackend>;
 
-void require_ok(const Status& status) {
-  INFO(status.to_string());
-  REQUIRE(status.ok());
-}
 void check_refused(const Status& status, std::initializer_list<std::string_view> parts) {
   INFO(status.to_string());
   CHECK_FALSE(status.ok());
