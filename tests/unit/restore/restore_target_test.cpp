@@ -181,7 +181,7 @@ TEST_CASE("a damaged file finishes no copy and no part of its own, wherever it s
       const std::string before = bytes;
       bytes[10] = static_cast<char>(bytes[10] ^ 1);
       put_object(backend, name, bytes);
-      for (const std::size_t concurrency : {1, 4}) {
+      for (const std::size_t concurrency : {std::size_t{1}, std::size_t{4}}) {
         RestoreOptions options;
         options.executor = &threads;
         options.concurrency = concurrency;

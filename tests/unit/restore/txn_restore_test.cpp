@@ -141,7 +141,7 @@ TEST_CASE("with the incremental backups that follow it, the newest wins and dele
   const std::vector<MemoryBackend> chain{backup_between(history, 0, 15),
                                          backup_between(history, 15, 20),
                                          backup_between(history, 18, 30)};
-  for (const std::uint64_t end : {15, 20, 30}) {
+  for (const std::uint64_t end : {std::uint64_t{15}, std::uint64_t{20}, std::uint64_t{30}}) {
     TxnReadOptions options;
     options.to_version = end;
     const auto backup = must_chain(chain, options);
