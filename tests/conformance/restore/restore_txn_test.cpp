@@ -60,7 +60,7 @@ TEST_CASE("RocksDB reads out of a restored store of TiKV's the state at every ve
     const Families families = rocksdb_content(path);
     CHECK(families.size() == 2);
     const TxnHistory found = history_in(families, prefix);
-    for (const std::uint64_t version : {40, 70, 100}) {
+    for (const std::uint64_t version : {std::uint64_t{40}, std::uint64_t{70}, std::uint64_t{100}}) {
       CHECK(state_at(found, version) == state_at(history, version));
     }
   }
