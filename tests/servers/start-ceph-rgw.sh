@@ -11,6 +11,7 @@
 #
 # Environment:
 #   S3_ACCESS_KEY / S3_SECRET_KEY      of the user (default kvbackup / kvbackup-secret)
+#   S3_ACCESS_KEY2 / S3_SECRET_KEY2    of another one (default kvother / kvother-secret)
 #   CEPH_OSD_STORE    memstore (default; lost at stop) or bluestore (file-backed)
 #   CEPH_OSD_BYTES    capacity (default 4 GiB)
 #   RGW_TLS_CERT      PEM file holding key and certificate: also serve https on PORT+9
@@ -22,6 +23,7 @@ set -euo pipefail
 [ $# -eq 2 ] || { echo "usage: $0 WORKDIR PORT" >&2; exit 2; }
 . "$(dirname "$0")/lib.sh"; workdir "$1"; PORT=$2
 AK=${S3_ACCESS_KEY:-kvbackup}; SK=${S3_SECRET_KEY:-kvbackup-secret}
+AK2=${S3_ACCESS_KEY2:-kvother}; SK2=${S3_SECRET_KEY2:-kvother-secret}
 STORE=${CEPH_OSD_STORE:-memstore}; BYTES=${CEPH_OSD_BYTES:-4294967296}
 umask 077
 ulimit -n 65536 2>/dev/null || ulimit -n "$(ulimit -Hn)" || true
@@ -118,6 +120,8 @@ done
 admin() { timeout 60 radosgw-admin -c "$C" -n client.rgw "$@"; }
 admin user create --uid=kvbackup --display-name=kvbackup \
   --access-key="$AK" --secret-key="$SK" >>"$W/log/mkfs.out" 2>&1 || fail "user create failed"
+admin user create --uid=kvother --display-name=kvother \
+  --access-key="$AK2" --secret-key="$SK2" >>"$W/log/mkfs.out" 2>&1 || fail "user create failed"
 if [ "${RGW_STS:-0}" != 0 ]; then
   admin role create --role-name=kvbackup --path=/ \
     --assume-role-policy-doc='{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":["arn:aws:iam:::user/kvbackup"]},"Action":["sts:AssumeRole"]}]}' \
@@ -140,5 +144,7 @@ S3_ENDPOINT_VHOST=http://s3.localhost:$PORT
 S3_REGION=us-east-1
 S3_ACCESS_KEY=$AK
 S3_SECRET_KEY=$SK
+S3_ACCESS_KEY2=$AK2
+S3_SECRET_KEY2=$SK2
 $TLS
 ENV
