@@ -139,6 +139,16 @@ kvbackup::Status copy_to(const std::string& sink_uri, Source& source, std::strin
                          const CommonFlags& flags) {
   const auto uri = parse_store_uri(sink_uri);
   if (!uri.ok()) return uri.status();
+  if constexpr (kvbackup::EnumerableSnapshot<Source>) {
+    if (uri.value().parameter("cf") || uri.value().parameter("db")) {
+      const auto ranges = source.ranges();
+      if (!ranges.ok()) return ranges.status();
+      if (ranges.value().size() > 1) {
+        return usage_error("the source has " + std::to_string(ranges.value().size()) +
+                           " databases and the sink's URI names one; name one of the source too");
+      }
+    }
+  }
   if (uri.value().scheme == "lmdb") {
     kvbackup::LmdbSinkOptions options;
     options.db = uri.value().parameter("db").value_or("");

@@ -60,6 +60,10 @@ class RoundTripTest(StoresTest):
         self.assertEqual(self.as_tsv(f"rocksdb:{copy}?cf=users"), f"{b'alice'.hex()}\t{b'1'.hex()}\n")
         self.fail(WRONG_USAGE, "the source has 2 databases and the sink holds one",
                   "convert", "--source", f"rocksdb:{path}", "--sink", f"leveldb:{self.folder / 'one'}")
+        for sink in (f"rocksdb:{self.folder / 'one'}?cf=users", f"lmdb:{self.folder / 'one'}?db=users"):
+            self.fail(WRONG_USAGE, "the sink's URI names one", "convert", "--source", f"rocksdb:{path}",
+                      "--sink", sink)
+        self.assertFalse((self.folder / "one").exists())
 
     def test_a_backup_of_rocksdb_is_the_same_for_every_concurrency(self):
         path = self.store("rocksdb", 100000)
