@@ -45,7 +45,7 @@ launcher=()
 if command -v ccache >/dev/null; then
   launcher=(-DCMAKE_CXX_COMPILER_LAUNCHER=ccache)
 fi
-cmake -S . -B build/demo -G Ninja -DCMAKE_BUILD_TYPE=Release -DKVBACKUP_WERROR=OFF \
+cmake -S . -B build/demo -G Ninja -DCMAKE_BUILD_TYPE=Release -DCMAKE_UNITY_BUILD=ON -DKVBACKUP_WERROR=OFF \
   -DKVBACKUP_BUILD_TESTS=OFF -DKVBACKUP_BUILD_EXAMPLES=OFF "${launcher[@]}" >/dev/null
 cmake --build build/demo --target kvbackup_program
 kvbackup=build/demo/tools/kvbackup/kvbackup

@@ -2448,33 +2448,9 @@ concept HttpTransport = requires(T& transport, const HttpRequest& request) {
 }  // namespace kvbackup::inline v1
 
 // ---- kvbackup/backend/detail/cloud_objects.hpp ----
-// What the backends of object stores have in common: their writers, the bounds of what they read
-// and list.
+// What the backends of object stores have in common: the bounds of what they read and list.
 
 namespace kvbackup::inline v1::detail {
-
-/// The Writer over an object on its way, which has append(), commit() and discard() and discards
-/// itself when it is destroyed.
-template <class Object>
-class CloudWriter {
- public:
-  explicit CloudWriter(std::unique_ptr<Object> object) noexcept : object_(std::move(object)) {}
-
-  Status append(ByteView bytes) { return object_ ? object_->append(bytes) : moved_from(); }
-  Result<ObjectInfo> commit() {
-    if (object_ == nullptr) return moved_from();
-    return object_->commit();
-  }
-  void abandon() {
-    if (object_ != nullptr) object_->discard();
-  }
-
- private:
-  KVBACKUP_DETAIL_COLD static Status moved_from() {
-    return Status::error(StatusCode::invalid_argument, "this writer was moved from");
-  }
-  std::unique_ptr<Object> object_;
-};
 
 /// The longest object that is read at once, and the longest range; 4 GiB.
 inline constexpr std::uint64_t longest_cloud_read = 1ull << 32;
@@ -5085,6 +5061,36 @@ class GcsUpload {
 }  // namespace kvbackup::inline v1::detail
 #endif
 
+// ---- kvbackup/backend/detail/object_writer.hpp ----
+// The Writer that the backends have in common.
+
+namespace kvbackup::inline v1::detail {
+
+/// The Writer over an object on its way, which has append(), commit() and discard() and discards
+/// itself when it is destroyed.
+template <class Object>
+class ObjectWriter {
+ public:
+  explicit ObjectWriter(std::unique_ptr<Object> object) noexcept : object_(std::move(object)) {}
+
+  Status append(ByteView bytes) { return object_ ? object_->append(bytes) : moved_from(); }
+  Result<ObjectInfo> commit() {
+    if (object_ == nullptr) return moved_from();
+    return object_->commit();
+  }
+  void abandon() {
+    if (object_ != nullptr) object_->discard();
+  }
+
+ private:
+  KVBACKUP_DETAIL_COLD static Status moved_from() {
+    return Status::error(StatusCode::invalid_argument, "this writer was moved from");
+  }
+  std::unique_ptr<Object> object_;
+};
+
+}  // namespace kvbackup::inline v1::detail
+
 // ---- kvbackup/net/detail/curl_exchange.hpp ----
 // One request by one easy handle of libcurl, and the handles that wait for the next.
 
@@ -5497,7 +5503,7 @@ class BasicGcsBackend {
   using Upload = detail::GcsUpload<Transport>;
 
  public:
-  using Writer = detail::CloudWriter<Upload>;
+  using Writer = detail::ObjectWriter<Upload>;
   /// The longest object that read() gives, and the longest range; 4 GiB.
   static constexpr std::uint64_t longest_read = detail::longest_cloud_read;
   /// The most objects that list() gives.
@@ -6068,26 +6074,7 @@ namespace kvbackup::inline v1 {
 /// objects.
 class LocalBackend {
  public:
-  class Writer {
-   public:
-    explicit Writer(std::unique_ptr<detail::LocalObject> object) noexcept
-        : object_(std::move(object)) {}
-
-    Status append(ByteView bytes) { return object_ ? object_->append(bytes) : moved_from(); }
-    Result<ObjectInfo> commit() {
-      if (object_ == nullptr) return moved_from();
-      return object_->commit();
-    }
-    void abandon() {
-      if (object_ != nullptr) object_->discard();
-    }
-
-   private:
-    KVBACKUP_DETAIL_COLD static Status moved_from() {
-      return Status::error(StatusCode::invalid_argument, "this writer was moved from");
-    }
-    std::unique_ptr<detail::LocalObject> object_;
-  };
+  using Writer = detail::ObjectWriter<detail::LocalObject>;
 
   /// The longest object that read() gives, and the longest range; 4 GiB.
   static constexpr std::uint64_t longest_read = 1ull << 32;
@@ -8944,7 +8931,7 @@ class BasicS3Backend {
   using Object = detail::S3Object<Transport>;
 
  public:
-  using Writer = detail::CloudWriter<Object>;
+  using Writer = detail::ObjectWriter<Object>;
   /// The longest object that read() gives, and the longest range; 4 GiB.
   static constexpr std::uint64_t longest_read = detail::longest_cloud_read;
   /// The most objects that list() gives.
@@ -24316,6 +24303,26 @@ template <class Run, class Target>
   return status.ok() ? target.finish() : status;
 }
 
+/// Executes `run`, one of `plan` over `files` files of the backup; `target` is abandoned if that
+/// fails.
+template <class Run, class Target>
+[[nodiscard]] Result<RestoreResult> restore_by(Run& run, Target& target, const RestorePlan& plan,
+                                               std::size_t files, const RestoreOptions& options) {
+  Status status = run_restore(run, target, plan, options);
+  run.finish_progress();
+  if (!status.ok()) {
+    target.abandon();
+    return status;
+  }
+  RestoreResult result;
+  result.files = files;
+  for (std::size_t i = 0; i < plan.ranges.size(); ++i) {
+    result.ranges.push_back({plan.target_ranges[i], run.sums()[i]});
+    result.total.add(run.sums()[i]);
+  }
+  return result;
+}
+
 }  // namespace detail
 
 /// Restores `backup` to `target`, a Sink (in order, on the calling thread; use(cf) and
@@ -24338,17 +24345,7 @@ requires(Sink<Target> || PartTarget<Target>) [[nodiscard]] Result<RestoreResult>
   const auto plan = make_restore_plan(backup, options);
   if (!plan.ok()) return failed(plan.status());
   detail::RestoreRun<Backend, Hash, Decoders, Cache> run(backup, plan.value(), options);
-  Status status = detail::run_restore(run, target, plan.value(), options);
-  run.finish_progress();
-  if (!status.ok()) return failed(std::move(status));
-
-  RestoreResult result;
-  result.files = plan.value().pieces.size();
-  for (std::size_t i = 0; i < plan.value().ranges.size(); ++i) {
-    result.ranges.push_back({plan.value().target_ranges[i], run.sums()[i]});
-    result.total.add(run.sums()[i]);
-  }
-  return result;
+  return detail::restore_by(run, target, plan.value(), plan.value().pieces.size(), options);
 }
 
 /// The same for a function: f(key, value), which gives Status or nothing.
@@ -24574,7 +24571,7 @@ class TxnRestoreRun {
   }
 
   /// All files of the plan are there and hold what backupmeta says, and no large value is missing.
-  [[nodiscard]] Status prove() {
+  [[nodiscard]] Status check_objects() {
     std::vector<std::vector<std::optional<LargeValues>>> large_values;
     for (std::size_t i = 0; i < backup_.members().size(); ++i) {
       const Member& member = backup_.members()[i];
@@ -24595,6 +24592,9 @@ class TxnRestoreRun {
     }
     return status;
   }
+
+  /// check_objects() has read them.
+  [[nodiscard]] static Status check_files() { return {}; }
 
   /// On the calling thread.
   template <Sink S>
@@ -24850,27 +24850,7 @@ requires(Sink<Target> || PartTarget<Target>) [[nodiscard]] Result<RestoreResult>
   const auto plan = make_restore_plan(backup, options);
   if (!plan.ok()) return failed(plan.status());
   detail::TxnRestoreRun run(backup, plan.value(), options);
-  Status status = run.prove();
-  if (status.ok() && options.clear_ranges) status = detail::clear_ranges(target, plan.value());
-  if (status.ok()) {
-    if constexpr (PartTarget<Target>) {
-      status = run.into_parts(target);
-    } else {
-      status = run.into_sink(target);
-    }
-  }
-  if (status.ok()) status = check_cancel(options.cancel);
-  if (status.ok()) status = target.finish();
-  run.finish_progress();
-  if (!status.ok()) return failed(std::move(status));
-
-  RestoreResult result;
-  result.files = plan.value().files.size();
-  for (std::size_t i = 0; i < plan.value().ranges.size(); ++i) {
-    result.ranges.push_back({plan.value().target_ranges[i], run.sums()[i]});
-    result.total.add(run.sums()[i]);
-  }
-  return result;
+  return detail::restore_by(run, target, plan.value(), plan.value().files.size(), options);
 }
 
 /// The same for a function: f(key, value), which gives Status or nothing.

@@ -8,6 +8,7 @@
 #include "kvbackup/backend/detail/gcs_client.hpp"
 #include "kvbackup/backend/detail/gcs_reply.hpp"
 #include "kvbackup/backend/detail/gcs_upload.hpp"
+#include "kvbackup/backend/detail/object_writer.hpp"
 #include "kvbackup/backend/gcs_options.hpp"
 #include "kvbackup/base/bytes.hpp"
 #include "kvbackup/base/result.hpp"
@@ -48,7 +49,7 @@ class BasicGcsBackend {
   using Upload = detail::GcsUpload<Transport>;
 
  public:
-  using Writer = detail::CloudWriter<Upload>;
+  using Writer = detail::ObjectWriter<Upload>;
   /// The longest object that read() gives, and the longest range; 4 GiB.
   static constexpr std::uint64_t longest_read = detail::longest_cloud_read;
   /// The most objects that list() gives.

@@ -5,6 +5,7 @@
 #include "kvbackup/backend/concept.hpp"
 #include "kvbackup/backend/detail/local_folder.hpp"
 #include "kvbackup/backend/detail/local_writer.hpp"
+#include "kvbackup/backend/detail/object_writer.hpp"
 #include "kvbackup/base/bytes.hpp"
 #include "kvbackup/base/file.hpp"
 #include "kvbackup/base/percent.hpp"
@@ -40,26 +41,7 @@ namespace kvbackup::inline v1 {
 /// objects.
 class LocalBackend {
  public:
-  class Writer {
-   public:
-    explicit Writer(std::unique_ptr<detail::LocalObject> object) noexcept
-        : object_(std::move(object)) {}
-
-    Status append(ByteView bytes) { return object_ ? object_->append(bytes) : moved_from(); }
-    Result<ObjectInfo> commit() {
-      if (object_ == nullptr) return moved_from();
-      return object_->commit();
-    }
-    void abandon() {
-      if (object_ != nullptr) object_->discard();
-    }
-
-   private:
-    KVBACKUP_DETAIL_COLD static Status moved_from() {
-      return Status::error(StatusCode::invalid_argument, "this writer was moved from");
-    }
-    std::unique_ptr<detail::LocalObject> object_;
-  };
+  using Writer = detail::ObjectWriter<detail::LocalObject>;
 
   /// The longest object that read() gives, and the longest range; 4 GiB.
   static constexpr std::uint64_t longest_read = 1ull << 32;

@@ -5,6 +5,7 @@
 #include "kvbackup/backend/concept.hpp"
 #include "kvbackup/backend/detail/bucket_url.hpp"
 #include "kvbackup/backend/detail/cloud_objects.hpp"
+#include "kvbackup/backend/detail/object_writer.hpp"
 #include "kvbackup/backend/detail/reply_text.hpp"
 #include "kvbackup/backend/detail/s3_client.hpp"
 #include "kvbackup/backend/detail/s3_object.hpp"
@@ -46,7 +47,7 @@ class BasicS3Backend {
   using Object = detail::S3Object<Transport>;
 
  public:
-  using Writer = detail::CloudWriter<Object>;
+  using Writer = detail::ObjectWriter<Object>;
   /// The longest object that read() gives, and the longest range; 4 GiB.
   static constexpr std::uint64_t longest_read = detail::longest_cloud_read;
   /// The most objects that list() gives.

@@ -99,6 +99,26 @@ template <class Run, class Target>
   return status.ok() ? target.finish() : status;
 }
 
+/// Executes `run`, one of `plan` over `files` files of the backup; `target` is abandoned if that
+/// fails.
+template <class Run, class Target>
+[[nodiscard]] Result<RestoreResult> restore_by(Run& run, Target& target, const RestorePlan& plan,
+                                               std::size_t files, const RestoreOptions& options) {
+  Status status = run_restore(run, target, plan, options);
+  run.finish_progress();
+  if (!status.ok()) {
+    target.abandon();
+    return status;
+  }
+  RestoreResult result;
+  result.files = files;
+  for (std::size_t i = 0; i < plan.ranges.size(); ++i) {
+    result.ranges.push_back({plan.target_ranges[i], run.sums()[i]});
+    result.total.add(run.sums()[i]);
+  }
+  return result;
+}
+
 }  // namespace detail
 
 /// Restores `backup` to `target`, a Sink (in order, on the calling thread; use(cf) and
@@ -121,17 +141,7 @@ requires(Sink<Target> || PartTarget<Target>) [[nodiscard]] Result<RestoreResult>
   const auto plan = make_restore_plan(backup, options);
   if (!plan.ok()) return failed(plan.status());
   detail::RestoreRun<Backend, Hash, Decoders, Cache> run(backup, plan.value(), options);
-  Status status = detail::run_restore(run, target, plan.value(), options);
-  run.finish_progress();
-  if (!status.ok()) return failed(std::move(status));
-
-  RestoreResult result;
-  result.files = plan.value().pieces.size();
-  for (std::size_t i = 0; i < plan.value().ranges.size(); ++i) {
-    result.ranges.push_back({plan.value().target_ranges[i], run.sums()[i]});
-    result.total.add(run.sums()[i]);
-  }
-  return result;
+  return detail::restore_by(run, target, plan.value(), plan.value().pieces.size(), options);
 }
 
 /// The same for a function: f(key, value), which gives Status or nothing.

@@ -15,7 +15,6 @@
 
 #include "kvbackup/backend/concept.hpp"
 #include "kvbackup/base/bytes.hpp"
-#include "kvbackup/base/cancel.hpp"
 #include "kvbackup/base/key_range.hpp"
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/base/status.hpp"
@@ -142,27 +141,7 @@ requires(Sink<Target> || PartTarget<Target>) [[nodiscard]] Result<RestoreResult>
   const auto plan = make_restore_plan(backup, options);
   if (!plan.ok()) return failed(plan.status());
   detail::TxnRestoreRun run(backup, plan.value(), options);
-  Status status = run.prove();
-  if (status.ok() && options.clear_ranges) status = detail::clear_ranges(target, plan.value());
-  if (status.ok()) {
-    if constexpr (PartTarget<Target>) {
-      status = run.into_parts(target);
-    } else {
-      status = run.into_sink(target);
-    }
-  }
-  if (status.ok()) status = check_cancel(options.cancel);
-  if (status.ok()) status = target.finish();
-  run.finish_progress();
-  if (!status.ok()) return failed(std::move(status));
-
-  RestoreResult result;
-  result.files = plan.value().files.size();
-  for (std::size_t i = 0; i < plan.value().ranges.size(); ++i) {
-    result.ranges.push_back({plan.value().target_ranges[i], run.sums()[i]});
-    result.total.add(run.sums()[i]);
-  }
-  return result;
+  return detail::restore_by(run, target, plan.value(), plan.value().files.size(), options);
 }
 
 /// The same for a function: f(key, value), which gives Status or nothing.

@@ -1,47 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // coordinator_bound: a backup of 10,000 regions and 100,000 files from three nodes, a tenth of it
-// missing at first, holds the peak of the heap below the 200 MiB of the issue, and prints the CPU
+// missing at first, holds the peak of the heap below 200 MiB, and prints the CPU
 // time of its bookkeeping.
 #include <algorithm>
-#include <atomic>
 #include <cstdio>
-#include <cstdlib>
 #include <ctime>
-#include <malloc.h>
-#include <new>
 #include <string>
 #include <vector>
 
 #include <kvbackup/kvbackup.hpp>
 
-namespace {
-
-std::atomic<std::size_t> live{0};
-std::atomic<std::size_t> peak{0};
-
-void* counted(std::size_t size) {
-  void* const p = std::malloc(size == 0 ? 1 : size);
-  if (p == nullptr) std::abort();
-  const std::size_t now = live.fetch_add(malloc_usable_size(p)) + malloc_usable_size(p);
-  std::size_t seen = peak.load();
-  while (now > seen && !peak.compare_exchange_weak(seen, now)) {
-  }
-  return p;
-}
-
-void forget(void* p) noexcept {
-  if (p != nullptr) live.fetch_sub(malloc_usable_size(p));
-  std::free(p);
-}
-
-}  // namespace
-
-void* operator new(std::size_t size) { return counted(size); }
-void* operator new[](std::size_t size) { return counted(size); }
-void operator delete(void* p) noexcept { forget(p); }
-void operator delete[](void* p) noexcept { forget(p); }
-void operator delete(void* p, std::size_t) noexcept { forget(p); }
-void operator delete[](void* p, std::size_t) noexcept { forget(p); }
+#include "counted_heap.hpp"
 
 namespace {
 
@@ -165,12 +134,12 @@ int main() {
   options.request.end_version = 9;
   options.clock = &clock;
   options.random = &random;
-  const std::size_t before = live.load();
-  peak = before;
+  const std::size_t before = heap::live.load();
+  heap::peak = before;
   const double began = cpu_seconds();
   const auto result = coordinate_backup(refs, storage, options);
   const double seconds = cpu_seconds() - began;
-  const std::size_t grown = peak.load() - before;
+  const std::size_t grown = heap::peak.load() - before;
   if (!result.ok()) {
     std::printf("%s\n", result.status().to_string().c_str());
     return 1;

@@ -3,42 +3,11 @@
 // the default size, and holds the peak of the heap to what the README promises: below 64 MiB for
 // one worker, and moved by less than 2 MiB by a store ten times as large.
 #include <algorithm>
-#include <atomic>
 #include <cstdio>
-#include <cstdlib>
-#include <malloc.h>
-#include <new>
 
 #include <kvbackup/kvbackup.hpp>
 
-namespace {
-
-std::atomic<std::size_t> live{0};
-std::atomic<std::size_t> peak{0};
-
-void* counted(std::size_t size) {
-  void* const p = std::malloc(size == 0 ? 1 : size);
-  if (p == nullptr) std::abort();
-  const std::size_t now = live.fetch_add(malloc_usable_size(p)) + malloc_usable_size(p);
-  std::size_t seen = peak.load();
-  while (now > seen && !peak.compare_exchange_weak(seen, now)) {
-  }
-  return p;
-}
-
-void forget(void* p) noexcept {
-  if (p != nullptr) live.fetch_sub(malloc_usable_size(p));
-  std::free(p);
-}
-
-}  // namespace
-
-void* operator new(std::size_t size) { return counted(size); }
-void* operator new[](std::size_t size) { return counted(size); }
-void operator delete(void* p) noexcept { forget(p); }
-void operator delete[](void* p) noexcept { forget(p); }
-void operator delete(void* p, std::size_t) noexcept { forget(p); }
-void operator delete[](void* p, std::size_t) noexcept { forget(p); }
+#include "counted_heap.hpp"
 
 namespace {
 
@@ -50,8 +19,8 @@ std::size_t peak_of_run(std::uint64_t mib) {
   generator.count = (mib << 20) / (generator.key_size + generator.value_size);
   auto source = kvbackup::GeneratorSource::make(generator);
   if (!source.ok()) return 0;
-  const std::size_t before = live.load();
-  peak = before;
+  const std::size_t before = heap::live.load();
+  heap::peak = before;
   std::size_t files = 0;
   {
     kvbackup::BackupPipeline pipeline(std::move(source).value(), kvbackup::Lz4Codec{},
@@ -63,7 +32,7 @@ std::size_t peak_of_run(std::uint64_t mib) {
     }
     files = meta.value().files.size();
   }
-  const std::size_t used = peak.load() - before;
+  const std::size_t used = heap::peak.load() - before;
   std::printf("%llu MiB in %zu files: peak %.2f MiB\n", static_cast<unsigned long long>(mib), files,
               static_cast<double>(used) / (1 << 20));
   return used;

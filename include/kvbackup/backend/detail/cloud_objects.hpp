@@ -1,12 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// What the backends of object stores have in common: their writers, the bounds of what they read
-// and list.
+// What the backends of object stores have in common: the bounds of what they read and list.
 #pragma once
 
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,29 +18,6 @@
 #include "kvbackup/net/concept.hpp"
 
 namespace kvbackup::inline v1::detail {
-
-/// The Writer over an object on its way, which has append(), commit() and discard() and discards
-/// itself when it is destroyed.
-template <class Object>
-class CloudWriter {
- public:
-  explicit CloudWriter(std::unique_ptr<Object> object) noexcept : object_(std::move(object)) {}
-
-  Status append(ByteView bytes) { return object_ ? object_->append(bytes) : moved_from(); }
-  Result<ObjectInfo> commit() {
-    if (object_ == nullptr) return moved_from();
-    return object_->commit();
-  }
-  void abandon() {
-    if (object_ != nullptr) object_->discard();
-  }
-
- private:
-  KVBACKUP_DETAIL_COLD static Status moved_from() {
-    return Status::error(StatusCode::invalid_argument, "this writer was moved from");
-  }
-  std::unique_ptr<Object> object_;
-};
 
 /// The longest object that is read at once, and the longest range; 4 GiB.
 inline constexpr std::uint64_t longest_cloud_read = 1ull << 32;
