@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Histories of transactions, what a reader of TiKV sees of them, and backups of them: written here
-// by the rules of TiKV's scanner, without what the library backs up with.
+// Histories of transactions, what a reader of TiKV sees of them, and backups of them. Which
+// versions a backup takes is decided here, by the rules of TiKV's scanner; tables, sums and names
+// are the library's.
 #pragma once
 
 #include <cstdint>

@@ -208,7 +208,7 @@ class RefusalTest(ServeTest):
                 request.storage_backend.s3.CopyFrom(backup_pb2.S3(
                     bucket="mine", prefix="daily/1", endpoint=endpoint, access_key="AKIDKEY",
                     secret_access_key="SECRET"))
-                code, _ = server.refusal(self, request, timeout=1)
+                code, _ = server.refusal(self, request, timeout=3)
                 self.assertEqual(code, grpc.StatusCode.DEADLINE_EXCEEDED)
         self.assertEqual(len(server.lines), 7)
         for line in server.lines:
@@ -242,7 +242,9 @@ class EndTest(ServeTest):
 
     def wait_until_written(self):
         """Until the request is at work: its temporary file is there."""
+        deadline = time.monotonic() + 60
         while not self.backup.exists() or not list(self.backup.iterdir()):
+            self.assertLess(time.monotonic(), deadline)
             time.sleep(0.01)
 
     def test_a_client_that_goes_away_ends_its_request(self):
@@ -258,7 +260,7 @@ class EndTest(ServeTest):
 
     def test_a_deadline_that_passes_ends_the_request(self):
         with self.serve("--max-requests", 1) as server:
-            code, _ = server.refusal(self, self.slow(), timeout=0.5)
+            code, _ = server.refusal(self, self.slow(), timeout=3)
             self.assertEqual(code, grpc.StatusCode.DEADLINE_EXCEEDED)
             # the one thread there is would be busy for hours, if the request were not at its end
             self.assertFalse(server.ask(raw_request(self.folder / "quick"))[0].HasField("error"))

@@ -39,9 +39,6 @@ class Node:
 class RequestTest(ProgramTest):
     def setUp(self):
         super().setUp()
-        if "not built into this program" in self.run_program(
-                "request", "--raw", "--node", "127.0.0.1:1", "-s", self.folder, "--retry-rounds", 1).stderr:
-            self.skipTest("gRPC is not built in")
         self.backup = self.folder / "backup"
         self.backup.mkdir()
         self.prepare(20000)
@@ -100,6 +97,7 @@ class RequestTest(ProgramTest):
         arguments = self.request(nodes, "--json", "--concurrency", 1, "--ratelimit", 1, "--retry-rounds", 30)
         process = subprocess.Popen([PROGRAM, *map(str, arguments)], text=True, stdout=subprocess.PIPE,
                                    stderr=subprocess.PIPE)
+        self.addCleanup(process.kill)
         while process.poll() is None and not any(self.backup.glob("2_*.sst")):
             time.sleep(0.01)
         nodes[1].kill()

@@ -259,7 +259,7 @@ class Preflight(Case):
         RGW.aws("delete-bucket-policy", "--bucket", bucket)
         self.succeed(place, "check")
 
-    def test_keys_of_somebody_else_and_servers_that_are_away(self):
+    def test_keys_of_somebody_else_lack_rights_that_are_named(self):
         place = Place("s3", "check")
         other = {"AWS_ACCESS_KEY_ID": RGW.about["S3_ACCESS_KEY2"],
                  "AWS_SECRET_ACCESS_KEY": RGW.about["S3_SECRET_KEY2"]}

@@ -9,6 +9,7 @@ import random
 import re
 import tempfile
 import threading
+import time
 import unittest
 
 from s3_support import CA, PART, SECRETS, Server, secrets_at_the_end, tool
@@ -18,7 +19,9 @@ load_tests = secrets_at_the_end
 
 def setUpModule():
     global FOLDER, RGW, SWIFT
-    FOLDER = pathlib.Path(unittest.enterModuleContext(tempfile.TemporaryDirectory(prefix="kvbackup_s3_")))
+    folder = tempfile.TemporaryDirectory(prefix="kvbackup_s3_")
+    unittest.addModuleCleanup(folder.cleanup)
+    FOLDER = pathlib.Path(folder.name)
     RGW, SWIFT = Server("rgw"), Server("swift")
 
 
@@ -188,8 +191,9 @@ class Credentials(unittest.TestCase):
         given = {"S3_ACCESS_KEY": expired["AccessKeyId"], "S3_SECRET_KEY": expired["SecretAccessKey"],
                  "S3_TOKEN": expired["SessionToken"]}
         # until the server says so
+        deadline = time.monotonic() + 120
         while (done := tool(RGW, "list", "", **given)).returncode == 0:
-            pass
+            self.assertLess(time.monotonic(), deadline)
         self.assertIn("permission_denied", done.said)
         done = tool(RGW, "put", "expired", data=b"x", **given)
         self.assertEqual(done.returncode, 1)

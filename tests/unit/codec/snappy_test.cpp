@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <kvbackup/kvbackup.hpp>
 
-namespace snappy_test {
-
 #if KVBACKUP_WITH_SNAPPY
 #include <snappy.h>
 #include <string>
@@ -11,6 +9,8 @@ namespace snappy_test {
 
 #include "codec_inputs.hpp"
 #include "support/catch.hpp"
+
+namespace snappy_test {
 
 using namespace kvbackup;
 using codec_inputs::block_of;
@@ -84,6 +84,6 @@ TEST_CASE("lengths that no Snappy block has are refused") {
   CHECK(decompressor.decompress("\xff\xff\xff\xff\x0f", {&byte, 1}).code() ==
         StatusCode::corruption);
 }
-#endif
 
 }  // namespace snappy_test
+#endif

@@ -126,7 +126,7 @@ void check_complete(const CoordinatorResult& result, Bench& bench, const KeyRang
     INFO(finding.to_string());
     REQUIRE(finding.what.find("name") != std::string::npos);
   }
-  // a file in the storage is of the backup, or it was refused or is told as an orphan
+  // no file is both of the backup and an orphan, or either twice
   std::set<std::string> known;
   for (const File& file : result.meta.files) REQUIRE(known.insert(file.name).second);
   for (const OrphanedFile& orphan : result.orphans) REQUIRE(known.insert(orphan.name).second);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The coordinator over BackupService nodes of this process.
 #include <atomic>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -59,13 +60,24 @@ struct MortalNode {
   [[nodiscard]] std::string_view address() const { return service.address(); }
 };
 
+/// A clock whose wall time is another one whenever it is asked.
+class CountingClock final : public Clock {
+ public:
+  std::uint64_t unix_ms() override { return ++now_; }
+  std::uint64_t steady_ns() override { return 0; }
+  void sleep_ns(std::uint64_t /*duration*/) override {}
+
+ private:
+  std::atomic<std::uint64_t> now_{1'600'000'000'000};
+};
+
 }  // namespace
 
 TEST_CASE("three services, one killed and back, one with region errors: a whole backup") {
   const Store store = many_pairs(20'000);
   Bench bench;
   ThreadExecutor threads;
-  SystemClock service_clock;  // a region that is asked for again gets another file name
+  CountingClock service_clock;  // a region that is asked for again gets another file name
   // every third of the stretches of ten "user/NN/"
   std::vector<std::vector<RegionClip>> led(3);
   for (unsigned i = 0; i < 10; ++i) {
