@@ -11116,6 +11116,8 @@ struct MvccOptions {
   MvccHost* host = nullptr;
   /// For asking the host every 5 seconds. Null: it is asked at the beginning and the end only.
   Clock* clock = nullptr;
+  /// Looked at where a scan passes over what is no part of the backup.
+  const CancelToken* cancel = nullptr;
 
   /// invalid_argument, with both numbers, for versions between which nothing can lie.
   [[nodiscard]] Status validate() const {
@@ -11343,12 +11345,14 @@ struct MvccState {
       : inner(std::move(inner_)),
         start_version(options.start_version),
         end_version(options.end_version),
-        watch(options) {}
+        watch(options),
+        cancel(options.cancel) {}
 
   S inner;
   std::uint64_t start_version;
   std::uint64_t end_version;
   GcWatch watch;
+  const CancelToken* cancel;
   std::string prefix;                       // before every key of the store
   std::vector<MvccLockedKey> memory_locks;  // that block end_version, by key
 };
@@ -11502,7 +11506,8 @@ class MvccSource {
     unpolled_ += row_.size();
     if (unpolled_ < poll_interval) return true;
     unpolled_ = 0;
-    status_ = state_->watch.poll();
+    status_ = check_cancel(state_->cancel);
+    if (status_.ok()) status_ = state_->watch.poll();
     return status_.ok();
   }
   KVBACKUP_DETAIL_COLD bool fail(Status status) {
@@ -17420,12 +17425,21 @@ KVBACKUP_DETAIL_COLD [[nodiscard]] inline Status no_such_cf(std::string_view cf)
       .with_object(cf);
 }
 
+/// `held`, the ranges of a backup, merged and sorted.
+[[nodiscard]] inline Result<std::vector<KeyRange>> sorted_held(std::vector<KeyRange> held) {
+  auto sorted = normalize_ranges(std::move(held));
+  if (sorted.ok()) return sorted;
+  return Status::error(StatusCode::corruption,
+                       "backupmeta names ranges that overlap or have no room for a key")
+      .with_range(sorted.status().key(), sorted.status().key_end());
+}
+
 /// not_found unless all of `asked` lies in `held`, the ranges of a backup. What a backup does not
 /// hold was not empty where it was made: nobody knows.
 [[nodiscard]] inline Status check_held(std::vector<KeyRange> held,
                                        const std::vector<KeyRange>& asked) {
   // merged, so that whatever is covered lies in one of them
-  auto merged = normalize_ranges(std::move(held));
+  auto merged = sorted_held(std::move(held));
   if (!merged.ok()) return std::move(merged).status();
   std::vector<KeyRange>& all = merged.value();
   const auto before = [](const KeyRange& a, const KeyRange& b) {
@@ -20885,6 +20899,7 @@ inline void check_large_values(const std::vector<File>& files,
     if (values[i]) (is_write ? part.in_write : part.in_default) = *values[i];
   }
   for (const auto& [stem, part] : parts) {
+    if (!part.is_read) continue;
     const File& file = *part.first;
     const auto add = [&](std::string what) {
       report.add({Severity::damage, file.name,
@@ -20893,7 +20908,7 @@ inline void check_large_values(const std::vector<File>& files,
     };
     if (!part.has_write) {
       add("the file of column family write of its part is not in the backup");
-    } else if (part.is_read && part.in_write != part.in_default) {
+    } else if (part.in_write != part.in_default) {
       add("the versions of its part refer to " + std::to_string(part.in_write.count) +
           " large values, and column family default has " + std::to_string(part.in_default.count) +
           (part.in_write.count == part.in_default.count ? " others" : ""));
@@ -21647,8 +21662,7 @@ class BasicBackup {
 namespace kvbackup::inline v1::detail {
 
 /// What one transactional backup has of each user key of a range: its newest version, which may be
-/// a deletion. A SeekableSource whose values are records of column family write. Borrows the
-/// backup.
+/// a deletion. A SortedSource whose values are records of column family write. Borrows the backup.
 template <class Backup>
 class VersionSource {
   using Records = typename Backup::Source;
@@ -21669,11 +21683,6 @@ class VersionSource {
       records_.next();
       look();
     } while (valid_ && user_key_ == last_);  // older versions
-  }
-  void seek(ByteView key) {
-    values_.reset();  // it may be backwards
-    records_.seek(key);
-    look();
   }
   [[nodiscard]] const Status& status() const { return status_; }
 
@@ -23754,12 +23763,8 @@ inline void rewrite_key(const PrefixRewrite& rewrite, ByteView key, std::string&
 /// The ranges that a restore by `options` takes, out of those that the backup holds.
 [[nodiscard]] inline Result<std::vector<KeyRange>> restored_ranges(std::vector<KeyRange> held,
                                                                    const RestoreOptions& options) {
-  auto sorted = normalize_ranges(std::move(held));
-  if (!sorted.ok()) {
-    return Status::error(StatusCode::corruption,
-                         "backupmeta names ranges that overlap or have no room for a key")
-        .with_range(sorted.status().key(), sorted.status().key_end());
-  }
+  auto sorted = sorted_held(std::move(held));
+  if (!sorted.ok()) return sorted;
   std::vector<KeyRange> ranges = std::move(sorted).value();
   if (!options.ranges.empty()) {
     auto asked = normalize_ranges(options.ranges);
@@ -24647,6 +24652,10 @@ class TxnRestoreRun {
         return status_of(finding);
       }
     }
+    if (check.is_unproven() && !findings.empty()) {
+      return Status::error(StatusCode::unsupported, findings.back().what + "; nothing was restored")
+          .with_object(member.meta().files[needed.file].name);
+    }
     large_values = check.large_values();
     reporter_.add_stored(member.meta().files[needed.file].size);
     reporter_.add_file();
@@ -24812,6 +24821,13 @@ template <ReadableBackend Backend, Hasher Hash, class Decoders, BlockCache Cache
   }
   auto ranges = detail::restored_ranges(backup.user_ranges(), options);
   if (!ranges.ok()) return std::move(ranges).status();
+  // BR records no ranges of a transactional backup, and all keys stand for them
+  if (options.clear_ranges && options.ranges.empty() && !options.rewrite_prefix &&
+      !backup.members().front().manifest().info) {
+    return Status::error(StatusCode::invalid_argument,
+                         "the backup does not record which key ranges it holds, so all of the "
+                         "target would be cleared: name the ranges that are to be");
+  }
   TxnRestorePlan plan;
   plan.exact = false;
   const bool everything = options.ranges.empty() && !options.rewrite_prefix;
@@ -24819,6 +24835,11 @@ template <ReadableBackend Backend, Hasher Hash, class Decoders, BlockCache Cache
     Status status =
         detail::plan_member(backup.members()[i].meta(), i, ranges.value(), everything, plan);
     if (!status.ok()) return status;
+    for (const std::string_view cf : {mvcc_default_cf, mvcc_write_cf}) {
+      // files that hold the same keys are found before anything is cleared
+      const auto files = backup.members()[i].files().overlapping({std::string(cf), "", ""});
+      if (!files.ok()) return files.status();
+    }
   }
   for (const KeyRange& range : ranges.value()) {
     for (KeyRange& each : backup.view_of(range)) plan.ranges.push_back(std::move(each));
@@ -24990,7 +25011,7 @@ namespace kvbackup::inline v1 {
 
 namespace detail {
 
-/// `text` as Rust's Debug shows a string; control characters as \u{7}.
+/// `text` as Rust's Debug shows a string; control characters as \u{07}.
 [[nodiscard]] inline std::string rust_string(std::string_view text) {
   std::string out(1, '"');
   for (const char c : text) {
@@ -25459,7 +25480,6 @@ class BackupService {
         regions_(std::move(regions)) {}
 
   [[nodiscard]] std::string_view address() const { return options_.address; }
-  [[nodiscard]] Host& host() { return host_; }
 
   Status backup(const BackupRequest& request, RespondRef respond, const CancelToken* cancel) {
     if (Status status = check_cancel(cancel); !status.ok()) return status;
@@ -25516,6 +25536,7 @@ class BackupService {
       MvccOptions options = host_.mvcc_options();
       options.start_version = request.start_version;
       options.end_version = request.end_version;
+      options.cancel = cancel;
       if (Status status = options.validate(); !status.ok()) return status;
       using Inner = typename decltype(host_.snapshot())::value_type;
       auto snapshot = MvccSnapshot<Inner>::take(options, [this] { return host_.snapshot(); });
@@ -25645,7 +25666,8 @@ struct CoordinatorOptions {
   std::size_t concurrency = 4;
   /// Rounds in a row that bring no new answer, and the waits between them. BR waits 1 to 20 s and
   /// 80 s in all (pkg/backup/client.go); a round that brings one begins the count anew.
-  RetryOptions retry{.attempts = 10, .first_wait_ms = 1'000, .longest_wait_ms = 20'000};
+  RetryOptions retry{
+      .attempts = 10, .first_wait_ms = 1'000, .longest_wait_ms = 20'000, .budget_ms = 0};
   /// Wall time and waiting; needed.
   Clock* clock = nullptr;
   /// For the waits; needed.
@@ -25968,8 +25990,6 @@ class AnswerBook {
     to.stored_bytes = sums_.stored_bytes;
   }
 
-  [[nodiscard]] std::size_t size() const { return ranges_.size(); }
-  [[nodiscard]] const KeyRange& asked(std::size_t range) const { return ranges_[range].asked; }
   /// The answers for a range, in key order. Call it once, when nothing is added any more.
   [[nodiscard]] std::vector<AnsweredRange> take(std::size_t range) {
     names_.clear();
@@ -26904,16 +26924,12 @@ class Coordinator {
     if (!storage_.keeps_objects || files.empty()) return {};
     auto listed = storage_.list();
     if (!listed.ok()) return std::move(listed).status();
-    const std::vector<ObjectInfo>& objects = listed.value();
     for (const File& file : files) {
-      const auto found = std::lower_bound(
-          objects.begin(), objects.end(), file.name,
-          [](const ObjectInfo& object, const std::string& name) { return object.name < name; });
-      const bool is_there = found != objects.end() && found->name == file.name;
-      if (is_there && found->size == file.size) continue;
+      const ObjectInfo* const found = find_object(listed.value(), file.name);
+      if (found != nullptr && found->size == file.size) continue;
       return Status::error(
                  StatusCode::corruption,
-                 is_there
+                 found != nullptr
                      ? "the destination holds " + std::to_string(found->size) +
                            " bytes of a file of which a node wrote " + std::to_string(file.size)
                      : "a file that a node wrote is not in the destination; do all nodes and "

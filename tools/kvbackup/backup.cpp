@@ -88,12 +88,6 @@ std::string ranges_json(const std::vector<KeyRange>& ranges, const CommonFlags& 
 
 }  // namespace
 
-Result<std::uint64_t> mib(std::uint64_t count, const char* flag) {
-  constexpr std::uint64_t most = UINT64_MAX >> 20;
-  if (count > most) return usage_error(std::string(flag) + " is too large");
-  return count << 20;
-}
-
 void print_plan(const BackupPlan& plan, const std::string& url, const BackupFlags& flags) {
   const auto number = [](const std::optional<std::uint64_t>& n) {
     return n ? std::to_string(*n) : std::string("unknown");

@@ -46,8 +46,6 @@ struct BackupFlags {
   std::optional<std::uint64_t> gc_safe_point;
 };
 
-/// `count` MiB in bytes; `flag` stands in the error.
-[[nodiscard]] kvbackup::Result<std::uint64_t> mib(std::uint64_t count, const char* flag);
 void print_plan(const kvbackup::BackupPlan& plan, const std::string& url, const BackupFlags& flags);
 /// What a source says of itself.
 using Notes = std::vector<std::string>;

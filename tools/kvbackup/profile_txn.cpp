@@ -88,6 +88,7 @@ Result<int> run_txn(const StoreUri& source, BuiltCodecs codec, BuiltBackends bac
   if (!options.ok()) return options.status();
   NamedSafePoint host(flags.gc_safe_point.value_or(0));
   options.value().host = &host;
+  options.value().cancel = &cancel_token();
   auto snapshot = MvccSnapshot<RocksdbSnapshot>::take(
       options.value(), [&source] { return RocksdbSnapshot::open(source.path); });
   if (!snapshot.ok()) return snapshot.status();

@@ -18,6 +18,19 @@ kvbackup::Status usage_error(std::string message) {
   return Status::error(StatusCode::invalid_argument, std::move(message));
 }
 
+kvbackup::Result<std::uint64_t> mib(std::uint64_t count, const char* flag) {
+  constexpr std::uint64_t most = UINT64_MAX >> 20;
+  if (count > most) return usage_error(std::string(flag) + " is too large");
+  return count << 20;
+}
+
+kvbackup::Result<std::string> pem_file(const char* flag, const std::string& path) {
+  auto text = kvbackup::process_environment().file(path);
+  if (text.ok() && text.value().find("-----BEGIN ") != std::string::npos) return text;
+  return usage_error(std::string(flag) + ": this is no PEM file that can be read")
+      .with_object(path);
+}
+
 kvbackup::Result<std::string> key_of(const char* flag, std::string_view text,
                                      kvbackup::KeyFormat format) {
   auto key = kvbackup::decode_key(format, text);

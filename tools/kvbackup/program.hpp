@@ -33,6 +33,10 @@ void install_signal_handlers();
 
 /// A flag's value that can never work: exit code 2.
 [[nodiscard]] kvbackup::Status usage_error(std::string message);
+/// `count` MiB in bytes; `flag` stands in the error.
+[[nodiscard]] kvbackup::Result<std::uint64_t> mib(std::uint64_t count, const char* flag);
+/// The PEM file that `flag` names.
+[[nodiscard]] kvbackup::Result<std::string> pem_file(const char* flag, const std::string& path);
 /// The key that `text`, the value of `flag`, spells in `format`.
 [[nodiscard]] kvbackup::Result<std::string> key_of(const char* flag, std::string_view text,
                                                    kvbackup::KeyFormat format);

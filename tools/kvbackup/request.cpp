@@ -120,14 +120,14 @@ Result<CoordinatorOptions> request_options(const RequestFlags& flags) {
   if (!compression.ok()) return compression.status();
   auto storage = storage_of(flags.storage);
   if (!storage.ok()) return std::move(storage).status();
-  constexpr std::uint64_t most = UINT64_MAX >> 20;
-  if (flags.rate_limit_mib > most) return usage_error("--ratelimit is too large");
+  const auto rate_limit = mib(flags.rate_limit_mib, "--ratelimit");
+  if (!rate_limit.ok()) return rate_limit.status();
   request.cluster_id = flags.cluster_id;
   request.start_key = std::move(start).value();
   request.end_key = std::move(end).value();
   request.start_version = flags.last_backup_ts;
   request.end_version = flags.backup_ts;
-  request.rate_limit = flags.rate_limit_mib << 20;
+  request.rate_limit = rate_limit.value();
   request.concurrency = static_cast<std::uint32_t>(flags.concurrency);
   request.storage_backend = std::move(storage).value();
   request.is_raw_kv = flags.raw;

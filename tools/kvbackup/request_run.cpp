@@ -5,6 +5,7 @@
 #if KVBACKUP_WITH_GRPC
 #include <cstdio>
 #include <deque>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -129,12 +130,13 @@ Result<GrpcNodeOptions> node_options(const RequestFlags& flags) {
   GrpcNodeOptions options;
   if (flags.tls_ca.empty()) return options;
   GrpcClientTls tls;
-  for (const auto& [path, text] :
-       {std::pair(&flags.tls_ca, &tls.ca), std::pair(&flags.tls_cert, &tls.certificate),
-        std::pair(&flags.tls_key, &tls.key)}) {
+  for (const auto& [flag, path, text] :
+       {std::tuple("--tls-ca", &flags.tls_ca, &tls.ca),
+        std::tuple("--tls-cert", &flags.tls_cert, &tls.certificate),
+        std::tuple("--tls-key", &flags.tls_key, &tls.key)}) {
     if (path->empty()) continue;
-    auto pem = process_environment().file(*path);
-    if (!pem.ok()) return std::move(pem).status().with_object(*path);
+    auto pem = pem_file(flag, *path);
+    if (!pem.ok()) return std::move(pem).status();
     *text = std::move(pem).value();
   }
   options.tls = std::move(tls);
@@ -144,12 +146,12 @@ Result<GrpcNodeOptions> node_options(const RequestFlags& flags) {
 }  // namespace
 
 Status run_request(const RequestFlags& flags) {
+  auto backend = open_storage(flags.storage);
+  if (!backend.ok()) return std::move(backend).status();
   auto options = request_options(flags);
   if (!options.ok()) return std::move(options).status();
   const auto grpc = node_options(flags);
   if (!grpc.ok()) return grpc.status();
-  auto backend = open_storage(flags.storage);
-  if (!backend.ok()) return std::move(backend).status();
   std::deque<GrpcBackupNode> nodes;
   std::vector<NodeRef> refs;
   for (const std::string& address : flags.nodes) {

@@ -68,11 +68,12 @@ Result<RestoreOptions> options_of(const AnyBackup& backup, const RestoreFlags& f
   if (!ranges.ok()) return ranges.status();
   auto rewrite = asked_rewrite(flags, format.value());
   if (!rewrite.ok()) return rewrite.status();
-  if (flags.rate_limit_mib > UINT64_MAX >> 20) return usage_error("--ratelimit is too large");
+  const auto rate_limit = mib(flags.rate_limit_mib, "--ratelimit");
+  if (!rate_limit.ok()) return rate_limit.status();
   RestoreOptions options;
   options.ranges = std::move(ranges).value();
   options.rewrite_prefix = std::move(rewrite).value();
-  options.rate_limit = flags.rate_limit_mib << 20;
+  options.rate_limit = rate_limit.value();
   options.concurrency = flags.concurrency;
   options.cancel = &cancel_token();
   return options;

@@ -9,7 +9,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
-#include <tuple>
+#include <optional>
 #include <utility>
 
 #include <kvbackup/ext/grpc.hpp>
@@ -25,17 +25,20 @@ using namespace kvbackup;
 
 namespace {
 
-/// A snapshot that several requests may hold.
+/// A snapshot that up to `sharers` requests may hold.
 template <class S>
 class SharedSnapshot {
  public:
-  explicit SharedSnapshot(std::shared_ptr<const S> held) : held_(std::move(held)) {}
+  SharedSnapshot(std::shared_ptr<const S> held, std::size_t sharers)
+      : held_(std::move(held)), sharers_(sharers) {}
   [[nodiscard]] auto scan(const KeyRange& range) const { return held_->scan(range); }
+  /// The share of one request, but for the look whether its database is there. 0: there is none.
   [[nodiscard]] std::size_t workers() const requires requires(const S& s) { s.workers(); }
-  { return held_->workers(); }
+  { return std::max<std::size_t>(held_->workers() / sharers_, 1) - 1; }
 
  private:
   std::shared_ptr<const S> held_;
+  std::size_t sharers_;
 };
 
 template <class S>
@@ -46,19 +49,26 @@ using OpenStore = std::function<Result<S>()>;
 template <class S>
 class SharedHost {
  public:
-  SharedHost(OpenStore<S> open, const AllowedStorage& allowed)
-      : open_(std::move(open)), allowed_(allowed), state_(std::make_unique<State>()) {}
+  SharedHost(OpenStore<S> open, const AllowedStorage& allowed, std::size_t sharers)
+      : open_(std::move(open)),
+        allowed_(allowed),
+        sharers_(sharers),
+        state_(std::make_shared<State>()) {}
 
   Result<SharedSnapshot<S>> snapshot() {
     const std::lock_guard lock(state_->mutex);
-    auto held = state_->last.lock();
-    if (held == nullptr) {
+    if (state_->users == 0) {
       auto opened = open_();
       if (!opened.ok()) return std::move(opened).status();
-      held = std::make_shared<const S>(std::move(opened).value());
-      state_->last = held;
+      state_->held.emplace(std::move(opened).value());
     }
-    return SharedSnapshot<S>(std::move(held));
+    ++state_->users;
+    // closed under the mutex, so that nobody opens the store before it is
+    const auto release = [state = state_](const S*) {
+      const std::lock_guard guard(state->mutex);
+      if (--state->users == 0) state->held.reset();
+    };
+    return SharedSnapshot<S>(std::shared_ptr<const S>(&*state_->held, release), sharers_);
   }
   Result<ServeBackends> open_storage(const StorageBackend& storage, const CancelToken* cancel) {
     return allowed_.open(storage, cancel);
@@ -67,11 +77,13 @@ class SharedHost {
  private:
   struct State {
     std::mutex mutex;
-    std::weak_ptr<const S> last;
+    std::optional<S> held;
+    std::size_t users = 0;
   };
   OpenStore<S> open_;
   const AllowedStorage& allowed_;
-  std::unique_ptr<State> state_;
+  std::size_t sharers_;
+  std::shared_ptr<State> state_;
 };
 
 /// RocksDB: each request sees the store as it is when it comes, which transactional ones need.
@@ -158,13 +170,6 @@ class AuditLog final : public GrpcServerObserver {
   Clock& clock_;
 };
 
-Result<std::string> pem_file(const char* flag, const std::string& path) {
-  auto text = process_environment().file(path);
-  if (text.ok() && text.value().find("-----BEGIN ") != std::string::npos) return text;
-  return usage_error(std::string(flag) + ": this is no PEM file that can be read")
-      .with_object(path);
-}
-
 Result<GrpcServerOptions> server_options(const ServeFlags& flags) {
   GrpcServerOptions options;
   options.listen = flags.listen;
@@ -213,13 +218,11 @@ Result<FixedRegions> regions_of(const ServeFlags& flags) {
   if (!format.ok()) return format.status();
   auto regions = all_regions(flags, format.value());
   if (!regions.ok() || (flags.start.empty() && flags.end.empty())) return regions;
-  KeyRange led;
-  for (const auto& [flag, text, key] : {std::tuple("--start: ", &flags.start, &led.start),
-                                        std::tuple("--end: ", &flags.end, &led.end)}) {
-    auto decoded = decode_key(format.value(), *text);
-    if (!decoded.ok()) return usage_error(flag + std::string(decoded.status().message()));
-    *key = std::move(decoded).value();
-  }
+  auto start = key_of("--start", flags.start, format.value());
+  if (!start.ok()) return std::move(start).status();
+  auto end = key_of("--end", flags.end, format.value());
+  if (!end.ok()) return std::move(end).status();
+  const KeyRange led{std::string(default_cf), std::move(start).value(), std::move(end).value()};
   if (led.empty()) return usage_error("--start must be below --end");
   return FixedRegions::of(regions.value().clips(led));
 }
@@ -243,10 +246,18 @@ Status serve(Host host, const ServeFlags& flags, Clock& clock) {
   if (!regions.ok()) return std::move(regions).status();
   auto options = server_options(flags);
   if (!options.ok()) return std::move(options).status();
-  constexpr std::uint64_t most_mib = UINT64_MAX >> 20;
-  if (flags.file_size_mib > most_mib) return usage_error("--file-size is too large");
+  const auto part_size = mib(flags.file_size_mib, "--file-size");
+  if (!part_size.ok()) return part_size.status();
   // a store that cannot be opened is better found out now than by the first client
-  if (auto snapshot = host.snapshot(); !snapshot.ok()) return std::move(snapshot).status();
+  {
+    const auto snapshot = host.snapshot();
+    if (!snapshot.ok()) return snapshot.status();
+    if constexpr (requires { snapshot.value().workers(); }) {
+      if (snapshot.value().workers() == 0) {
+        return usage_error("--max-requests: the store has too few readers for so many requests");
+      }
+    }
+  }
 
   ThreadExecutor threads;
   AuditLog audit(flags, clock);
@@ -254,7 +265,7 @@ Status serve(Host host, const ServeFlags& flags, Clock& clock) {
   BackupServiceOptions service_options;
   service_options.cluster_id = flags.cluster_id;
   service_options.store_id = flags.store_id;
-  service_options.part_size = flags.file_size_mib << 20;
+  service_options.part_size = part_size.value();
   service_options.max_requests = flags.max_requests;
   service_options.max_concurrency = flags.concurrency;
   using Service = BackupService<Host, BuiltCodecs, FileHasher>;
@@ -289,9 +300,9 @@ Status run_serve(const ServeFlags& flags) {
                  flags, clock);
   }
   if (uri.value().scheme == "leveldb") {
-    return serve(
-        SharedHost<LeveldbSnapshot>([&] { return LeveldbSnapshot::open(path); }, allowed.value()),
-        flags, clock);
+    return serve(SharedHost<LeveldbSnapshot>([&] { return LeveldbSnapshot::open(path); },
+                                             allowed.value(), flags.max_requests),
+                 flags, clock);
   }
   if (uri.value().scheme == "lmdb") {
     LmdbSnapshotOptions options;
@@ -299,7 +310,7 @@ Status run_serve(const ServeFlags& flags) {
     // each request also looks once whether a database is there
     options.workers = (flags.concurrency + 1) * flags.max_requests;
     return serve(SharedHost<LmdbSnapshot>([&] { return LmdbSnapshot::open(path, options); },
-                                          allowed.value()),
+                                          allowed.value(), flags.max_requests),
                  flags, clock);
   }
   return usage_error(

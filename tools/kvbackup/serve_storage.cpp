@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <climits>
 #include <cstdlib>
+#include <iterator>
 #include <memory>
 
 #include "serve.hpp"
@@ -55,6 +57,38 @@ Status check_credentials(const std::string& blob) {
                        "this node takes Google credentials only with Google's own token_uri");
 }
 
+/// Whether a URL says more than where.
+bool has_more_options(const StorageBackend& storage) {
+  if (const S3* s3 = std::get_if<S3>(&storage.backend)) {
+    S3 where;
+    where.endpoint = s3->endpoint;
+    where.bucket = s3->bucket;
+    where.prefix = s3->prefix;
+    where.force_path_style = s3->force_path_style;
+    return *s3 != where;
+  }
+  const GCS* gcs = std::get_if<GCS>(&storage.backend);
+  if (gcs == nullptr) return false;
+  GCS where;
+  where.endpoint = gcs->endpoint;
+  where.bucket = gcs->bucket;
+  where.prefix = gcs->prefix;
+  return *gcs != where;
+}
+
+/// Whether others than who may read the bucket could read what is stored. A client has this node's
+/// rights only to store.
+bool opens_to_everyone(const StorageBackend& storage) {
+  const S3* s3 = std::get_if<S3>(&storage.backend);
+  const GCS* gcs = std::get_if<GCS>(&storage.backend);
+  const std::string_view acl = s3 != nullptr    ? std::string_view(s3->acl)
+                               : gcs != nullptr ? std::string_view(gcs->predefined_acl)
+                                                : std::string_view();
+  constexpr std::string_view open_acls[] = {
+      "public-read", "public-read-write", "authenticated-read", "publicRead", "authenticatedRead"};
+  return std::find(std::begin(open_acls), std::end(open_acls), acl) != std::end(open_acls);
+}
+
 }  // namespace
 
 Result<std::vector<ObjectInfo>> AllowedFolder::list(std::string_view prefix) {
@@ -88,6 +122,11 @@ Result<AllowedStorage> AllowedStorage::of(const ServeFlags& flags) {
       return usage_error(
           "--allow-storage takes s3:// and gcs:// URLs; for folders there is "
           "--allow-local");
+    }
+    if (has_more_options(storage.value())) {
+      return usage_error(
+          "--allow-storage takes no option but endpoint: credentials come from the request or from "
+          "this server's environment, and the rest from the request");
     }
     out.buckets_.push_back(std::move(bucket).value());
   }
@@ -152,6 +191,9 @@ Result<ServeBackends> AllowedStorage::open(const StorageBackend& storage,
   }
   if (const GCS* gcs = std::get_if<GCS>(&storage.backend)) {
     if (Status status = check_credentials(gcs->credentials_blob); !status.ok()) return status;
+  }
+  if (opens_to_everyone(storage)) {
+    return refused(storage, "this node stores nothing that everyone could read; leave the ACL out");
   }
   OpenBackendOptions options;
   options.s3.cancel = cancel;

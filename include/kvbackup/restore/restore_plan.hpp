@@ -17,6 +17,7 @@
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/base/status.hpp"
 #include "kvbackup/proto/backup.hpp"
+#include "kvbackup/restore/detail/held_ranges.hpp"
 #include "kvbackup/restore/detail/key_domain.hpp"
 #include "kvbackup/restore/file_index.hpp"
 #include "kvbackup/restore/restore_options.hpp"
@@ -94,12 +95,8 @@ inline void rewrite_key(const PrefixRewrite& rewrite, ByteView key, std::string&
 /// The ranges that a restore by `options` takes, out of those that the backup holds.
 [[nodiscard]] inline Result<std::vector<KeyRange>> restored_ranges(std::vector<KeyRange> held,
                                                                    const RestoreOptions& options) {
-  auto sorted = normalize_ranges(std::move(held));
-  if (!sorted.ok()) {
-    return Status::error(StatusCode::corruption,
-                         "backupmeta names ranges that overlap or have no room for a key")
-        .with_range(sorted.status().key(), sorted.status().key_end());
-  }
+  auto sorted = sorted_held(std::move(held));
+  if (!sorted.ok()) return sorted;
   std::vector<KeyRange> ranges = std::move(sorted).value();
   if (!options.ranges.empty()) {
     auto asked = normalize_ranges(options.ranges);

@@ -103,6 +103,13 @@ template <ReadableBackend Backend, Hasher Hash, class Decoders, BlockCache Cache
   }
   auto ranges = detail::restored_ranges(backup.user_ranges(), options);
   if (!ranges.ok()) return std::move(ranges).status();
+  // BR records no ranges of a transactional backup, and all keys stand for them
+  if (options.clear_ranges && options.ranges.empty() && !options.rewrite_prefix &&
+      !backup.members().front().manifest().info) {
+    return Status::error(StatusCode::invalid_argument,
+                         "the backup does not record which key ranges it holds, so all of the "
+                         "target would be cleared: name the ranges that are to be");
+  }
   TxnRestorePlan plan;
   plan.exact = false;
   const bool everything = options.ranges.empty() && !options.rewrite_prefix;
@@ -110,6 +117,11 @@ template <ReadableBackend Backend, Hasher Hash, class Decoders, BlockCache Cache
     Status status =
         detail::plan_member(backup.members()[i].meta(), i, ranges.value(), everything, plan);
     if (!status.ok()) return status;
+    for (const std::string_view cf : {mvcc_default_cf, mvcc_write_cf}) {
+      // files that hold the same keys are found before anything is cleared
+      const auto files = backup.members()[i].files().overlapping({std::string(cf), "", ""});
+      if (!files.ok()) return files.status();
+    }
   }
   for (const KeyRange& range : ranges.value()) {
     for (KeyRange& each : backup.view_of(range)) plan.ranges.push_back(std::move(each));

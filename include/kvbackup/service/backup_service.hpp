@@ -103,7 +103,6 @@ class BackupService {
         regions_(std::move(regions)) {}
 
   [[nodiscard]] std::string_view address() const { return options_.address; }
-  [[nodiscard]] Host& host() { return host_; }
 
   Status backup(const BackupRequest& request, RespondRef respond, const CancelToken* cancel) {
     if (Status status = check_cancel(cancel); !status.ok()) return status;
@@ -160,6 +159,7 @@ class BackupService {
       MvccOptions options = host_.mvcc_options();
       options.start_version = request.start_version;
       options.end_version = request.end_version;
+      options.cancel = cancel;
       if (Status status = options.validate(); !status.ok()) return status;
       using Inner = typename decltype(host_.snapshot())::value_type;
       auto snapshot = MvccSnapshot<Inner>::take(options, [this] { return host_.snapshot(); });

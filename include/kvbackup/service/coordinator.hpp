@@ -242,16 +242,12 @@ class Coordinator {
     if (!storage_.keeps_objects || files.empty()) return {};
     auto listed = storage_.list();
     if (!listed.ok()) return std::move(listed).status();
-    const std::vector<ObjectInfo>& objects = listed.value();
     for (const File& file : files) {
-      const auto found = std::lower_bound(
-          objects.begin(), objects.end(), file.name,
-          [](const ObjectInfo& object, const std::string& name) { return object.name < name; });
-      const bool is_there = found != objects.end() && found->name == file.name;
-      if (is_there && found->size == file.size) continue;
+      const ObjectInfo* const found = find_object(listed.value(), file.name);
+      if (found != nullptr && found->size == file.size) continue;
       return Status::error(
                  StatusCode::corruption,
-                 is_there
+                 found != nullptr
                      ? "the destination holds " + std::to_string(found->size) +
                            " bytes of a file of which a node wrote " + std::to_string(file.size)
                      : "a file that a node wrote is not in the destination; do all nodes and "

@@ -78,7 +78,8 @@ struct CoordinatorOptions {
   std::size_t concurrency = 4;
   /// Rounds in a row that bring no new answer, and the waits between them. BR waits 1 to 20 s and
   /// 80 s in all (pkg/backup/client.go); a round that brings one begins the count anew.
-  RetryOptions retry{.attempts = 10, .first_wait_ms = 1'000, .longest_wait_ms = 20'000};
+  RetryOptions retry{
+      .attempts = 10, .first_wait_ms = 1'000, .longest_wait_ms = 20'000, .budget_ms = 0};
   /// Wall time and waiting; needed.
   Clock* clock = nullptr;
   /// For the waits; needed.

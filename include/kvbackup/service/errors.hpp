@@ -20,7 +20,7 @@ namespace kvbackup::inline v1 {
 
 namespace detail {
 
-/// `text` as Rust's Debug shows a string; control characters as \u{7}.
+/// `text` as Rust's Debug shows a string; control characters as \u{07}.
 [[nodiscard]] inline std::string rust_string(std::string_view text) {
   std::string out(1, '"');
   for (const char c : text) {

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "kvbackup/base/cancel.hpp"
 #include "kvbackup/base/clock.hpp"
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/base/status.hpp"
@@ -60,6 +61,8 @@ struct MvccOptions {
   MvccHost* host = nullptr;
   /// For asking the host every 5 seconds. Null: it is asked at the beginning and the end only.
   Clock* clock = nullptr;
+  /// Looked at where a scan passes over what is no part of the backup.
+  const CancelToken* cancel = nullptr;
 
   /// invalid_argument, with both numbers, for versions between which nothing can lie.
   [[nodiscard]] Status validate() const {

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "kvbackup/base/bytes.hpp"
+#include "kvbackup/base/cancel.hpp"
 #include "kvbackup/base/coding.hpp"
 #include "kvbackup/base/key_range.hpp"
 #include "kvbackup/base/status.hpp"
@@ -38,12 +39,14 @@ struct MvccState {
       : inner(std::move(inner_)),
         start_version(options.start_version),
         end_version(options.end_version),
-        watch(options) {}
+        watch(options),
+        cancel(options.cancel) {}
 
   S inner;
   std::uint64_t start_version;
   std::uint64_t end_version;
   GcWatch watch;
+  const CancelToken* cancel;
   std::string prefix;                       // before every key of the store
   std::vector<MvccLockedKey> memory_locks;  // that block end_version, by key
 };
@@ -197,7 +200,8 @@ class MvccSource {
     unpolled_ += row_.size();
     if (unpolled_ < poll_interval) return true;
     unpolled_ = 0;
-    status_ = state_->watch.poll();
+    status_ = check_cancel(state_->cancel);
+    if (status_.ok()) status_ = state_->watch.poll();
     return status_.ok();
   }
   KVBACKUP_DETAIL_COLD bool fail(Status status) {

@@ -203,6 +203,11 @@ class RefusalTest(ServeTest):
                     request.storage_backend.s3.CopyFrom(backup_pb2.S3(
                         bucket=bucket, prefix=prefix, endpoint=where, access_key="AKIDKEY", secret_access_key="SECRET"))
                     self.assertIn("PermissionDenied", self.error_of(server, request).msg)
+                request = raw_request(None)
+                request.storage_backend.s3.CopyFrom(backup_pb2.S3(
+                    bucket="mine", prefix="daily", endpoint=endpoint, acl="public-read", access_key="AKIDKEY",
+                    secret_access_key="SECRET"))
+                self.assertIn("stores nothing that everyone could read", self.error_of(server, request).msg)
                 # an allowed one is tried, and nobody is there
                 request = raw_request(None)
                 request.storage_backend.s3.CopyFrom(backup_pb2.S3(
@@ -210,7 +215,7 @@ class RefusalTest(ServeTest):
                     secret_access_key="SECRET"))
                 code, _ = server.refusal(self, request, timeout=3)
                 self.assertEqual(code, grpc.StatusCode.DEADLINE_EXCEEDED)
-        self.assertEqual(len(server.lines), 7)
+        self.assertEqual(len(server.lines), 8)
         for line in server.lines:
             self.assertNotIn("SECRET", json.dumps(line))
             self.assertNotIn("AKIDKEY", json.dumps(line))

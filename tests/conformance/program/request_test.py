@@ -147,9 +147,11 @@ class UsageTest(ProgramTest):
                 ("--raw goes without", "--raw", "--backupts", 5),
                 ("--cf goes with --raw", "--cf", "write", "--backupts", 5),
                 ("names one node twice", "--raw", "--node", "127.0.0.1:1"),
-                ("--tls-cert", "--raw", "--tls-cert", "x", "--tls-key", "y")):
+                ("--tls-cert", "--raw", "--tls-cert", "x", "--tls-key", "y"),
+                ("--tls-ca: this is no PEM file", "--raw", "--tls-ca", self.folder / "none")):
             with self.subTest(text):
                 self.fail(WRONG_USAGE, text, *common, *arguments)
+        self.fail(WRONG_USAGE, "--storage: ", "request", "--raw", "-s", "azure://b/p", "--node", "127.0.0.1:1")
 
 
 if __name__ == "__main__":

@@ -428,6 +428,14 @@ TEST_CASE("BR's own backups, which record no ranges, are restored whole") {
   options.end_ts = 30;
   const auto backup = must_chain({full, txn_backup(history, options)});
   CHECK(restored_txn(backup).at("default") == state_at(history, 30));
+
+  Families other{{"default", {{"of another table", "kept"}}}};
+  FamiliesSink sink(other);
+  RestoreOptions clearing;
+  clearing.clear_ranges = true;
+  const auto refused = restore(must_chain({full}), sink, clearing);
+  check_refused(refused.status(), {"all of the target would be cleared"});
+  CHECK(other.at("default") == Store{{"of another table", "kept"}});
 }
 
 TEST_CASE("a range of TiKV's records that ends within a user key is refused") {

@@ -438,3 +438,20 @@ TEST_CASE("random damage to a store is an error or another answer, and no more")
   }
   CHECK(failures > 500);
 }
+
+TEST_CASE("a scan is cancelled where it passes over what is no part of the backup") {
+  MvccStore store;
+  for (int i = 0; i < 10'000; ++i) {
+    store.mark("key " + std::to_string(100'000 + i), 9, 10, MvccWriteType::remove);
+  }
+  CancelToken cancel;
+  const MvccOptions options{.end_version = 20, .cancel = &cancel};
+  auto snapshot = Memory::of(store, options);
+  REQUIRE(snapshot.ok());
+  CHECK(snapshot.value().scan(keys("")).value().status().ok());
+  cancel.cancel();
+  const auto scan = snapshot.value().scan(keys(""));
+  REQUIRE(scan.ok());
+  CHECK_FALSE(scan.value().valid());
+  CHECK(scan.value().status().code() == StatusCode::cancelled);
+}

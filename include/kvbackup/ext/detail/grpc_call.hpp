@@ -78,7 +78,9 @@ class GrpcBackupCall final : public grpc::ServerGenericBidiReactor {
     if (owner_.stopping().cancelled() && status.code() == StatusCode::cancelled) {
       status = Status::error(StatusCode::unavailable, "the server is shutting down");
     }
-    drain();
+    if (!drain() && status.ok()) {
+      status = Status::error(StatusCode::cancelled, "the client is gone");
+    }
     record_.status = std::move(status);
     done(std::as_const(record_));
     Finish(grpc_status(record_.status));
@@ -155,10 +157,12 @@ class GrpcBackupCall final : public grpc::ServerGenericBidiReactor {
   }
   [[nodiscard]] bool ended() const { return broken_ || cancel_.cancelled(); }
 
-  /// Nothing may be under way when the call ends. What was cancelled is not sent any more.
-  void drain() {
+  /// Nothing may be under way when the call ends. What was cancelled is not sent any more. False if
+  /// not all was sent.
+  [[nodiscard]] bool drain() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return !writing_; });
+    return !broken_;
   }
 
   void count(const BackupResponse& response) {

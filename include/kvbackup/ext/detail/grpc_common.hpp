@@ -77,6 +77,8 @@ template <Message M>
       retryable = true;
       break;
     case grpc::StatusCode::UNAVAILABLE:
+    case grpc::StatusCode::INTERNAL:  // what a stream that a peer or a proxy reset ends with
+    case grpc::StatusCode::DATA_LOSS:
     case grpc::StatusCode::ABORTED:
     case grpc::StatusCode::CANCELLED:  // by the server: who cancels here knows it
     case grpc::StatusCode::DEADLINE_EXCEEDED:

@@ -2,7 +2,7 @@
 #pragma once
 
 #include <algorithm>
-#include <string>
+#include <iterator>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -22,12 +22,21 @@ KVBACKUP_DETAIL_COLD [[nodiscard]] inline Status no_such_cf(std::string_view cf)
       .with_object(cf);
 }
 
+/// `held`, the ranges of a backup, merged and sorted.
+[[nodiscard]] inline Result<std::vector<KeyRange>> sorted_held(std::vector<KeyRange> held) {
+  auto sorted = normalize_ranges(std::move(held));
+  if (sorted.ok()) return sorted;
+  return Status::error(StatusCode::corruption,
+                       "backupmeta names ranges that overlap or have no room for a key")
+      .with_range(sorted.status().key(), sorted.status().key_end());
+}
+
 /// not_found unless all of `asked` lies in `held`, the ranges of a backup. What a backup does not
 /// hold was not empty where it was made: nobody knows.
 [[nodiscard]] inline Status check_held(std::vector<KeyRange> held,
                                        const std::vector<KeyRange>& asked) {
   // merged, so that whatever is covered lies in one of them
-  auto merged = normalize_ranges(std::move(held));
+  auto merged = sorted_held(std::move(held));
   if (!merged.ok()) return std::move(merged).status();
   std::vector<KeyRange>& all = merged.value();
   const auto before = [](const KeyRange& a, const KeyRange& b) {

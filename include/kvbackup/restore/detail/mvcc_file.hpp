@@ -127,6 +127,7 @@ inline void check_large_values(const std::vector<File>& files,
     if (values[i]) (is_write ? part.in_write : part.in_default) = *values[i];
   }
   for (const auto& [stem, part] : parts) {
+    if (!part.is_read) continue;
     const File& file = *part.first;
     const auto add = [&](std::string what) {
       report.add({Severity::damage, file.name,
@@ -135,7 +136,7 @@ inline void check_large_values(const std::vector<File>& files,
     };
     if (!part.has_write) {
       add("the file of column family write of its part is not in the backup");
-    } else if (part.is_read && part.in_write != part.in_default) {
+    } else if (part.in_write != part.in_default) {
       add("the versions of its part refer to " + std::to_string(part.in_write.count) +
           " large values, and column family default has " + std::to_string(part.in_default.count) +
           (part.in_write.count == part.in_default.count ? " others" : ""));

@@ -140,6 +140,10 @@ class TxnRestoreRun {
         return status_of(finding);
       }
     }
+    if (check.is_unproven() && !findings.empty()) {
+      return Status::error(StatusCode::unsupported, findings.back().what + "; nothing was restored")
+          .with_object(member.meta().files[needed.file].name);
+    }
     large_values = check.large_values();
     reporter_.add_stored(member.meta().files[needed.file].size);
     reporter_.add_file();

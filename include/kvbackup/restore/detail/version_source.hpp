@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <utility>
 
 #include "kvbackup/base/bytes.hpp"
@@ -18,8 +17,7 @@
 namespace kvbackup::inline v1::detail {
 
 /// What one transactional backup has of each user key of a range: its newest version, which may be
-/// a deletion. A SeekableSource whose values are records of column family write. Borrows the
-/// backup.
+/// a deletion. A SortedSource whose values are records of column family write. Borrows the backup.
 template <class Backup>
 class VersionSource {
   using Records = typename Backup::Source;
@@ -40,11 +38,6 @@ class VersionSource {
       records_.next();
       look();
     } while (valid_ && user_key_ == last_);  // older versions
-  }
-  void seek(ByteView key) {
-    values_.reset();  // it may be backwards
-    records_.seek(key);
-    look();
   }
   [[nodiscard]] const Status& status() const { return status_; }
 

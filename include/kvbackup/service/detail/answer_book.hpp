@@ -95,8 +95,6 @@ class AnswerBook {
     to.stored_bytes = sums_.stored_bytes;
   }
 
-  [[nodiscard]] std::size_t size() const { return ranges_.size(); }
-  [[nodiscard]] const KeyRange& asked(std::size_t range) const { return ranges_[range].asked; }
   /// The answers for a range, in key order. Call it once, when nothing is added any more.
   [[nodiscard]] std::vector<AnsweredRange> take(std::size_t range) {
     names_.clear();
