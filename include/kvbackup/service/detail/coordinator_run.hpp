@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "kvbackup/base/cancel.hpp"
+#include "kvbackup/base/key_ranges.hpp"
 #include "kvbackup/base/status.hpp"
 #include "kvbackup/base/sync.hpp"
 #include "kvbackup/base/workers.hpp"
