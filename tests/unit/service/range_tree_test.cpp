@@ -11,6 +11,8 @@
 
 #include "support/catch.hpp"
 
+namespace range_tree_test {
+
 using namespace kvbackup;
 
 namespace {
@@ -138,3 +140,5 @@ TEST_CASE("an answer costs some comparisons a doubling of the tree") {
     CHECK(tree.gaps({"", key_of(0), key_of(static_cast<std::uint32_t>(size))}).empty());
   }
 }
+
+}  // namespace range_tree_test

@@ -11,6 +11,8 @@
 #include "support/mvcc_store.hpp"
 #include "support/service_host.hpp"
 
+namespace transactional_test {
+
 using namespace kvbackup;
 using namespace test_support;
 
@@ -200,3 +202,5 @@ TEST_CASE("a store that is not in TiKV's layout is an error, and raw requests of
   CHECK(records.responses[0].files[0].total_kvs == 10);
   CHECK(records.responses[0].files[0].name == "1_1_1_write.sst");
 }
+
+}  // namespace transactional_test
