@@ -22,6 +22,13 @@
 namespace kvbackup::inline v1::detail {
 
 inline constexpr std::size_t bloom_line_bytes = 64;
+
+/// Sets bit `bit` (0..511) of a line, counted from the low bit of its first byte.
+inline void set_bloom_bit(char* line, std::uint32_t bit) noexcept {
+  char* const word = line + bit / 64 * 8;
+  store_le64(word, load_le64(word) | std::uint64_t{1} << bit % 64);
+}
+
 inline constexpr std::size_t bloom_metadata_size = 5;
 
 /// The filter of all RocksDB versions ("full filter", the only kind before RocksDB 6.6).
@@ -61,8 +68,7 @@ class LegacyBloomForm {
   static void set_bits(char* line, Hash hash, std::uint32_t probes) {
     const std::uint32_t delta = std::rotr(hash, 17);
     for (std::uint32_t probe = 0; probe < probes; ++probe) {
-      const std::uint32_t bit = hash % (8 * bloom_line_bytes);
-      line[bit / 8] = static_cast<char>(line[bit / 8] | 1 << bit % 8);
+      set_bloom_bit(line, hash % (8 * bloom_line_bytes));
       hash += delta;
     }
   }
@@ -114,8 +120,7 @@ class FastLocalBloomForm {
   static void set_bits(char* line, Hash hash, std::uint32_t probes) {
     auto h = static_cast<std::uint32_t>(hash >> 32);
     for (std::uint32_t probe = 0; probe < probes; ++probe) {
-      const std::uint32_t bit = h >> 23;
-      line[bit / 8] = static_cast<char>(line[bit / 8] | 1 << bit % 8);
+      set_bloom_bit(line, h >> 23);
       h *= 0x9e3779b9;  // 2^32 over the golden ratio, odd: runs through all values
     }
   }
@@ -132,13 +137,13 @@ class BloomBits {
  public:
   explicit BloomBits(std::uint32_t bits_per_key) : form_(bits_per_key) {}
 
-  [[nodiscard]] bool empty() const { return hashes_.size() == 0; }
+  [[nodiscard]] bool empty() const { return hashes_.empty(); }
   /// Keys that count.
   [[nodiscard]] std::uint64_t size() const { return hashes_.size(); }
   [[nodiscard]] const Form& form() const { return form_; }
   void add(ByteView key) {
     const auto hash = Form::hash(key);
-    if (hashes_.size() == 0 || hashes_.back() != hash) hashes_.push_back(hash);
+    if (hashes_.empty() || hashes_.back() != hash) hashes_.push_back(hash);
   }
 
   /// The filter block's payload, in `out`, which is empty; the builder is empty after it. Without
