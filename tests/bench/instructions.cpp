@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What instructions.py counts the instructions of: each function below `measured_` is one piece of
-// work over PAIRS_A pairs of set A or PAIRS_D of set D, called once. Prints one line for each:
-// its name and the number of pairs.
+// What instructions.py counts the instructions of: each function measured_* is one piece of work
+// over the pairs of set A or D, as its name says, and is called once. Prints how many pairs there
+// are.
 #include <cstdint>
 #include <cstdio>
 #include <string>
@@ -61,18 +61,14 @@ std::uint64_t decode(const std::string& file) {
 
 }  // namespace
 
-// Not inlined and by these names, so that the tool finds them.
-#define MEASURED(name, type, parameter) \
-  extern "C" [[gnu::noinline]] type measured_##name(parameter); \
-  type measured_##name(parameter)
-
-MEASURED(table_a, std::string, const bench::Arena& pairs) { return build(pairs, false); }
-MEASURED(table_d, std::string, const bench::Arena& pairs) { return build(pairs, false); }
-MEASURED(filter_d, std::string, const bench::Arena& pairs) { return build(pairs, true); }
-MEASURED(crc64_a, std::uint64_t, const bench::Arena& pairs) { return pair_crcs(pairs); }
-MEASURED(crc64_d, std::uint64_t, const bench::Arena& pairs) { return pair_crcs(pairs); }
-MEASURED(decode_a, std::uint64_t, const std::string& file) { return decode(file); }
-MEASURED(decode_d, std::uint64_t, const std::string& file) { return decode(file); }
+// Not inlined, so that the tool finds them by name.
+[[gnu::noinline]] std::string measured_table_a(const bench::Arena& a) { return build(a, false); }
+[[gnu::noinline]] std::string measured_table_d(const bench::Arena& d) { return build(d, false); }
+[[gnu::noinline]] std::string measured_filter_d(const bench::Arena& d) { return build(d, true); }
+[[gnu::noinline]] std::uint64_t measured_crc64_a(const bench::Arena& a) { return pair_crcs(a); }
+[[gnu::noinline]] std::uint64_t measured_crc64_d(const bench::Arena& d) { return pair_crcs(d); }
+[[gnu::noinline]] std::uint64_t measured_decode_a(const std::string& a) { return decode(a); }
+[[gnu::noinline]] std::uint64_t measured_decode_d(const std::string& d) { return decode(d); }
 
 int main() {
   const bench::Arena a('A', 2u << 20);
