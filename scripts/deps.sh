@@ -26,6 +26,7 @@ test_packages=(
   clang-14 libclang-rt-14-dev                     # second compiler, its sanitizers
   protobuf-compiler libprotobuf-dev               # oracle of proto/
   libisal-dev                                     # oracle of hash/
+  valgrind                                        # counts the instructions of the hot loops
   libgrpc++-dev python3-grpcio python3-protobuf   # gRPC, and a client of it
   openssl                                         # certificates for it
 )

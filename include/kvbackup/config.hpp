@@ -88,10 +88,12 @@
 #endif
 #if defined(__GNUC__) || defined(__clang__)
 #define KVBACKUP_DETAIL_COLD [[gnu::cold, gnu::noinline]]
+#define KVBACKUP_DETAIL_ALWAYS_INLINE inline __attribute__((always_inline))
 #define KVBACKUP_DETAIL_TARGET(features) __attribute__((target(features)))
 #define KVBACKUP_DETAIL_PREFETCH_TO_WRITE(address) __builtin_prefetch(address, 1)
 #else
 #define KVBACKUP_DETAIL_COLD
+#define KVBACKUP_DETAIL_ALWAYS_INLINE inline
 #define KVBACKUP_DETAIL_TARGET(features)
 #define KVBACKUP_DETAIL_PREFETCH_TO_WRITE(address) static_cast<void>(address)
 #endif

@@ -6,6 +6,9 @@
 //   table          TableWriter into files at PATH (default)
 //   pipeline       BackupPipeline into the folder PATH.backup: tables, CRC-64 of every pair,
 //                  SHA-256, files that are synced, backupmeta
+//   pipeline-memory  the same into memory
+//   generated      the same into nowhere, of --pairs pairs that are made on the way and never held:
+//                  whether the cost is linear in their number and size; RAW_MIB is not looked at
 //   scan           TableReader's pairs of the files at PATH, whoever wrote them
 //   verify-blocks  TableReader::verify_blocks of them
 //   verify         Backup::verify of PATH.backup: every byte and every pair
@@ -116,10 +119,9 @@ RunResult write_tables(const Options& options, const Codec& codec, Arena::Cursor
   return result;
 }
 
-template <class Codec>
-RunResult back_up(const Options& options, const Codec& codec, Arena::Cursor at) {
-  BackupPipeline pipeline(ArenaSource(at), codec, FileHasher{},
-                          LocalBackend(options.path + ".backup"),
+template <class Codec, class Source, class Backend>
+RunResult back_up(const Options& options, const Codec& codec, Source source, Backend backend) {
+  BackupPipeline pipeline(std::move(source), codec, FileHasher{}, std::move(backend),
                           TablesOnly(table_options(options)));
   BackupOptions how;
   how.part_size = options.file_bytes();
@@ -138,7 +140,10 @@ RunResult back_up(const Options& options, const Codec& codec, Arena::Cursor at) 
 
 template <class Codec>
 RunResult export_part(const Options& options, const Codec& codec, Arena::Cursor at) {
-  return options.mode == "table" ? write_tables(options, codec, at) : back_up(options, codec, at);
+  if (options.mode == "table") return write_tables(options, codec, at);
+  const ArenaSource source(at);
+  if (options.mode == "pipeline-memory") return back_up(options, codec, source, MemoryBackend());
+  return back_up(options, codec, source, LocalBackend(options.path + ".backup"));
 }
 
 template <class Codec>
@@ -161,11 +166,24 @@ RunResult export_all(const Options& options, const Codec& codec, const Arena& ar
   return sum;
 }
 
-RunResult export_with_codec(const Options& options, const Arena& arena) {
-  if (options.codec == "none") return export_all(options, NoneCodec{}, arena);
-  if (options.codec == "snappy") return export_all(options, SnappyCodec{}, arena);
-  if (options.codec == "lz4") return export_all(options, Lz4Codec{}, arena);
-  if (options.codec == "zstd") return export_all(options, ZstdCodec{.level = options.level}, arena);
+template <class Codec>
+RunResult back_up_generated(const Options& options, const Codec& codec) {
+  auto source = GeneratorSource::make(
+      {.count = options.pairs, .value_size = static_cast<std::size_t>(options.value_size)});
+  check(source.status());
+  return back_up(options, codec, std::move(source).value(), NoopBackend());
+}
+
+template <class Codec>
+RunResult write_with(const Options& options, const Codec& codec, const Arena* arena) {
+  return arena != nullptr ? export_all(options, codec, *arena) : back_up_generated(options, codec);
+}
+
+RunResult write_with_codec(const Options& options, const Arena* arena) {
+  if (options.codec == "none") return write_with(options, NoneCodec{}, arena);
+  if (options.codec == "snappy") return write_with(options, SnappyCodec{}, arena);
+  if (options.codec == "lz4") return write_with(options, Lz4Codec{}, arena);
+  if (options.codec == "zstd") return write_with(options, ZstdCodec{.level = options.level}, arena);
   die("the codec is none, snappy, lz4 or zstd");
 }
 
@@ -221,7 +239,9 @@ RunResult verify(const Options& options) {
 RunResult run(const Options& options, const Arena* arena) {
   const std::string& mode = options.mode;
   if (mode == "iterate") return iterate(*arena);
-  if (mode == "table" || mode == "pipeline") return export_with_codec(options, *arena);
+  if (mode == "table" || mode.starts_with("pipeline") || mode == "generated") {
+    return write_with_codec(options, arena);
+  }
   if (mode == "scan" || mode == "verify-blocks") return read_tables(options);
   if (mode == "verify") return verify(options);
   die("there is no mode " + mode);
@@ -240,7 +260,7 @@ void remove_backups(const Options& options) {
 
 int main(int argc, char** argv) {
   const bench::Options options = bench::parse_options(argc, argv, "table");
-  constexpr std::array needs_pairs = {"iterate", "table", "pipeline"};
+  constexpr std::array needs_pairs = {"iterate", "table", "pipeline", "pipeline-memory"};
   std::unique_ptr<bench::Arena> arena;
   if (std::find(needs_pairs.begin(), needs_pairs.end(), options.mode) != needs_pairs.end()) {
     arena = std::make_unique<bench::Arena>(options.set, options.raw_mib << 20, options.seed);

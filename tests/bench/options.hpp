@@ -9,9 +9,11 @@
 //   --writers=N         N threads, each its own part of the data to files of its own
 //   --parallel=N        RocksDB: threads of a writer's codec, or of its BackupEngine
 //   --checksum=NAME     RocksDB: crc32c or xxh3 (default: xxh3)
-//   --bloom=BITS        RocksDB: full bloom filter
+//   --bloom=BITS        a bloom filter
 //   --keep-cache        RocksDB: SstFileWriter leaves the page cache alone
 //   --pin               threads go to the CPUs in turn
+//   --pairs=N           mode `generated`: how many
+//   --value-size=BYTES  mode `generated`: default 100
 //   --repeat=N          one JSON line for each repetition
 //   --seed=N            default 42
 #pragma once
@@ -35,6 +37,8 @@ struct Options {
   std::uint64_t seed = 42;
   std::uint64_t file_mb = 0;
   std::uint64_t block_size = 4096;
+  std::uint64_t pairs = 0;
+  std::uint64_t value_size = 100;
   int level = 0;  ///< 0 = the codec's own
   int parallel = 1;
   int writers = 1;
@@ -66,6 +70,10 @@ inline bool take_option(Options& options, const std::string& name, const std::st
     options.file_mb = number;
   else if (name == "--block-size")
     options.block_size = number;
+  else if (name == "--pairs")
+    options.pairs = number;
+  else if (name == "--value-size")
+    options.value_size = number;
   else if (name == "--level")
     options.level = small;
   else if (name == "--parallel")

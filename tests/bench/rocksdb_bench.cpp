@@ -5,6 +5,7 @@
 //   table          SstFileWriter (default)
 //   pipeline       SstFileWriter into memory and CRC-64 of every pair, then the file is read,
 //                  hashed with SHA-256 and written with fdatasync: what TiKV does
+//   pipeline-memory  the same without a file
 //   pipeline-file  SstFileWriter to the file and CRC-64, then the file is read for SHA-256
 //   scan           SstFileReader's iterator over the files that were written
 //   verify         scan, CRC-64 of every pair and SHA-256 of every file
@@ -83,7 +84,7 @@ RunResult run(const Options& options, const Arena* arena, Section& section) {
   RunResult result;
   if (mode == "iterate") {
     result = iterate(*arena);
-  } else if (mode == "table" || mode == "pipeline" || mode == "pipeline-file") {
+  } else if (mode == "table" || mode.starts_with("pipeline")) {
     result = export_all(options, *arena);
   } else if (mode == "scan" || mode == "verify" || mode == "verify-blocks") {
     result = read_tables(options);
@@ -95,7 +96,8 @@ RunResult run(const Options& options, const Arena* arena, Section& section) {
 }
 
 bool needs_pairs(const std::string& mode) {
-  constexpr std::array modes = {"iterate", "table", "pipeline", "pipeline-file", "mkdb"};
+  constexpr std::array modes = {"iterate",         "table",         "pipeline",
+                                "pipeline-memory", "pipeline-file", "mkdb"};
   return std::find(modes.begin(), modes.end(), mode) != modes.end();
 }
 

@@ -120,11 +120,11 @@ inline void hash_and_store(rocksdb::Env* env, const std::string& from, const std
 }
 
 /// One pass of an export over a cursor with valid(), key(), value(), next(): mode `table`,
-/// `pipeline` or `pipeline-file`.
+/// `pipeline`, `pipeline-memory` or `pipeline-file`.
 template <class Cursor>
 RunResult export_tables(const Options& options, const std::string& mode, Cursor cursor) {
   RunResult result;
-  const bool in_memory = mode == "pipeline";
+  const bool in_memory = mode == "pipeline" || mode == "pipeline-memory";
   result.has_crc = mode != "table";
   std::unique_ptr<rocksdb::Env> memory;
   if (in_memory) memory.reset(rocksdb::NewMemEnv(rocksdb::Env::Default()));
@@ -151,7 +151,7 @@ RunResult export_tables(const Options& options, const std::string& mode, Cursor 
       result.output_bytes += info.file_size;
     }
     result.raw_bytes += raw;
-    if (result.has_crc) hash_and_store(env, path, to, in_memory);
+    if (result.has_crc) hash_and_store(env, path, to, mode == "pipeline");
     if (in_memory) check(env->DeleteFile(path));
   }
   return result;

@@ -3,8 +3,10 @@
 
 #include "kvbackup/base/bytes.hpp"
 #include "kvbackup/config.hpp"
+#include "kvbackup/hash/detail/xxh3_avx2.hpp"
 
 #if KVBACKUP_WITH_XXHASH
+#include <cstddef>
 #include <cstdint>
 #include <xxhash.h>
 
@@ -24,9 +26,16 @@ namespace kvbackup::inline v1 {
   return XXH64(bytes.data(), bytes.size(), seed);
 }
 
-/// The 64-bit XXH3 of `bytes` with seed 0, by libxxhash. RocksDB checks blocks with it; its filters
-/// hash with xxph3_64, which is another function.
+/// The 64-bit XXH3 of `bytes` with seed 0, by libxxhash or, where they are long and the machine has
+/// it, by AVX2. RocksDB checks blocks with it; its filters hash with xxph3_64, which is another
+/// function.
 [[nodiscard]] inline std::uint64_t xxh3_64(ByteView bytes) noexcept {
+#if KVBACKUP_DETAIL_X86_64
+  constexpr std::size_t long_input = 240;  // up to it XXH3 has other ways
+  if (bytes.size() > long_input && detail::cpu_has_avx2) {
+    return detail::xxh3_64_avx2(bytes.data(), bytes.size());
+  }
+#endif
   return XXH3_64bits(bytes.data(), bytes.size());
 }
 

@@ -10,6 +10,7 @@
 
 #include "kvbackup/base/bytes.hpp"
 #include "kvbackup/base/coding.hpp"
+#include "kvbackup/config.hpp"
 #include "kvbackup/sst/detail/growing_buffer.hpp"
 #include "kvbackup/sst/options.hpp"
 
@@ -67,20 +68,19 @@ class BlockBuilder {
 
   [[nodiscard]] bool empty() const { return entries_.size() == 0; }
   /// Bytes of the block if it were finished now. An empty block counts its one restart.
-  [[nodiscard]] std::uint64_t estimate() const {
-    return entries_.size() + sizeof(std::uint32_t) * (restarts_.empty() ? 1 : restarts_.size()) +
-           sizeof(std::uint32_t);
-  }
-  /// RocksDB's upper estimate of the same with one more entry, whose key counts whole.
+  [[nodiscard]] std::uint64_t estimate() const { return entries_.size() + restart_bytes_; }
+  /// RocksDB's upper estimate of the same with one more entry, whose key counts whole. The block is
+  /// not empty.
   [[nodiscard]] std::uint64_t estimate_with(std::uint64_t key_size,
                                             std::uint64_t value_size) const {
-    return estimate() + key_size + value_size + (since_restart_ >= interval_ ? 4 : 0) + 4 +
+    return estimate() + key_size + value_size + (interval_is_full() ? 4 : 0) + 4 +
            varint_size(key_size) + varint_size(value_size);
   }
 
   /// Adds user_key ‖ value_key_tail. `shared` is the length of its common prefix with the previous
   /// internal key, at most the length of `user_key`.
-  void add_internal(std::size_t shared, ByteView user_key, ByteView value) {
+  KVBACKUP_DETAIL_ALWAYS_INLINE void add_internal(std::size_t shared, ByteView user_key,
+                                                  ByteView value) {
     // changes nothing; without it g++ 12 warns of a wrapped length where the key's size is constant
     shared = std::min(begin_entry(shared), user_key.size());
     const std::size_t rest = user_key.size() - shared;
@@ -116,12 +116,12 @@ class BlockBuilder {
     copy_short(p + rest, value.data(), value.size());
     entries_.set_end(p + rest + value.size());
   }
-  /// Whether the next entry is a restart because the ones before it fill an interval.
-  [[nodiscard]] bool interval_is_full() const { return since_restart_ >= interval_; }
+  /// Whether the next entry of the block, which is not empty, is a restart.
+  [[nodiscard]] bool interval_is_full() const { return until_restart_ == 0; }
 
   /// The finished payload; the caller may append a trailer. clear() makes the builder usable again.
   [[nodiscard]] GrowingBuffer& finish() {
-    if (restarts_.empty()) restarts_.push_back(0);
+    if (restarts_.empty()) restarts_.push_back(0);  // of an empty block
     char* p = entries_.room(sizeof(std::uint32_t) * (restarts_.size() + 1) + 5);
     for (const std::uint32_t restart : restarts_) {
       store_le32(p, restart);
@@ -135,21 +135,32 @@ class BlockBuilder {
   void clear() {
     entries_.clear();
     restarts_.clear();
-    since_restart_ = 0;
+    restart_bytes_ = restart_bytes(1);
+    until_restart_ = 0;
   }
 
  private:
-  [[nodiscard]] std::size_t begin_entry(std::size_t shared) {
-    if (since_restart_ == interval_ || entries_.size() == 0) {
-      restarts_.push_back(static_cast<std::uint32_t>(entries_.size()));
-      since_restart_ = 0;
-      shared = 0;
-    }
-    ++since_restart_;
-    return shared;
+  /// What `n` restarts take, and their number.
+  [[nodiscard]] static constexpr std::uint64_t restart_bytes(std::uint64_t n) {
+    return sizeof(std::uint32_t) * (n + 1);
   }
 
-  static char* store_lengths(char* p, std::size_t shared, std::size_t rest, std::size_t value) {
+  [[nodiscard]] KVBACKUP_DETAIL_ALWAYS_INLINE std::size_t begin_entry(std::size_t shared) {
+    if (until_restart_ == 0) {
+      begin_restart();
+      shared = 0;
+    }
+    --until_restart_;
+    return shared;
+  }
+  void begin_restart() {
+    restarts_.push_back(static_cast<std::uint32_t>(entries_.size()));
+    restart_bytes_ = restart_bytes(restarts_.size());
+    until_restart_ = interval_;
+  }
+
+  KVBACKUP_DETAIL_ALWAYS_INLINE static char* store_lengths(char* p, std::size_t shared,
+                                                           std::size_t rest, std::size_t value) {
     if ((shared | rest | value) < 0x80) {
       p[0] = static_cast<char>(shared);
       p[1] = static_cast<char>(rest);
@@ -161,8 +172,9 @@ class BlockBuilder {
 
   GrowingBuffer entries_;
   std::vector<std::uint32_t> restarts_;
+  std::uint64_t restart_bytes_ = restart_bytes(1);
   std::uint32_t interval_;
-  std::uint32_t since_restart_ = 0;
+  std::uint32_t until_restart_ = 0;  // entries that may still share a prefix
 };
 
 /// A block whose keys are names: it remembers the previous one itself.

@@ -22,6 +22,13 @@
 namespace kvbackup::inline v1::detail {
 
 inline constexpr std::size_t bloom_line_bytes = 64;
+
+/// Sets bit `bit` (0..511) of a line, counted from the low bit of its first byte.
+inline void set_bloom_bit(char* line, std::uint32_t bit) noexcept {
+  char* const word = line + bit / 64 * 8;
+  store_le64(word, load_le64(word) | std::uint64_t{1} << bit % 64);
+}
+
 inline constexpr std::size_t bloom_metadata_size = 5;
 
 /// The filter of all RocksDB versions ("full filter", the only kind before RocksDB 6.6).
@@ -58,14 +65,20 @@ class LegacyBloomForm {
   [[nodiscard]] static std::uint32_t line_of(Hash hash, std::uint32_t lines) {
     return hash % lines;
   }
-  static void set_bits(char* line, Hash hash, std::uint32_t probes) {
-    const std::uint32_t delta = std::rotr(hash, 17);
-    for (std::uint32_t probe = 0; probe < probes; ++probe) {
-      const std::uint32_t bit = hash % (8 * bloom_line_bytes);
-      line[bit / 8] = static_cast<char>(line[bit / 8] | 1 << bit % 8);
-      hash += delta;
+  /// The bits of its line that a hash chooses, one after another.
+  class Bits {
+   public:
+    explicit Bits(Hash hash) : hash_(hash), delta_(std::rotr(hash, 17)) {}
+    [[nodiscard]] std::uint32_t next() {
+      const std::uint32_t bit = hash_ % (8 * bloom_line_bytes);
+      hash_ += delta_;
+      return bit;
     }
-  }
+
+   private:
+    Hash hash_;
+    std::uint32_t delta_;
+  };
 
  private:
   static constexpr std::uint64_t most_bits = 0xffff0000;
@@ -111,14 +124,19 @@ class FastLocalBloomForm {
   [[nodiscard]] static std::uint32_t line_of(Hash hash, std::uint32_t lines) {
     return static_cast<std::uint32_t>((hash & 0xffffffff) * lines >> 32);
   }
-  static void set_bits(char* line, Hash hash, std::uint32_t probes) {
-    auto h = static_cast<std::uint32_t>(hash >> 32);
-    for (std::uint32_t probe = 0; probe < probes; ++probe) {
-      const std::uint32_t bit = h >> 23;
-      line[bit / 8] = static_cast<char>(line[bit / 8] | 1 << bit % 8);
-      h *= 0x9e3779b9;  // 2^32 over the golden ratio, odd: runs through all values
+  /// The bits of its line that a hash chooses, one after another.
+  class Bits {
+   public:
+    explicit Bits(Hash hash) : h_(static_cast<std::uint32_t>(hash >> 32)) {}
+    [[nodiscard]] std::uint32_t next() {
+      const std::uint32_t bit = h_ >> 23;
+      h_ *= 0x9e3779b9;  // 2^32 over the golden ratio, odd: runs through all values
+      return bit;
     }
-  }
+
+   private:
+    std::uint32_t h_;
+  };
 
  private:
   static constexpr std::uint64_t most_bytes = 0xffffffc0;
@@ -132,13 +150,13 @@ class BloomBits {
  public:
   explicit BloomBits(std::uint32_t bits_per_key) : form_(bits_per_key) {}
 
-  [[nodiscard]] bool empty() const { return hashes_.size() == 0; }
+  [[nodiscard]] bool empty() const { return hashes_.empty(); }
   /// Keys that count.
   [[nodiscard]] std::uint64_t size() const { return hashes_.size(); }
   [[nodiscard]] const Form& form() const { return form_; }
   void add(ByteView key) {
     const auto hash = Form::hash(key);
-    if (hashes_.size() == 0 || hashes_.back() != hash) hashes_.push_back(hash);
+    if (hashes_.empty() || hashes_.back() != hash) hashes_.push_back(hash);
   }
 
   /// The filter block's payload, in `out`, which is empty; the builder is empty after it. Without
@@ -150,7 +168,13 @@ class BloomBits {
     std::memset(bits, 0, size);
     const std::uint32_t probes = form_.probes();
     hashes_.for_each_chunk([&](const typename Form::Hash* hashes, std::size_t n) {
-      set_bits(bits, lines, probes, hashes, n);
+      if (probes == usual_probes) {
+        set_bits(bits, lines, hashes, n, [](char* line, Bits at) { set_usual_probes(line, at); });
+      } else {
+        set_bits(bits, lines, hashes, n, [probes](char* line, Bits at) {
+          for (std::uint32_t probe = 0; probe < probes; ++probe) set_bloom_bit(line, at.next());
+        });
+      }
     });
     form_.store_metadata(bits + size, lines);
     out.set_end(bits + size + bloom_metadata_size);
@@ -158,8 +182,23 @@ class BloomBits {
   }
 
  private:
-  static void set_bits(char* bits, std::uint32_t lines, std::uint32_t probes,
-                       const typename Form::Hash* hashes, std::size_t n) {
+  using Bits = typename Form::Bits;
+
+  /// Of 10 bits a key, in both forms: without a loop they take a third less.
+  static constexpr std::uint32_t usual_probes = 6;
+  static void set_usual_probes(char* line, Bits at) {
+    set_bloom_bit(line, at.next());
+    set_bloom_bit(line, at.next());
+    set_bloom_bit(line, at.next());
+    set_bloom_bit(line, at.next());
+    set_bloom_bit(line, at.next());
+    set_bloom_bit(line, at.next());
+  }
+
+  /// `set_probes(line, Bits)` sets the bits of one hash.
+  template <class SetProbes>
+  static void set_bits(char* bits, std::uint32_t lines, const typename Form::Hash* hashes,
+                       std::size_t n, SetProbes&& set_probes) {
     // The lines of a group are asked for before the first is used, so that their cache misses
     // overlap.
     constexpr std::size_t group_size = 16;
@@ -170,7 +209,7 @@ class BloomBits {
         line[i] = bits + std::size_t{Form::line_of(hashes[done + i], lines)} * bloom_line_bytes;
         KVBACKUP_DETAIL_PREFETCH_TO_WRITE(line[i]);
       }
-      for (std::size_t i = 0; i < group; ++i) Form::set_bits(line[i], hashes[done + i], probes);
+      for (std::size_t i = 0; i < group; ++i) set_probes(line[i], Bits(hashes[done + i]));
     }
   }
 

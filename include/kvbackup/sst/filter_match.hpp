@@ -50,11 +50,10 @@ namespace detail {
   const char* const line =
       bits.data() +
       bloom_line_bytes * FastLocalBloomForm::line_of(hash, static_cast<std::uint32_t>(lines));
-  auto h = static_cast<std::uint32_t>(hash >> 32);
+  FastLocalBloomForm::Bits chosen(hash);
   for (std::uint32_t probe = 0; probe < probes; ++probe) {
-    const std::uint32_t bit = h >> 23;
+    const std::uint32_t bit = chosen.next();
     if ((line[bit / 8] >> bit % 8 & 1) == 0) return false;
-    h *= 0x9e3779b9;  // as FastLocalBloomForm::set_bits
   }
   return true;
 }

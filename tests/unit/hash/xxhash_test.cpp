@@ -58,6 +58,15 @@ TEST_CASE("XXH3 gives the published values, and is not XXPH3") {
   }
 }
 
+TEST_CASE("XXH3 is libxxhash's at every length") {
+  const std::string bytes = sanity_buffer(5000);
+  for (std::size_t size = 0; size <= bytes.size(); ++size) {
+    const std::size_t at = size % 7 < bytes.size() - size ? size % 7 : 0;  // unaligned too
+    const ByteView view = ByteView(bytes).substr(at, size);
+    REQUIRE(xxh3_64(view) == XXH3_64bits(view.data(), view.size()));
+  }
+}
+
 TEST_CASE("the xxHash functions depend on their seeds") {
   CHECK(xxhash32("key", 1) != xxhash32("key", 2));
   CHECK(xxhash64("key", 1) != xxhash64("key", 2));

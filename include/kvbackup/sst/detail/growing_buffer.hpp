@@ -70,7 +70,7 @@ class GrowingBuffer {
 };
 
 /// memcpy for lengths that are mostly short: up to 16 bytes without a call.
-inline void copy_short(char* to, const char* from, std::size_t n) {
+KVBACKUP_DETAIL_ALWAYS_INLINE void copy_short(char* to, const char* from, std::size_t n) {
   if (n > 16) {
     std::memcpy(to, from, n);
   } else if (n >= 8) {
@@ -94,19 +94,26 @@ inline void copy_short(char* to, const char* from, std::size_t n) {
   }
 }
 
+/// Equal bytes at the front of the eight at `a` and the eight at `b`.
+[[nodiscard]] KVBACKUP_DETAIL_ALWAYS_INLINE std::size_t equal_of_eight(const char* a,
+                                                                       const char* b) {
+  std::uint64_t x;
+  std::uint64_t y;
+  std::memcpy(&x, a, 8);
+  std::memcpy(&y, b, 8);
+  if (x == y) return 8;
+  const int zero_bits = std::endian::native == std::endian::little ? std::countr_zero(x ^ y)
+                                                                   : std::countl_zero(x ^ y);
+  return static_cast<std::size_t>(zero_bits) / 8;
+}
+
 /// Length of the common prefix of `a` and `b`.
-[[nodiscard]] inline std::size_t common_prefix(ByteView a, ByteView b) {
+[[nodiscard]] KVBACKUP_DETAIL_ALWAYS_INLINE std::size_t common_prefix(ByteView a, ByteView b) {
   const std::size_t n = std::min(a.size(), b.size());
   std::size_t i = 0;
   for (; i + 8 <= n; i += 8) {
-    std::uint64_t x;
-    std::uint64_t y;
-    std::memcpy(&x, a.data() + i, 8);
-    std::memcpy(&y, b.data() + i, 8);
-    if (x == y) continue;
-    const int zero_bits = std::endian::native == std::endian::little ? std::countr_zero(x ^ y)
-                                                                     : std::countl_zero(x ^ y);
-    return i + static_cast<std::size_t>(zero_bits) / 8;
+    const std::size_t equal = equal_of_eight(a.data() + i, b.data() + i);
+    if (equal < 8) return i + equal;
   }
   while (i < n && a[i] == b[i]) ++i;
   return i;
