@@ -44,7 +44,7 @@ namespace kvbackup::inline v1 {
 /// After a failure every call fails with the same status. A writer belongs to one thread. With a
 /// HelperPool the threads in it compress full blocks of data and compute their checksums, by
 /// batches of 256 KiB; everything else, the output too, stays with the writer's own thread. The
-/// bytes are the same; memory grows by 13 MiB at most and a context of the codec for each helper.
+/// bytes are the same; memory grows by 14 MiB at most and a context of the codec for each helper.
 /// Without a codec, with block_align and with partition_filters there is nothing to share, since
 /// then the place of a block in the file says what comes next.
 template <BlockCodec Codec, BlockChecksum Checksum, ByteSink Output,
@@ -122,8 +122,9 @@ class TableWriter {
   }
 
   /// The most that a writer with these options and this codec holds while it writes `content`, in
-  /// bytes. What the codec's context, the collector with its properties, and the output hold is not
-  /// counted. The bound is safe rather than close: about three times what a large table takes.
+  /// bytes. What the codec's context, the collector with its properties, the output, and batches
+  /// for helpers hold is not counted. The bound is safe rather than close: about three times what a
+  /// large table takes.
   [[nodiscard]] static std::uint64_t memory_bound(const TableOptions& options, const Codec& codec,
                                                   const TableContent& content) {
     return detail::MemoryBound(options, content).all(codec).n;

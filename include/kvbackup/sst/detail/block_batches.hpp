@@ -2,6 +2,7 @@
 // Full blocks of one table that wait for any thread to compress them, in batches.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -60,7 +61,10 @@ class BlockBatches {
                             .last_size = last.size(),
                             .next_size = next.size(),
                             .stored_size = 0});
-    if (batch.plain.size() == 0) static_cast<void>(batch.plain.room(batch_bytes + plain.size()));
+    if (batch.plain.size() == 0) {
+      // a quarter more, because the last block passes batch_bytes
+      static_cast<void>(batch.plain.room(std::max(batch_bytes, plain.size()) + batch_bytes / 4));
+    }
     batch.plain.append(plain);
     batch.keys.append(last);
     batch.keys.append(next);
@@ -160,7 +164,7 @@ class BlockBatches {
 
   /// On any thread.
   void compress(Batch& batch) {
-    Compressor compressor = take_compressor();
+    std::unique_ptr<Compressor> compressor = take_compressor();
     const char* p = batch.plain.data();
     // enough for what compresses well
     static_cast<void>(batch.stored.room(batch.plain.size() / 8 * 5));
@@ -169,7 +173,7 @@ class BlockBatches {
       const ByteView plain(p, block.plain_size);
       const std::size_t before = batch.stored.size();
       BlockCompression type = codec_.type();
-      if (!append_compressed(codec_, compressor, plain, batch.stored)) {
+      if (!append_compressed(codec_, *compressor, plain, batch.stored)) {
         type = BlockCompression::none;
         batch.stored.append(plain);
       }
@@ -180,16 +184,16 @@ class BlockBatches {
     const MutexLock lock(mutex_);
     compressors_.push_back(std::move(compressor));
   }
-  [[nodiscard]] Compressor take_compressor() {
+  [[nodiscard]] std::unique_ptr<Compressor> take_compressor() {
     {
       const MutexLock lock(mutex_);
       if (!compressors_.empty()) {
-        Compressor compressor = std::move(compressors_.back());
+        std::unique_ptr<Compressor> compressor = std::move(compressors_.back());
         compressors_.pop_back();
         return compressor;
       }
     }
-    return codec_.compressor();
+    return std::unique_ptr<Compressor>(new Compressor(codec_.compressor()));
   }
 
   template <class Write>
@@ -218,7 +222,7 @@ class BlockBatches {
   std::size_t bytes_ = 0;                      // in these
   std::vector<std::unique_ptr<Batch>> spare_;  // the last one used last, so that caches know it
   Mutex mutex_;
-  std::vector<Compressor> compressors_;  // those that nobody uses; under mutex_
+  std::vector<std::unique_ptr<Compressor>> compressors_;  // that nobody uses; under mutex_
 };
 
 }  // namespace kvbackup::inline v1::detail
