@@ -7,6 +7,7 @@
 //   --block-size=BYTES  default 4096
 //   --file-mb=N         a new file after N MiB of raw pairs: PATH.0, PATH.1 ...
 //   --writers=N         N threads, each its own part of the data to files of its own
+//   --threads=N         kvbackup: threads of each pipeline, which has one range
 //   --parallel=N        RocksDB: threads of a writer's codec, or of its BackupEngine
 //   --checksum=NAME     RocksDB: crc32c or xxh3 (default: xxh3)
 //   --bloom=BITS        a bloom filter
@@ -42,6 +43,7 @@ struct Options {
   int level = 0;  ///< 0 = the codec's own
   int parallel = 1;
   int writers = 1;
+  int threads = 1;
   int repeat = 1;
   int bloom = 0;
   bool keep_cache = false;
@@ -80,6 +82,8 @@ inline bool take_option(Options& options, const std::string& name, const std::st
     options.parallel = small;
   else if (name == "--writers")
     options.writers = small;
+  else if (name == "--threads")
+    options.threads = small;
   else if (name == "--repeat")
     options.repeat = small;
   else if (name == "--bloom")

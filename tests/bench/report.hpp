@@ -52,6 +52,7 @@ inline void print_line(const char* tool, const Options& options, const RunResult
   line.text("dataset", std::string_view(&options.set, 1)).text("compression", options.codec);
   line.integer("block_size", options.block_size);
   line.integer("writers", static_cast<std::uint64_t>(options.writers));
+  line.integer("threads", static_cast<std::uint64_t>(options.threads));
   line.integer("kvs", result.pairs).integer("raw_bytes", result.raw_bytes);
   line.integer("files", result.files).integer("output_bytes", result.output_bytes);
   line.number("seconds", section.seconds).number("cpu_seconds", section.cpu_seconds);

@@ -213,7 +213,9 @@ void add_backup_command(CLI::App& app, Run& run) {
       ->add_option("--compression-level", flags->compression_level,
                    "Of zstd: 1 (fast) to 22 (small), below 0 still faster, 0 = 3")
       ->check(CLI::Range(-131072, 22));
-  command->add_option("--concurrency", flags->concurrency, "Sub-ranges worked on at once")
+  command
+      ->add_option("--concurrency", flags->concurrency,
+                   "Threads: sub-ranges worked on at once, compression where there are fewer")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
   command->add_option("--ratelimit", flags->rate_limit_mib,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -11,6 +12,7 @@
 #include "kvbackup/base/clock.hpp"
 #include "kvbackup/base/executor.hpp"
 #include "kvbackup/base/key_range.hpp"
+#include "kvbackup/codec/concept.hpp"
 
 namespace kvbackup::inline v1 {
 
@@ -24,7 +26,11 @@ struct BackupOptions {
   std::vector<KeyRange> ranges;
   /// A part is closed once the keys and values in it are that many bytes. At least 1.
   std::uint64_t part_size = default_part_size;
-  /// Sub-ranges worked on at once. Above 1 it needs an `executor`. Never changes the output.
+  /// Threads at work at once; above 1 it needs an `executor`. Each takes a sub-range, and those
+  /// that find none, because the store has fewer or the run nears its end, compress blocks for the
+  /// others. There is no second number for these: a host knows how many of its cores the run may
+  /// have, and how many of them sub-ranges keep busy depends on the data and changes during a run.
+  /// Never changes the output.
   std::size_t concurrency = 1;
   /// Stored bytes a second for the whole run, 0 = unlimited. Needs a `clock`.
   std::uint64_t rate_limit = 0;
@@ -53,5 +59,17 @@ struct BackupOptions {
   /// Files are named "1/2_..." and not "1_2_...", as by TiKV 6.2 and later on S3.
   bool store_folder = false;
 };
+
+namespace detail {
+/// How many of the threads of a run find something to do where `workers` of them write.
+template <BlockCodec Codec>
+[[nodiscard]] std::size_t useful_threads(std::size_t workers, const BackupOptions& options,
+                                         const Codec& codec) {
+  // one table keeps no more busy, see BlockBatches::most_batches
+  constexpr std::size_t most_of_a_worker = 8;
+  if (codec.type() == BlockCompression::none) return workers;
+  return std::min(options.concurrency, workers * most_of_a_worker);
+}
+}  // namespace detail
 
 }  // namespace kvbackup::inline v1

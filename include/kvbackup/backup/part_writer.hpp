@@ -18,6 +18,7 @@
 #include "kvbackup/base/cancel.hpp"
 #include "kvbackup/base/clock.hpp"
 #include "kvbackup/base/function_ref.hpp"
+#include "kvbackup/base/helper_pool.hpp"
 #include "kvbackup/base/rate_limiter.hpp"
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/codec/concept.hpp"
@@ -50,6 +51,7 @@ struct RunContext {
   std::uint64_t start_version = 0;  ///< of every file, as those below
   std::uint64_t end_version = 0;
   std::atomic<std::uint64_t>* backupmeta_size = nullptr;  ///< if given: what its files take there
+  HelperPool* helpers = nullptr;      ///< threads that compress beside the workers
   std::optional<PartDone> part_done;  ///< called with all files of the sub-range so far
 };
 
@@ -187,7 +189,7 @@ class PartWriter {
     files_[table].table =
         std::make_unique<Table>(std::move(options), codec_,
                                 TableOutput<Hash, Writer>(hash_, std::move(writer).value(), run_),
-                                layout_.collector(cfs_[table]));
+                                layout_.collector(cfs_[table]), run_.helpers);
     return {};
   }
 

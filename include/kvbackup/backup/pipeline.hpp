@@ -19,6 +19,7 @@
 #include "kvbackup/backup/part_writer.hpp"
 #include "kvbackup/backup/plan.hpp"
 #include "kvbackup/backup/sub_range_writer.hpp"
+#include "kvbackup/base/helper_pool.hpp"
 #include "kvbackup/base/rate_limiter.hpp"
 #include "kvbackup/base/utf8.hpp"
 #include "kvbackup/base/workers.hpp"
@@ -195,16 +196,21 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
 
   // Workers take sub-ranges in plan order; the results stand in plan order too.
   [[nodiscard]] Result<Files> run_sub_ranges(const BackupPlan& plan, const BackupOptions& options,
-                                             const detail::RunContext& context) {
+                                             detail::RunContext& context) {
     std::vector<Files> results(plan.sub_ranges.size());
-    Status status =
-        detail::run_workers(plan.sub_ranges.size(), worker_count(plan, options), options.executor,
-                            [&](std::size_t index, const std::atomic<bool>& stop) -> Status {
-                              Status written = run_sub_range(index, plan.sub_ranges[index], options,
-                                                             context, stop, results[index]);
-                              if (written.ok()) context.progress->add_range();
-                              return written;
-                            });
+    const auto work = [&](std::size_t index, const std::atomic<bool>& stop) -> Status {
+      Status written =
+          run_sub_range(index, plan.sub_ranges[index], options, context, stop, results[index]);
+      if (written.ok()) context.progress->add_range();
+      return written;
+    };
+    const std::size_t workers = worker_count(plan, options);
+    const std::size_t threads = detail::useful_threads(workers, options, codec_);
+    HelperPool helpers(options.cancel);
+    if (threads > 1) context.helpers = &helpers;
+    Status status = detail::run_workers(plan.sub_ranges.size(), workers, options.executor, work,
+                                        context.helpers, threads);
+    context.helpers = nullptr;
     if (!status.ok()) return status;
     Files files;
     for (Files& each : results) {

@@ -18,7 +18,8 @@ class Executor {
  public:
   virtual ~Executor() = default;
   /// Calls task(0) .. task(count-1), each once, on any threads and in any order, and returns when
-  /// all have returned. Fewer threads than `count` are fine: tasks never wait for one another.
+  /// all have returned. Fewer threads than `count` are fine: a task waits for another one only
+  /// where that one has begun.
   virtual void run(std::size_t count, FunctionRef<void(std::size_t)> task) = 0;
 };
 

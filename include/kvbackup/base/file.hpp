@@ -199,6 +199,18 @@ class FileHandle {
 #endif
   }
 
+  /// Has the system begin to write the bytes [offset, offset + size) to the disk, where it can do
+  /// that, so that less is left to sync(). Promises nothing, and so cannot fail.
+  void start_write_back(std::uint64_t offset, std::uint64_t size) const noexcept {
+#ifdef SYNC_FILE_RANGE_WRITE
+    (void)::sync_file_range(descriptor_, static_cast<off_t>(offset), static_cast<off_t>(size),
+                            SYNC_FILE_RANGE_WRITE);
+#else
+    (void)offset;
+    (void)size;
+#endif
+  }
+
   /// What fstat(2) says.
   [[nodiscard]] Result<struct stat> status() const {
     struct stat info {};

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "kvbackup/base/executor.hpp"
+#include "kvbackup/base/helper_pool.hpp"
 #include "kvbackup/base/status.hpp"
 #include "kvbackup/base/sync.hpp"
 
@@ -18,9 +19,13 @@ namespace kvbackup::inline v1::detail {
 /// atomic<bool>, turns true once one of them failed, so that the others may end early; where that
 /// is of no use, work(i). Gives the first failure; no work is begun after it. internal if the
 /// executor left some out.
+///
+/// With `helpers`, `threads` of the executor take part: those that find no work help until the last
+/// work is done or one fails.
 template <class Work>
 [[nodiscard]] Status run_workers(std::size_t count, std::size_t concurrency, Executor* executor,
-                                 Work&& work) {
+                                 Work&& work, HelperPool* helpers = nullptr,
+                                 std::size_t threads = 0) {
   std::atomic<std::size_t> next{0};
   std::atomic<std::size_t> finished{0};
   std::atomic<bool> stop{false};
@@ -33,22 +38,34 @@ template <class Work>
       return work(index);
     }
   };
+  const auto end = [&] {
+    if (helpers != nullptr) helpers->close();
+  };
   const auto worker = [&](std::size_t) {
     while (!stop.load(std::memory_order_relaxed)) {
       const std::size_t index = next.fetch_add(1, std::memory_order_relaxed);
       if (index >= count) return;
       Status status = call(index);
       if (status.ok()) {
-        finished.fetch_add(1, std::memory_order_relaxed);
+        if (finished.fetch_add(1, std::memory_order_relaxed) + 1 == count) end();
         continue;
       }
-      const MutexLock lock(mutex);
-      if (first_failure.ok()) first_failure = std::move(status);
-      stop.store(true, std::memory_order_relaxed);
+      {
+        const MutexLock lock(mutex);
+        if (first_failure.ok()) first_failure = std::move(status);
+        stop.store(true, std::memory_order_relaxed);
+      }
+      end();
     }
   };
   const std::size_t workers = std::min(concurrency, count);
-  if (workers <= 1 || executor == nullptr) {
+  if (helpers != nullptr && workers > 0 && executor != nullptr) {
+    std::atomic<std::size_t> begun{0};
+    executor->run(std::max(workers, threads), [&](std::size_t i) {
+      if (begun.fetch_add(1, std::memory_order_relaxed) < workers) worker(i);
+      helpers->help();
+    });
+  } else if (workers <= 1 || executor == nullptr) {
     worker(0);
   } else {
     executor->run(workers, worker);

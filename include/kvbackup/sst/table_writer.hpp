@@ -4,16 +4,20 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "kvbackup/base/bytes.hpp"
+#include "kvbackup/base/cancel.hpp"
+#include "kvbackup/base/helper_pool.hpp"
 #include "kvbackup/base/result.hpp"
 #include "kvbackup/base/status.hpp"
 #include "kvbackup/codec/concept.hpp"
 #include "kvbackup/sst/block_builder.hpp"
 #include "kvbackup/sst/concept.hpp"
+#include "kvbackup/sst/detail/block_batches.hpp"
 #include "kvbackup/sst/detail/block_output.hpp"
 #include "kvbackup/sst/detail/growing_buffer.hpp"
 #include "kvbackup/sst/filter_builder.hpp"
@@ -37,13 +41,20 @@ namespace kvbackup::inline v1 {
 /// while finish() builds it; a partitioned filter has its bits only. add() allocates only to let
 /// these grow. memory_bound() tells the most.
 ///
-/// After a failure every call fails with the same status. A writer belongs to one thread.
+/// After a failure every call fails with the same status. A writer belongs to one thread. With a
+/// HelperPool the threads in it compress full blocks of data and compute their checksums, by
+/// batches of 256 KiB; everything else, the output too, stays with the writer's own thread. The
+/// bytes are the same; memory grows by 14 MiB at most and a context of the codec for each helper.
+/// Without a codec, with block_align and with partition_filters there is nothing to share, since
+/// then the place of a block in the file says what comes next.
 template <BlockCodec Codec, BlockChecksum Checksum, ByteSink Output,
           PropertyCollector Collector = NoCollector>
 class TableWriter {
  public:
   /// Touches nothing; options that cannot work fail the first call (TableOptions::validate).
-  TableWriter(TableOptions options, const Codec& codec, Output output, Collector collector = {})
+  /// `helpers`, which may be null, outlives the writer.
+  TableWriter(TableOptions options, const Codec& codec, Output output, Collector collector = {},
+              HelperPool* helpers = nullptr)
       : options_(std::move(options)),
         blocks_(codec, std::move(output)),
         collector_(std::move(collector)),
@@ -52,7 +63,12 @@ class TableWriter {
         block_(options_.block_restart_interval),
         index_(options_),
         filter_(options_),
-        cut_from_(cut_.from()) {}
+        cut_from_(cut_.from()) {
+    if (helpers == nullptr || codec.type() == BlockCompression::none) return;
+    if (options_.block_align || options_.partition_filters) return;
+    cancel_ = helpers->cancel();
+    batches_ = std::make_unique<Batches>(codec, *helpers);
+  }
 
   /// Adds a pair; the views need to live during the call only.
   ///
@@ -106,8 +122,9 @@ class TableWriter {
   }
 
   /// The most that a writer with these options and this codec holds while it writes `content`, in
-  /// bytes. What the codec's context, the collector with its properties, and the output hold is not
-  /// counted. The bound is safe rather than close: about three times what a large table takes.
+  /// bytes. What the codec's context, the collector with its properties, the output, and batches
+  /// for helpers hold is not counted. The bound is safe rather than close: about three times what a
+  /// large table takes.
   [[nodiscard]] static std::uint64_t memory_bound(const TableOptions& options, const Codec& codec,
                                                   const TableContent& content) {
     return detail::MemoryBound(options, content).all(codec).n;
@@ -150,6 +167,12 @@ class TableWriter {
 
   /// Writes the open block, which is followed by `next`.
   bool cut_block(ByteView next) {
+    if (batches_ != nullptr) {
+      if (batches_->takes(block_.estimate() + last_key_.size() + next.size())) {
+        return share_block(next);
+      }
+      if (!write_batches(true)) return false;
+    }
     BlockHandle handle;
     if (!write_data_block(handle)) return false;
     if (filter_.take_cut_request()) index_.request_cut();
@@ -161,12 +184,36 @@ class TableWriter {
   bool write_data_block(BlockHandle& handle) {
     if (!check(blocks_.write(block_.finish(), handle, options_.alignment()))) return false;
     block_.clear();
+    count_data_block();
+    return true;
+  }
+  void count_data_block() {
     ++summary_.num_data_blocks;
     summary_.data_size = blocks_.offset();
-    return true;
+  }
+
+  /// Leaves the open block, which is followed by `next`, to whichever thread is free.
+  bool share_block(ByteView next) {
+    if (!check(check_cancel(cancel_))) return false;
+    batches_->add(block_.finish().view(), last_key_.view(), next);
+    block_.clear();
+    return !batches_->full() || write_batches(false);
+  }
+  /// Writes blocks that were shared and are compressed, or waits for all of them.
+  bool write_batches(bool all) {
+    const auto write = [this](ByteView last, ByteView next, ByteView stored) {
+      BlockHandle handle;
+      Status status = blocks_.write_stored(stored, handle);
+      if (!status.ok()) return status;
+      count_data_block();
+      if (index_.add_block(last, next, handle)) return status;
+      return detail::index_too_large().with_key(next);
+    };
+    return check(batches_->hand_over(all, write));
   }
 
   void write_tail() {
+    if (batches_ != nullptr && !write_batches(true)) return;
     BlockHandle handle;
     if (!write_data_block(handle)) return;
     if (!index_.add_last_block(last_key_.view(), handle)) {
@@ -271,6 +318,8 @@ class TableWriter {
     return false;
   }
 
+  using Batches = detail::BlockBatches<Codec, Checksum>;
+
   TableOptions options_;
   detail::BlockOutput<Codec, Checksum, Output> blocks_;
   Collector collector_;
@@ -282,6 +331,8 @@ class TableWriter {
   detail::GrowingBuffer last_key_;
   std::uint64_t cut_from_;
   TableSummary summary_;
+  const CancelToken* cancel_ = nullptr;
+  std::unique_ptr<Batches> batches_;  // where blocks may be shared
 };
 
 }  // namespace kvbackup::inline v1
