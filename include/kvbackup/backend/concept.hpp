@@ -13,6 +13,8 @@
 //
 // Optional:
 // | b.keeps_objects()            | bool               | false: what is committed is not found again
+// | b.decides_if_absent()        | bool               | false: of two writers of one name that commit
+// |                              |                    | at once with `if_absent` both may succeed
 //
 // Readable refinement:
 // | b.read(name)                 | Result<string>     | the whole object
@@ -20,6 +22,12 @@
 // | b.list(prefix)               | Result<vector<ObjectInfo>> | names that start with prefix, sorted
 // | b.exists(name)               | Result<bool>       |
 // | b.remove(name)               | Status             | not_found if it is not there
+//
+// Unfinished refinement: what writers left that ended with their process. A store that keeps no
+// such things, or ends them by itself and does not list them, does without.
+// | b.list_unfinished(prefix)    | Result<vector<UnfinishedObject>> | of names that start with prefix,
+// |                              |                    | also those of writers that live
+// | b.end_unfinished(object)     | Status             | frees what it takes; ok if it is gone
 // clang-format on
 //
 // Laws no compiler checks: constructors touch nothing outside the process. A backend is
@@ -47,8 +55,25 @@ namespace kvbackup::inline v1 {
 struct ObjectInfo {
   std::string name;
   std::uint64_t size = 0;  ///< bytes
+  /// By what the storage knows its bytes again, the same from commit() and from list(): an ETag, a
+  /// generation. Empty where it has no such thing.
+  std::string proof = {};
+  /// When it was committed, by the storage's clock, in milliseconds since 1970-01-01 UTC; from
+  /// list(). Nothing where it does not tell.
+  std::optional<std::uint64_t> modified_ms = {};
 
-  friend bool operator==(const ObjectInfo&, const ObjectInfo&) = default;
+  /// Of the same name and size.
+  friend bool operator==(const ObjectInfo& a, const ObjectInfo& b) {
+    return a.name == b.name && a.size == b.size;
+  }
+};
+
+/// An object that a writer began, and neither committed nor abandoned.
+struct UnfinishedObject {
+  std::string name;  ///< of the object; of a very long one only the start
+  std::string id;    ///< what the backend calls it: an upload's id, a temporary file's name
+  /// When it was begun, by the storage's clock; nothing where it does not tell.
+  std::optional<std::uint64_t> began_ms = {};
 };
 
 struct CreateOptions {
@@ -83,6 +108,13 @@ concept ReadableBackend = ObjectBackend<B> &&
   { b.remove(name) } -> std::same_as<Status>;
 };
 
+template <class B>
+concept UnfinishedBackend = ReadableBackend<B> &&
+    requires(B& b, std::string_view prefix, const UnfinishedObject& object) {
+  { b.list_unfinished(prefix) } -> std::same_as<Result<std::vector<UnfinishedObject>>>;
+  { b.end_unfinished(object) } -> std::same_as<Status>;
+};
+
 /// The object of that name in a listing, which list() gives sorted; null if it is not there. It
 /// lives as long as the listing.
 [[nodiscard]] inline const ObjectInfo* find_object(const std::vector<ObjectInfo>& objects,
@@ -99,6 +131,16 @@ template <ObjectBackend B>
 [[nodiscard]] bool keeps_objects(const B& backend) {
   if constexpr (requires { bool{backend.keeps_objects()}; }) {
     return backend.keeps_objects();
+  } else {
+    return true;
+  }
+}
+
+/// Whether commit() of two writers of one name with `if_absent` succeeds for one of them only.
+template <ObjectBackend B>
+[[nodiscard]] bool decides_if_absent(const B& backend) {
+  if constexpr (requires { bool{backend.decides_if_absent()}; }) {
+    return backend.decides_if_absent();
   } else {
     return true;
   }

@@ -22,6 +22,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unistd.h>
@@ -94,14 +95,14 @@ class LocalBackend {
   Result<std::vector<ObjectInfo>> list(std::string_view prefix) const {
     if (Status status = check_path(); !status.ok()) return status;
     std::vector<ObjectInfo> objects;
-    std::vector<std::string> folders{std::string()};
-    while (!folders.empty()) {
-      const std::string folder = std::move(folders.back());
-      folders.pop_back();
-      if (Status status = list_folder(folder, prefix, objects, folders); !status.ok()) {
-        return status;
-      }
-    }
+    Status status = walk(
+        prefix, [&objects](std::string name, std::string_view file_name, const struct stat& info) {
+          if (detail::is_temporary_name(file_name)) return;
+          objects.push_back({.name = std::move(name),
+                             .size = static_cast<std::uint64_t>(info.st_size),
+                             .modified_ms = modified_ms(info)});
+        });
+    if (!status.ok()) return status;
     std::sort(objects.begin(), objects.end(),
               [](const ObjectInfo& a, const ObjectInfo& b) { return a.name < b.name; });
     return objects;
@@ -124,6 +125,42 @@ class LocalBackend {
                           detail::join_path(folder.value().path(), file_name));
     }
     return detail::sync_folder(folder.value());
+  }
+
+  /// The temporary files of objects whose names start with `prefix`.
+  Result<std::vector<UnfinishedObject>> list_unfinished(std::string_view prefix) const {
+    if (Status status = check_path(); !status.ok()) return status;
+    std::vector<UnfinishedObject> found;
+    Status status = walk(
+        prefix, [&found](std::string name, std::string_view file_name, const struct stat& info) {
+          if (!detail::is_temporary_name(file_name)) return;
+          std::string id(detail::folder_of(name));
+          if (!id.empty()) id += '/';
+          id += file_name;
+          found.push_back(
+              {.name = std::move(name), .id = std::move(id), .began_ms = modified_ms(info)});
+        });
+    if (!status.ok()) return status;
+    return found;
+  }
+
+  /// Removes a temporary file; nothing else.
+  Status end_unfinished(const UnfinishedObject& object) const {
+    const std::string file_name(detail::file_of(object.id));
+    const std::string folder_name(detail::folder_of(object.id));
+    if (!detail::is_temporary_name(file_name) ||
+        (!folder_name.empty() && !check(folder_name).ok())) {
+      return refused(object.id, "this is no temporary file of an object");
+    }
+    const auto folder = detail::open_folder(path_, folder_name, false);
+    if (folder.status().code() == StatusCode::not_found) return {};
+    if (!folder.ok()) return folder.status();
+    if (::unlinkat(folder.value().descriptor(), file_name.c_str(), 0) == 0) {
+      return detail::sync_folder(folder.value());
+    }
+    if (errno == ENOENT) return {};
+    return errno_status(errno, "remove the temporary file",
+                        detail::join_path(folder.value().path(), file_name));
   }
 
  private:
@@ -207,12 +244,30 @@ class LocalBackend {
     return bytes;
   }
 
-  /// Adds the objects of one folder and the sub-folders to look into. What vanishes meanwhile is
-  /// left out. Depth is bounded, since a path that is no object's name (1024 bytes) is not
-  /// followed.
-  [[nodiscard]] Status list_folder(const std::string& relative, std::string_view prefix,
-                                   std::vector<ObjectInfo>& objects,
-                                   std::vector<std::string>& folders) const {
+  [[nodiscard]] static std::optional<std::uint64_t> modified_ms(const struct stat& info) {
+    if (info.st_mtim.tv_sec < 0) return std::nullopt;
+    return static_cast<std::uint64_t>(info.st_mtim.tv_sec) * 1000 +
+           static_cast<std::uint64_t>(info.st_mtim.tv_nsec) / 1'000'000;
+  }
+
+  /// Calls use(name, file name, stat) for every regular file below the folder that is an object
+  /// whose name starts with `prefix`, or the temporary file of one.
+  template <class Use>
+  [[nodiscard]] Status walk(std::string_view prefix, Use use) const {
+    std::vector<std::string> folders{std::string()};
+    while (!folders.empty()) {
+      const std::string folder = std::move(folders.back());
+      folders.pop_back();
+      if (Status status = walk_folder(folder, prefix, folders, use); !status.ok()) return status;
+    }
+    return {};
+  }
+
+  /// One folder of walk(), which adds the sub-folders to look into. What vanishes meanwhile is left
+  /// out. Depth is bounded, since a path that is no object's name (1024 bytes) is not followed.
+  template <class Use>
+  [[nodiscard]] Status walk_folder(const std::string& relative, std::string_view prefix,
+                                   std::vector<std::string>& folders, Use& use) const {
     auto folder = detail::open_folder(path_, relative, false);
     if (!folder.ok()) {
       if (folder.status().code() == StatusCode::not_found) return {};
@@ -228,8 +283,9 @@ class LocalBackend {
       const dirent* entry = ::readdir(entries.get());
       if (entry == nullptr)
         return errno == 0 ? Status() : errno_status(errno, "list the folder", path);
+      const bool is_temporary = detail::is_temporary_name(entry->d_name);
       std::string name = relative.empty() ? relative : relative + "/";
-      name += entry->d_name;
+      name += is_temporary ? detail::name_of_temporary(entry->d_name) : entry->d_name;
       const bool below = prefix.starts_with(name + "/");
       if ((!below && !name.starts_with(prefix)) || !check(name).ok()) continue;
       struct stat info {};
@@ -238,9 +294,9 @@ class LocalBackend {
         return errno_status(errno, "stat the file", detail::join_path(path, entry->d_name));
       }
       if (S_ISDIR(info.st_mode)) {
-        folders.push_back(std::move(name));
+        if (!is_temporary) folders.push_back(std::move(name));
       } else if (S_ISREG(info.st_mode) && !below) {
-        objects.push_back({std::move(name), static_cast<std::uint64_t>(info.st_size)});
+        use(std::move(name), entry->d_name, info);
       }
     }
   }
@@ -251,7 +307,7 @@ class LocalBackend {
 
   std::string path_;
 };
-static_assert(ReadableBackend<LocalBackend>);
+static_assert(UnfinishedBackend<LocalBackend>);
 
 }  // namespace kvbackup::inline v1
 

@@ -18,11 +18,11 @@
 #include <vector>
 
 #include "kvbackup/base/result.hpp"
-#include "kvbackup/hash/sha256_portable.hpp"
 #include "kvbackup/manifest/detail/entry_bound.hpp"
 #include "kvbackup/manifest/detail/looks_random.hpp"
 #include "kvbackup/manifest/meta_index.hpp"
 #include "kvbackup/manifest/naming.hpp"
+#include "kvbackup/manifest/seal.hpp"
 #include "kvbackup/proto/backup.hpp"
 #include "kvbackup/proto/backup_index.hpp"
 #include "kvbackup/proto/decode.hpp"
@@ -35,9 +35,8 @@ namespace kvbackup::inline v1 {
 /// The KvbackupInfo::format that this library writes, and the highest it reads.
 inline constexpr std::uint32_t kvbackup_info_format = 1;
 
-/// Field numbers in backupmeta that BR does not use and never will: its own end below 100.
+/// A field number in backupmeta that BR does not use and never will: its own end below 100.
 inline constexpr std::uint32_t kvbackup_info_field = 100001;
-inline constexpr std::uint32_t seal_field = 100002;
 
 /// The largest backupmeta that is read, in bytes: 256 MiB name some half a million files, which
 /// hold 70 TiB in parts of the default size.
@@ -66,8 +65,7 @@ struct Manifest {
 [[nodiscard]] inline std::string encode_manifest(const BackupMeta& meta, const KvbackupInfo& info) {
   std::string out = encode(meta);
   append_bytes_field(out, kvbackup_info_field, encode(info));
-  const Sha256Digest seal = PortableSha256::of(out);
-  append_bytes_field(out, seal_field, as_bytes(seal));
+  detail::append_seal(out);
   return out;
 }
 
@@ -131,17 +129,6 @@ struct ManifestOutline {
         .with_object(backupmeta_name);
   }
   return damaged_backupmeta(std::string(reader.status().message()));
-}
-
-/// Whether `bytes` end with the seal of what stands before it.
-[[nodiscard]] inline bool ends_with_seal(ByteView bytes) {
-  constexpr std::size_t seal_size = 3 + 1 + 32;  // tag of field 100002, length, SHA-256
-  if (bytes.size() < seal_size) return false;
-  const ByteView before = bytes.substr(0, bytes.size() - seal_size);
-  const Sha256Digest digest = PortableSha256::of(before);
-  std::string seal;
-  append_bytes_field(seal, seal_field, as_bytes(digest));
-  return bytes.substr(before.size()) == ByteView(seal);
 }
 
 /// Takes the fields that `is_dropped` names out of `unknown_fields`.
@@ -208,7 +195,7 @@ inline void drop_fields(std::string& unknown_fields, bool (*is_dropped)(std::uin
       outline.seals != 0 || outline.infos != 0 || !outline.br_version.starts_with("BR");
   if (manifest.is_sealed) {
     if (outline.seals != 1) return detail::damaged_backupmeta("its seal is missing or repeated");
-    if (!detail::ends_with_seal(bytes)) {
+    if (!detail::sealed_part(bytes)) {
       return detail::damaged_backupmeta("its bytes do not match its seal");
     }
     if (outline.infos != 1)

@@ -5,15 +5,22 @@
 //   {store_id}_{region_id}_{epoch}_{cf}.sst     a raw part that starts at the empty key
 //   backupmeta                                  written last; without it there is no backup
 //   backup.lock                                 written first by what many stores back up to
+//   kvbackup.lock.{run id}                      while a run writes there: destination_lock.hpp
+//   kvbackup.checkpoint.{job id}.{number}       until a run's backupmeta is there: checkpoint.hpp
 //
 // (TiKV v5.1 components/backup/src/{endpoint,writer}.rs). TiKV 6.2 and later name files on S3
 // {store_id}/{region_id}_..., since S3 limits the requests a second of each prefix. A column
 // family's name may hold any byte, so what could not stand in an object name is percent-coded.
 #pragma once
 
+#include <algorithm>
+#include <charconv>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include "kvbackup/base/bytes.hpp"
 #include "kvbackup/base/hex.hpp"
@@ -29,6 +36,58 @@ inline constexpr std::string_view backupmeta_name = "backupmeta";
 inline constexpr std::string_view backup_lock_name = "backup.lock";
 inline constexpr std::string_view backup_lock_text =
     "DO NOT DELETE\nThis file exists to remind other backup jobs won't use this path";
+
+/// Whether BR keeps a checkpoint in the object (br/pkg/checkpoint: `checkpoint.meta`,
+/// `checkpoints/...`).
+[[nodiscard]] inline bool is_br_checkpoint_name(std::string_view name) {
+  return name.starts_with("checkpoint");
+}
+
+/// What the names of locks, and of checkpoints, begin with.
+inline constexpr std::string_view lock_prefix = "kvbackup.lock.";
+inline constexpr std::string_view checkpoint_prefix = "kvbackup.checkpoint.";
+
+/// Whether `text` can name a run: 16 to 64 lower-case hex digits.
+[[nodiscard]] inline bool is_run_id(std::string_view text) {
+  return text.size() >= 16 && text.size() <= 64 &&
+         std::all_of(text.begin(), text.end(),
+                     [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
+
+/// The object that says that the run writes to the destination.
+[[nodiscard]] inline std::string lock_name(std::string_view run_id) {
+  return std::string(lock_prefix).append(run_id);
+}
+[[nodiscard]] inline bool is_lock_name(std::string_view name) {
+  return name.starts_with(lock_prefix) && is_run_id(name.substr(lock_prefix.size()));
+}
+
+/// What the name of an object of a checkpoint says.
+struct CheckpointName {
+  std::string_view job_id;   ///< lives as long as the name
+  std::uint64_t number = 0;  ///< 0: the job; above: parts
+};
+
+[[nodiscard]] inline std::string checkpoint_name(std::string_view job_id, std::uint64_t number) {
+  return std::string(checkpoint_prefix).append(job_id) + '.' + std::to_string(number);
+}
+/// Nothing if checkpoint_name() gives no such name.
+[[nodiscard]] inline std::optional<CheckpointName> parse_checkpoint_name(std::string_view name) {
+  if (!name.starts_with(checkpoint_prefix)) return std::nullopt;
+  name.remove_prefix(checkpoint_prefix.size());
+  const std::size_t dot = name.find('.');
+  if (dot == std::string_view::npos || !is_run_id(name.substr(0, dot))) return std::nullopt;
+  const std::string_view digits = name.substr(dot + 1);
+  CheckpointName parsed{.job_id = name.substr(0, dot)};
+  const char* const end = digits.data() + digits.size();
+  const auto [stop, error] = std::from_chars(digits.data(), end, parsed.number);
+  if (digits.empty() || error != std::errc() || stop != end) return std::nullopt;
+  if (digits.size() > 1 && digits.front() == '0') return std::nullopt;
+  return parsed;
+}
+[[nodiscard]] inline bool is_checkpoint_name(std::string_view name) {
+  return parse_checkpoint_name(name).has_value();
+}
 
 /// What the name of one file is made of.
 struct FileNameParts {

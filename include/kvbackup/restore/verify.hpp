@@ -220,13 +220,12 @@ class Verifier {
       report_.add({severity, object.name, std::nullopt, describe_stranger(object.name)});
     }
   }
-  // Names of BR's (br/pkg/metautil, br/pkg/checkpoint).
   [[nodiscard]] static std::string describe_stranger(std::string_view name) {
-    if (name == "backup.lock") {
-      return "it is BR's lock file, left by a run that backs up to here or did not end well";
-    }
-    if (name.starts_with("checkpoint")) {
-      return "it is the checkpoint of a run that backs up to here or did not end well";
+    constexpr const char* left = " a run that backs up to here or did not end well";
+    if (name == backup_lock_name) return std::string("it is BR's lock file, left by") + left;
+    if (is_lock_name(name)) return std::string("it is the lock of") + left;
+    if (is_checkpoint_name(name) || is_br_checkpoint_name(name)) {
+      return std::string("it is the checkpoint of") + left;
     }
     return "it is not listed in backupmeta, and no part of this backup";
   }

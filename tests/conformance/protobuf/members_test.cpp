@@ -246,6 +246,32 @@ TEST_CASE("a row reads and writes the member that has its name") {
   MEMBER(KvbackupInfo, ranges);
   MEMBER(KvbackupInfo, totals);
   MEMBER(KvbackupInfo, file_crc32c);
+  MEMBER(DestinationLock, format);
+  MEMBER(DestinationLock, run_id);
+  MEMBER(DestinationLock, job_id);
+  MEMBER(DestinationLock, host);
+  MEMBER(DestinationLock, pid);
+  MEMBER(DestinationLock, process);
+  MEMBER(DestinationLock, started_unix_ms);
+  MEMBER(DestinationLock, renewed_unix_ms);
+  MEMBER(DestinationLock, lease_ms);
+  MEMBER(CheckpointJob, format);
+  MEMBER(CheckpointJob, job_id);
+  MEMBER(CheckpointJob, created_unix_ms);
+  MEMBER(CheckpointJob, settings);
+  MEMBER(CheckpointJob, ranges);
+  MEMBER(CheckpointJob, sub_ranges);
+  MEMBER(CheckpointParts, job_id);
+  MEMBER(CheckpointParts, number);
+  MEMBER(CheckpointParts, parts);
+  MEMBER(CheckpointPart, sub_range);
+  MEMBER(CheckpointPart, number);
+  MEMBER(CheckpointPart, start);
+  MEMBER(CheckpointPart, end);
+  MEMBER(CheckpointPart, files);
+  MEMBER(CheckpointFile, file);
+  MEMBER(CheckpointFile, crc32c);
+  MEMBER(CheckpointFile, proof);
 
   for (const oracle::Type& type : oracle::types()) {
     const auto& theirs = *type.prototype.GetDescriptor();

@@ -113,7 +113,8 @@ const std::vector<Type>& types() {
                CommitTsTooLarge, NotLeader, StoreNotMatch, RegionNotFound, KeyNotInRegion,
                EpochNotMatch, ServerIsBusy, StaleCommand, RaftEntryTooLarge, MaxTimestampNotSynced,
                ReadIndexNotReady, ProposalInMergingMode, RegionError, RegionEpoch, Region, Peer,
-               EncryptionMeta, KvbackupInfo, CompletedRange, KvbackupTotals, kinds_test::Node,
+               EncryptionMeta, KvbackupInfo, CompletedRange, KvbackupTotals, DestinationLock,
+               CheckpointJob, CheckpointParts, CheckpointPart, CheckpointFile, kinds_test::Node,
                kinds_test::Empty, kinds_test::Kinds>();
   return all;
 }

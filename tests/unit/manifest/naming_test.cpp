@@ -36,3 +36,30 @@ TEST_CASE("a column family name that no object name can hold is percent-coded") 
   CHECK(name == "1_1_1_..%2Fa%20b%00c.sst");
   CHECK(check_object_name(name).ok());
 }
+
+TEST_CASE("objects of a run are known by exactly the names that they are given") {
+  const std::string id = "0123456789abcdef0123456789abcdef";
+  CHECK(lock_name(id) == "kvbackup.lock." + id);
+  CHECK(is_lock_name(lock_name(id)));
+  CHECK_FALSE(is_lock_name("kvbackup.lock."));
+  CHECK_FALSE(is_lock_name("kvbackup.lock.0123456789ABCDEF"));
+  CHECK_FALSE(is_lock_name("kvbackup.lock." + id + ".1"));
+  CHECK_FALSE(is_lock_name("x/" + lock_name(id)));
+  for (const std::uint64_t number : {std::uint64_t{0}, std::uint64_t{7}, ~std::uint64_t{0}}) {
+    const std::string name = checkpoint_name(id, number);
+    CHECK(check_object_name(name).ok());
+    const auto parsed = parse_checkpoint_name(name);
+    REQUIRE(parsed);
+    CHECK(parsed->job_id == id);
+    CHECK(parsed->number == number);
+  }
+  for (const char* rest : {"", ".", ".-1", ".01", ".1x", ".18446744073709551616", ".1.2", "/1"}) {
+    INFO(rest);
+    CHECK_FALSE(is_checkpoint_name("kvbackup.checkpoint." + id + rest));
+  }
+  CHECK_FALSE(is_checkpoint_name("kvbackup.checkpoint.abc.1"));
+  CHECK_FALSE(is_checkpoint_name("checkpoint.meta"));
+  CHECK(is_br_checkpoint_name("checkpoint.meta"));
+  CHECK(is_br_checkpoint_name("checkpoints/data/x.cpt"));
+  CHECK_FALSE(is_br_checkpoint_name(checkpoint_name(id, 0)));
+}

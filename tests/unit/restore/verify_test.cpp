@@ -276,15 +276,18 @@ TEST_CASE("what lies beside the backup is a warning, and damage where that is as
   put(backend, "backup.lock", "DO NOT DELETE");
   put(backend, "checkpoints/data/x.cpt", "{}");
   put(backend, "9_9_9_default.sst", "leftover");
+  put(backend, lock_name("0123456789abcdef"), "");
+  put(backend, checkpoint_name("0123456789abcdef", 7), "");
   VerifyOptions options;
   VerifyReport report = verified(backend, options);
   CHECK(report.is_whole());
-  CHECK(report.warnings == 3);
+  CHECK(report.warnings == 5);
   check_contains(lines_of(report, Severity::warning),
-                 {"lock file", "checkpoint", "9_9_9_default.sst"});
+                 {"BR's lock file", "checkpoints/data/x.cpt", "9_9_9_default.sst",
+                  "it is the lock of a run", "kvbackup.checkpoint.0123456789abcdef.7"});
   options.strict = true;
   report = verified(backend, options);
-  CHECK(report.damages == 3);
+  CHECK(report.damages == 5);
 }
 
 TEST_CASE("the report does not depend on how many threads made it") {

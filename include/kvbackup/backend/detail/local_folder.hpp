@@ -51,6 +51,12 @@ inline constexpr std::size_t temporary_digits = 16;
                      [](char c) { return hex_digit(c) >= 0; });
 }
 
+/// NAME of ".NAME.tmp..."; of a long one only the start.
+[[nodiscard]] inline std::string_view name_of_temporary(std::string_view file_name) noexcept {
+  constexpr std::size_t tail = temporary_mark.size() + temporary_digits;
+  return file_name.substr(1, file_name.size() - tail - 1);
+}
+
 /// A temporary name that no other open file of this process has, and hardly one of another process;
 /// whoever creates the file asks for O_EXCL.
 [[nodiscard]] inline std::string temporary_name(std::string_view file_name) {
