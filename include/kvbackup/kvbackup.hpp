@@ -17,6 +17,8 @@
 #include "kvbackup/backend/s3_credentials.hpp"
 #include "kvbackup/backend/s3_options.hpp"
 #include "kvbackup/backend/storage_url.hpp"
+#include "kvbackup/backup/clean.hpp"
+#include "kvbackup/backup/delete.hpp"
 #include "kvbackup/backup/layout.hpp"
 #include "kvbackup/backup/mvcc_layout.hpp"
 #include "kvbackup/backup/observer.hpp"

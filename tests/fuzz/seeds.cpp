@@ -419,10 +419,10 @@ void put_requests() {
   request.start_key = "user/2";
   request.end_key = "user/8";
   request.concurrency = 4;
-  request.compression_type = CompressionType::ZSTD;
+  request.compression_type = CompressionType::zstd;
   request.compression_level = -3;
   put("service", "raw", "\x33" + encode(request));
-  request.compression_type = CompressionType::LZ4;
+  request.compression_type = CompressionType::lz4;
   request.rate_limit = 1000;
   request.cluster_id = 7;
   put("service", "rate", "\x0b" + encode(request));
