@@ -135,6 +135,7 @@ void print_summary(const BackupResult& result, const std::string& url, double se
     root.add("files", totals.files).add("total_kvs", totals.kvs).add("total_bytes", totals.bytes);
     root.add("size", size).add("crc64xor", std::to_string(totals.crc64xor));
     root.add("rebuilt_parts", result.rebuilt_parts);
+    root.add("resumed_files", result.resumed_files);
     root.add("seconds", seconds).add("bytes_per_second", speed);
     root.add_json("notes", notes_json(notes));
     if (verification != nullptr) {
@@ -148,6 +149,9 @@ void print_summary(const BackupResult& result, const std::string& url, double se
   std::string rebuilt;
   if (result.rebuilt_parts > 0) {
     rebuilt = ", parts built again: " + std::to_string(result.rebuilt_parts);
+  }
+  if (result.resumed_files > 0) {
+    rebuilt += ", files of an earlier run: " + std::to_string(result.resumed_files);
   }
   std::printf(
       "Full backup success summary: total backup ranges: %zu, total success: %zu, total failed: 0, "
@@ -232,6 +236,13 @@ void add_backup_command(CLI::App& app, Run& run) {
                       "With --txn: only what was committed after it (an incremental backup)");
   command->add_option("--gc-safe-point", flags->gc_safe_point,
                       "With --txn: refuse a backup of versions that may be collected at it");
+  command->add_flag("--resume", flags->resume,
+                    "Go on with the same backup that did not end, if there is one");
+  command
+      ->add_option("--checkpoint-interval", flags->checkpoint_interval_ms,
+                   "Milliseconds between records of what is finished, for --resume; at most so "
+                   "much work is done again")
+      ->capture_default_str();
   command->add_flag("--dry-run", flags->dry_run, "Say what would be backed up, write nothing");
   command->add_flag("--verify-after", flags->verify_after,
                     "Read the backup again and prove it, as verify does");

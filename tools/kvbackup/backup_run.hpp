@@ -39,6 +39,8 @@ struct BackupFlags {
   bool dry_run = false;
   bool verify_after = false;
   bool store_folder = false;
+  bool resume = false;
+  std::uint64_t checkpoint_interval_ms = kvbackup::BackupOptions().checkpoint_interval_ms;
   std::uint64_t cluster_id = 0;
   bool txn = false;
   std::string backup_ts;
@@ -117,6 +119,11 @@ kvbackup::Result<int> back_up(Source source, kvbackup::BuiltCodecs codec,
   options.executor = &threads;
   options.cancel = &cancel_token();
   options.store_folder = flags.store_folder;
+  options.lock = true;
+  // a backup of a source that cannot tell its state could not be resumed
+  options.checkpoint = !kvbackup::source_state(source).empty();
+  options.checkpoint_interval_ms = flags.checkpoint_interval_ms;
+  options.resume = flags.resume;
 
   const std::string url = backend.url();
   const Notes notes = notes_of(source);

@@ -78,6 +78,12 @@ void ProgressDisplay::on_rebuild(const kvbackup::Status& lost) {
   drawn_ = false;
 }
 
+void ProgressDisplay::on_note(const std::string& note) {
+  std::fprintf(stderr, "%s%s: %s\n", drawn_ ? "\r\033[K" : "", title_.c_str(),
+               printable(note).c_str());
+  drawn_ = false;
+}
+
 void ProgressDisplay::draw_bar(const kvbackup::Progress& progress, double seconds) {
   const bool last = progress.total_ranges > 0 && progress.ranges == progress.total_ranges;
   const double fraction = last ? 1 : fraction_done(progress);

@@ -20,6 +20,7 @@ class ProgressDisplay final : public kvbackup::Observer {
 
   void on_progress(const kvbackup::Progress& progress) override;
   void on_rebuild(const kvbackup::Status& lost) override;
+  void on_note(const std::string& note) override;
 
  private:
   void draw_bar(const kvbackup::Progress& progress, double seconds);

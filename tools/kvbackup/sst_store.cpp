@@ -2,6 +2,7 @@
 #include "sst_store.hpp"
 
 #include <algorithm>
+#include <fcntl.h>
 #include <filesystem>
 #include <system_error>
 
@@ -81,9 +82,13 @@ Result<SstSource> SstSource::open(const std::string& path) {
   std::vector<File> files;
   std::vector<SstFileSource> sources;
   const bool alone = names.value().size() == 1;
+  std::string state;
   for (const std::string& name : names.value()) {
     auto file = PosixFile::open(name);
     if (!file.ok()) return std::move(file).status();
+    const auto handle = FileHandle::open(name, O_RDONLY);
+    if (!handle.ok()) return handle.status();
+    state += handle.value().state() + '\n';
     auto reader = SstReader::open(std::move(file).value());
     if (!reader.ok()) return std::move(reader).status();
     if (alone) {
@@ -96,7 +101,13 @@ Result<SstSource> SstSource::open(const std::string& path) {
     }
     files.push_back({name, std::move(reader).value()});
   }
-  return SstSource(std::move(files), std::move(sources));
+  if (alone) {
+    state.pop_back();
+  } else {
+    const Sha256Digest digest = PortableSha256::of(state);
+    state = std::to_string(files.size()) + " files, " + to_hex(as_bytes(digest));
+  }
+  return SstSource(std::move(files), std::move(sources), std::move(state));
 }
 
 Status SstSource::status() const {

@@ -77,6 +77,8 @@ class SstSource {
   [[nodiscard]] kvbackup::ByteView value() const { return merged_.value(); }
   void next() { merged_.next(); }
   void seek(kvbackup::ByteView key) { merged_.seek(key); }
+  /// That of all files: none was changed, added or taken away.
+  [[nodiscard]] std::string state() const { return state_; }
   /// A key that two files hold is an error that names both.
   [[nodiscard]] kvbackup::Status status() const;
 
@@ -85,11 +87,12 @@ class SstSource {
     std::string name;
     SstReader reader;
   };
-  SstSource(std::vector<File> files, std::vector<SstFileSource> sources)
-      : files_(std::move(files)), merged_(std::move(sources)) {}
+  SstSource(std::vector<File> files, std::vector<SstFileSource> sources, std::string state)
+      : files_(std::move(files)), merged_(std::move(sources)), state_(std::move(state)) {}
 
   std::vector<File> files_;
   kvbackup::MergingSource<SstFileSource> merged_;
+  std::string state_;
 };
 static_assert(kvbackup::SeekableSource<SstSource>);
 

@@ -77,6 +77,35 @@ requires(sizeof...(Bs) > 0) class AnyBackend {
     return std::visit([&](auto& backend) { return backend.remove(name); }, backend_);
   }
 
+  [[nodiscard]] bool decides_if_absent() const {
+    return std::visit([](const auto& backend) { return kvbackup::decides_if_absent(backend); },
+                      backend_);
+  }
+  /// None where the backend keeps no such things.
+  Result<std::vector<UnfinishedObject>> list_unfinished(std::string_view prefix) requires(
+      ReadableBackend<Bs>&&...) {
+    return std::visit(
+        [&](auto& backend) -> Result<std::vector<UnfinishedObject>> {
+          if constexpr (UnfinishedBackend<std::remove_reference_t<decltype(backend)>>) {
+            return backend.list_unfinished(prefix);
+          } else {
+            return std::vector<UnfinishedObject>{};
+          }
+        },
+        backend_);
+  }
+  Status end_unfinished(const UnfinishedObject& object) requires(ReadableBackend<Bs>&&...) {
+    return std::visit(
+        [&](auto& backend) -> Status {
+          if constexpr (UnfinishedBackend<std::remove_reference_t<decltype(backend)>>) {
+            return backend.end_unfinished(object);
+          } else {
+            return {};
+          }
+        },
+        backend_);
+  }
+
   /// The backend held, if it is a `B`; else null.
   template <class B>
   [[nodiscard]] B* get_if() noexcept {

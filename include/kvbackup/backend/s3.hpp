@@ -10,6 +10,7 @@
 #include "kvbackup/backend/detail/s3_client.hpp"
 #include "kvbackup/backend/detail/s3_object.hpp"
 #include "kvbackup/backend/detail/s3_reply.hpp"
+#include "kvbackup/backend/detail/s3_uploads.hpp"
 #include "kvbackup/backend/s3_options.hpp"
 #include "kvbackup/base/bytes.hpp"
 #include "kvbackup/base/result.hpp"
@@ -38,9 +39,9 @@ namespace kvbackup::inline v1 {
 /// and the caller with them, and so could not send while the caller produces.
 ///
 /// A failed, abandoned or destroyed writer ends its upload. A process that is killed cannot: give
-/// the bucket a lifecycle rule with AbortIncompleteMultipartUpload. An object whose commit got no
-/// answer is known again by the metadata kvbackup-id, which each object gets. ETags are passed on,
-/// never compared: they are no digests of what was sent.
+/// the bucket a lifecycle rule with AbortIncompleteMultipartUpload, or use list_unfinished(). An
+/// object whose commit got no answer is known again by the metadata kvbackup-id, which each object
+/// gets. ETags are no digests of what was sent: they are passed on, and are ObjectInfo::proof.
 template <HttpTransport Transport>
 class BasicS3Backend {
   using Client = detail::S3Client<Transport>;
@@ -133,6 +134,33 @@ class BasicS3Backend {
         .status;
   }
 
+  /// False with S3IfAbsent::checked: whether an object is there is looked for before.
+  [[nodiscard]] bool decides_if_absent() const {
+    return client_->options().if_absent == S3IfAbsent::conditional;
+  }
+
+  /// The uploads in parts that were begun and neither completed nor aborted.
+  Result<std::vector<UnfinishedObject>> list_unfinished(std::string_view prefix) const {
+    if (Status status = client_->check(); !status.ok()) return status;
+    const std::string base = key_prefix();
+    auto uploads = detail::list_uploads(*client_, base + std::string(prefix));
+    if (!uploads.ok()) return std::move(uploads).status();
+    std::vector<UnfinishedObject> found;
+    for (detail::S3Upload& each : uploads.value()) {
+      if (!each.key.starts_with(base)) continue;
+      std::string name = each.key.substr(base.size());
+      if (!name.starts_with(prefix) || !check_object_name(name).ok()) continue;
+      found.push_back(
+          {.name = std::move(name), .id = std::move(each.id), .began_ms = each.began_ms});
+    }
+    return found;
+  }
+  Status end_unfinished(const UnfinishedObject& object) const {
+    const auto key = key_of(object.name);
+    if (!key.ok()) return key.status();
+    return detail::end_upload(*client_, key.value(), object.id);
+  }
+
  private:
   [[nodiscard]] std::string key_prefix() const {
     const std::string& prefix = client_->options().prefix;
@@ -197,7 +225,7 @@ class BasicS3Backend {
 #if KVBACKUP_WITH_CURL
 /// The S3 backend over libcurl.
 using S3Backend = BasicS3Backend<CurlTransport>;
-static_assert(ReadableBackend<S3Backend>);
+static_assert(UnfinishedBackend<S3Backend>);
 #endif
 
 }  // namespace kvbackup::inline v1

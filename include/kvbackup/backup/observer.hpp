@@ -5,6 +5,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -22,6 +23,7 @@ struct Progress {
   std::uint64_t stored_bytes = 0;   ///< bytes handed to the backend, for lost objects too
   std::uint64_t files = 0;          ///< objects committed
   std::uint64_t rebuilt_parts = 0;  ///< times that a part was built again
+  std::uint64_t resumed_files = 0;  ///< of these objects, those that an earlier run committed
   std::uint64_t ranges = 0;         ///< planned sub-ranges done
   std::uint64_t total_ranges = 0;   ///< planned sub-ranges
   SizeEstimate total;               ///< what the source expects; nothing where it cannot tell
@@ -38,6 +40,8 @@ class Observer {
   virtual void on_file(const File& /*file*/) {}
   /// A part is built again, after a pause, because `lost` happened to an object of it.
   virtual void on_rebuild(const Status& /*lost*/) {}
+  /// A sentence that the operator should read.
+  virtual void on_note(const std::string& /*note*/) {}
 };
 
 namespace detail {
@@ -60,6 +64,14 @@ class ProgressReporter {
     files_.fetch_add(1, std::memory_order_relaxed);
     notify(&file);
   }
+  /// What an earlier run of the job did.
+  void add_finished(std::uint64_t files, std::uint64_t pairs, std::uint64_t bytes,
+                    std::uint64_t stored_bytes) {
+    files_.fetch_add(files, std::memory_order_relaxed);
+    resumed_files_.fetch_add(files, std::memory_order_relaxed);
+    stored_bytes_.fetch_add(stored_bytes, std::memory_order_relaxed);
+    add_pairs(pairs, bytes);
+  }
   void add_rebuild(const Status& lost) {
     rebuilt_parts_.fetch_add(1, std::memory_order_relaxed);
     notify(nullptr, &lost);
@@ -76,6 +88,7 @@ class ProgressReporter {
     p.stored_bytes = stored_bytes_.load(std::memory_order_relaxed);
     p.files = files_.load(std::memory_order_relaxed);
     p.rebuilt_parts = rebuilt_parts_.load(std::memory_order_relaxed);
+    p.resumed_files = resumed_files_.load(std::memory_order_relaxed);
     p.ranges = ranges_.load(std::memory_order_relaxed);
     p.total_ranges = total_ranges_;
     p.total = total_;
@@ -121,6 +134,7 @@ class ProgressReporter {
   std::atomic<std::uint64_t> stored_bytes_{0};
   std::atomic<std::uint64_t> files_{0};
   std::atomic<std::uint64_t> rebuilt_parts_{0};
+  std::atomic<std::uint64_t> resumed_files_{0};
   std::atomic<std::uint64_t> ranges_{0};
   Mutex mutex_;
   std::vector<File> files_to_report_;     // under mutex_

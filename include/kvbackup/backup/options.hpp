@@ -42,6 +42,22 @@ struct BackupOptions {
   Observer* observer = nullptr;
   const CancelToken* cancel = nullptr;
 
+  /// Keep the destination with a lock while the run writes to it: of two runs never both go on.
+  /// Needs a ReadableBackend and a `clock`. A backend that keeps nothing does without.
+  bool lock = false;
+  /// Record finished parts in the destination, so that a run that ends early can be resumed.
+  /// Implies `lock`. Needs a source that tells its state, see source_state().
+  bool checkpoint = false;
+  /// Go on with the unfinished backup that is in the destination, if there is one and it is of the
+  /// same ranges, options and state of the source; else begin one. Implies `checkpoint`.
+  bool resume = false;
+  /// A checkpoint is written at most that often, in milliseconds, and less often in long runs; 0:
+  /// for every part.
+  std::uint64_t checkpoint_interval_ms = 1'000;
+  /// Of the run, in the names of its lock and checkpoint: 16 to 64 lower-case hex digits that no
+  /// other run has. Empty: made of time, process and host.
+  std::string run_id;
+
   // What backupmeta and file names say of the cluster. A store that is no cluster leaves the
   // defaults.
   std::uint64_t cluster_id = 0;

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,6 +33,39 @@ namespace kvbackup::inline v1::detail {
 struct FileRecord {
   File file;
   std::uint32_t crc32c = 0;
+  std::string proof;  ///< ObjectInfo::proof
+};
+
+/// A part all of whose files are committed. Views live as long as the call it is given to.
+struct FinishedPart {
+  std::uint64_t sub_range = 0;
+  std::uint64_t number = 0;  ///< in its sub-range, from 0
+  ByteView start;            ///< of the keys that it covers, as `end`
+  ByteView end;
+  std::span<const FileRecord> files;
+};
+
+/// The parts of a sub-range that a run need not write again: from its start on.
+struct FinishedParts {
+  std::uint64_t count = 0;
+  std::string end;  ///< of the keys that they cover
+  std::vector<FileRecord> files;
+};
+
+/// Looks on while a run works. Called from any of its threads, also at once; a failure ends the
+/// run.
+class RunWatch {
+ public:
+  /// Called every now and then.
+  virtual Status tick() = 0;
+  /// The same, before something is written.
+  virtual Status writing() = 0;
+  virtual Status part_done(const FinishedPart& part) = 0;
+  /// Everything is stored but backupmeta.
+  virtual Status before_backupmeta() = 0;
+
+ protected:
+  ~RunWatch() = default;
 };
 
 /// Takes the files of a part that was finished, and the keys that the part covers. A failure ends
@@ -50,6 +84,10 @@ struct RunContext {
   std::uint64_t start_version = 0;  ///< of every file, as those below
   std::uint64_t end_version = 0;
   std::atomic<std::uint64_t>* backupmeta_size = nullptr;  ///< if given: what its files take there
+  RunWatch* watch = nullptr;
+  /// What an earlier run of the job has finished, one a sub-range; then its other files may be
+  /// there as well.
+  std::span<FinishedParts> finished;
   std::optional<PartDone> part_done;  ///< called with all files of the sub-range so far
 };
 
@@ -62,6 +100,9 @@ class TableOutput {
 
   Status append(ByteView bytes) {
     if (Status status = check_cancel(run_->cancel); !status.ok()) return status;
+    if (run_->watch != nullptr) {
+      if (Status status = run_->watch->writing(); !status.ok()) return status;
+    }
     if (run_->rate_limiter != nullptr) {
       Status status = run_->rate_limiter->acquire(bytes.size(), run_->cancel);
       if (!status.ok()) return status;
@@ -210,7 +251,7 @@ class PartWriter {
     record.file.cf = cfs_[table];
     record.file.size = summary.value().file_size;
     record.crc32c = digest.crc32c;
-    if (Status status = commit(file, record.file); !status.ok()) {
+    if (Status status = commit(file, record); !status.ok()) {
       object_failed_ = true;
       file.commit_failed = true;
       return status;
@@ -220,41 +261,47 @@ class PartWriter {
     return {};
   }
 
-  Status commit(PartFile& file, const File& description) {
+  Status commit(PartFile& file, FileRecord& record) {
     auto committed = file.table->output().writer().commit();
-    if (committed.ok()) return {};
-    // a commit that failed may have been done, and only its answer lost
-    if (committed.status().code() == StatusCode::already_exists && file.commit_failed) {
-      auto ours = is_stored(description);
+    if (committed.ok()) {
+      record.proof = std::move(committed.value().proof);
+      return {};
+    }
+    // a commit that failed may have been done, and only its answer lost, or its record
+    if (committed.status().code() == StatusCode::already_exists &&
+        (file.commit_failed || !run_.finished.empty())) {
+      auto ours = find_stored(record.file);
       if (!ours.ok()) return std::move(ours).status();
-      if (ours.value()) return {};
+      if (ours.value()) {
+        record.proof = std::move(ours.value()->proof);
+        return {};
+      }
     }
     return std::move(committed).status();
   }
 
-  /// Whether the object of that name is, byte for byte, the one that `description` is about.
-  Result<bool> is_stored(const File& description) {
+  /// The object of that name if it is, byte for byte, the one that `description` is about.
+  Result<std::optional<ObjectInfo>> find_stored(const File& description) {
+    std::optional<ObjectInfo> stored;
     if constexpr (ReadableBackend<Backend>) {
       constexpr std::uint64_t most_at_once = 1u << 20;
       auto listed = backend_.list(description.name);
       if (!listed.ok()) return std::move(listed).status();
-      const ObjectInfo wanted{.name = description.name, .size = description.size};
-      const std::vector<ObjectInfo>& found = listed.value();
-      if (std::find(found.begin(), found.end(), wanted) == found.end()) return false;
+      const ObjectInfo* const found = find_object(listed.value(), description.name);
+      if (found == nullptr || found->size != description.size) return stored;
       Hash hash = hash_;
-      for (std::uint64_t at = 0; at < wanted.size;) {
+      for (std::uint64_t at = 0; at < description.size;) {
         if (Status status = check_cancel(run_.cancel); !status.ok()) return status;
-        const std::uint64_t length = std::min(wanted.size - at, most_at_once);
-        auto bytes = backend_.read_range(wanted.name, at, length);
+        const std::uint64_t length = std::min(description.size - at, most_at_once);
+        auto bytes = backend_.read_range(description.name, at, length);
         if (!bytes.ok()) return std::move(bytes).status();
         hash.add_bytes(bytes.value());
         at += length;
       }
       const FileDigest digest = hash.finish();
-      return as_bytes(digest.sha256) == ByteView(description.sha256);
-    } else {
-      return false;
+      if (as_bytes(digest.sha256) == ByteView(description.sha256)) stored = *found;
     }
+    return stored;
   }
 
   LayoutT& layout_;

@@ -9,16 +9,21 @@
 #include <cstdint>
 #include <iterator>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "kvbackup/backend/concept.hpp"
+#include "kvbackup/backup/job_settings.hpp"
 #include "kvbackup/backup/layout.hpp"
 #include "kvbackup/backup/options.hpp"
+#include "kvbackup/backup/part_numbers.hpp"
 #include "kvbackup/backup/part_writer.hpp"
 #include "kvbackup/backup/plan.hpp"
+#include "kvbackup/backup/run_keeper.hpp"
 #include "kvbackup/backup/sub_range_writer.hpp"
+#include "kvbackup/backup/unfinished_job.hpp"
 #include "kvbackup/base/rate_limiter.hpp"
 #include "kvbackup/base/utf8.hpp"
 #include "kvbackup/base/workers.hpp"
@@ -36,12 +41,14 @@ struct BackupResult {
   KvbackupInfo info;
   std::uint64_t backupmeta_size = 0;  ///< bytes of the object `backupmeta`
   std::uint64_t rebuilt_parts = 0;    ///< times that a part was built again, its object lost
+  std::uint64_t resumed_files = 0;    ///< files that an earlier run of the job had finished
 };
 
 /// Backs up a Snapshot or a plain SortedSource.
 ///
 /// run() blocks. On success the backend holds the files and, written last, `backupmeta`. On failure
-/// there is no `backupmeta`; files that were complete by then may be left, never a partial one. For
+/// there is no `backupmeta`; files that were complete by then may be left, never a partial one, and
+/// with BackupOptions::checkpoint another run can go on with them. For
 /// one source state and a fixed clock the bytes are the same whatever the concurrency.
 template <class Source, BlockCodec Codec, Hasher Hash, ObjectBackend Backend,
           class LayoutT = RawLayout>
@@ -67,42 +74,18 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
     auto plan = make_plan(source_, options);
     if (!plan.ok()) return std::move(plan).status();
     if (Status status = check_names(plan.value(), options); !status.ok()) return status;
+    if (options.lock || options.checkpoint || options.resume) {
+      if constexpr (ReadableBackend<Backend>) {
+        if (keeps_objects(backend_)) return run_kept(std::move(plan).value(), options);
+      } else {
+        return Status::error(StatusCode::unsupported,
+                             "BackupOptions::lock, checkpoint and resume need a storage that can "
+                             "be read")
+            .with_object(backend_.url());
+      }
+    }
     if (Status status = check_destination(); !status.ok()) return status;
-    spent_ = !Snapshot<Source>;
-
-    std::optional<RateLimiter> limiter;
-    std::optional<RateLimiter> read_limiter;
-    if (options.rate_limit > 0) limiter.emplace(options.rate_limit, *options.clock);
-    if (options.read_rate_limit > 0) read_limiter.emplace(options.read_rate_limit, *options.clock);
-    detail::ProgressReporter progress(options.observer, plan.value().sub_ranges.size(),
-                                      plan.value().total);
-    detail::RunContext context;
-    context.name = {.store_id = options.store_id,
-                    .region_id = options.region_id,
-                    .epoch = options.region_epoch,
-                    .unix_ms = unix_ms(options),
-                    .is_raw_kv = LayoutT::is_raw_kv,
-                    .store_folder = options.store_folder};
-    context.cancel = options.cancel;
-    context.clock = options.clock;
-    context.rate_limiter = limiter ? &*limiter : nullptr;
-    context.read_limiter = read_limiter ? &*read_limiter : nullptr;
-    context.part_retries = options.part_retries;
-    context.progress = &progress;
-    std::atomic<std::uint64_t> backupmeta_size{0};
-    context.backupmeta_size = &backupmeta_size;
-    if constexpr (VersionedSource<Source>) {
-      context.start_version = source_.start_version();
-      context.end_version = source_.end_version();
-    }
-
-    auto files = run_sub_ranges(plan.value(), options, context);
-    if (!files.ok()) return std::move(files).status();
-    if (Status status = check_stored(files.value(), options); !status.ok()) return status;
-    if constexpr (ConfirmedSource<Source>) {
-      if (Status status = source_.confirm(); !status.ok()) return status;
-    }
-    return write_backupmeta(plan.value(), options, context, std::move(files).value());
+    return run_plan(plan.value(), options, unix_ms(options), {}, nullptr);
   }
 
   /// What run() would do, without doing it: the plan, after the checks that need no writing.
@@ -136,6 +119,21 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
     }
     if (options.read_rate_limit > 0 && options.clock == nullptr) {
       return refuse("BackupOptions::read_rate_limit needs a clock, such as SystemClock");
+    }
+    if (options.lock || options.checkpoint || options.resume) {
+      if (options.clock == nullptr) {
+        return refuse(
+            "BackupOptions::lock, checkpoint and resume need a clock, such as "
+            "SystemClock");
+      }
+      if (!options.run_id.empty() && !is_run_id(options.run_id)) {
+        return refuse("BackupOptions::run_id must be 16 to 64 lower-case hex digits");
+      }
+    }
+    if ((options.checkpoint || options.resume) && source_state(source_).empty()) {
+      return refuse(
+          "this source cannot tell its state from another one, so a backup of it cannot "
+          "be resumed (BackupOptions::checkpoint and resume, --resume)");
     }
     if (!is_utf8(options.cluster_version)) {
       return refuse("BackupOptions::cluster_version must be UTF-8");
@@ -178,19 +176,108 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
         std::chrono::duration_cast<std::chrono::milliseconds>(since_epoch).count());
   }
 
-  /// A destination that holds a backup is refused before anything is read or written.
+  /// A destination that holds a backup, or is BR's, is refused before anything is read or written.
   [[nodiscard]] Status check_destination() {
     if constexpr (ReadableBackend<Backend>) {
       auto exists = backend_.exists(backupmeta_name);
       if (!exists.ok()) return std::move(exists).status();
-      if (exists.value()) {
-        return Status::error(StatusCode::already_exists,
-                             "the destination already holds a backup (backupmeta is there); choose "
-                             "an empty one")
-            .with_object(backend_.url());
-      }
+      if (exists.value()) return detail::holds_a_backup(backend_.url());
+      auto locked = backend_.exists(backup_lock_name);
+      if (!locked.ok()) return std::move(locked).status();
+      if (locked.value()) return detail::holds_br_lock(backend_.url());
     }
     return {};
+  }
+
+  /// A run that keeps the destination, and may go on with an earlier one.
+  [[nodiscard]] Result<BackupResult> run_kept(BackupPlan plan, const BackupOptions& options) {
+    const std::uint64_t now = unix_ms(options);
+    detail::RunKeeper<Backend, Hash> keeper(backend_, hash_, options);
+    Status begun = keeper.begin(detail::job_of(source_, codec_, layout_, plan, options, now),
+                                name_parts(options, now));
+    if (!begun.ok()) return begun;
+    const CheckpointJob& job = keeper.job();
+    plan.sub_ranges.clear();
+    for (const CompletedRange& each : job.sub_ranges) {
+      plan.sub_ranges.push_back({.cf = each.cf, .start = each.start, .end = each.end});
+    }
+    auto result = keeper.is_complete()
+                      ? read_result(job.created_unix_ms)
+                      : run_plan(plan, options, job.created_unix_ms, keeper.finished(), &keeper);
+    if (!result.ok()) {
+      keeper.give_up();
+      return result;
+    }
+    if (Status left = keeper.end(); !left.ok() && options.observer != nullptr) {
+      options.observer->on_note(
+          "the backup is complete, but its checkpoint or lock could not be "
+          "removed: " +
+          left.to_string());
+    }
+    return result;
+  }
+
+  /// What the backupmeta says that is there, of the run that began then.
+  [[nodiscard]] Result<BackupResult> read_result(std::uint64_t created_unix_ms) {
+    auto manifest = read_manifest(backend_);
+    if (!manifest.ok()) return std::move(manifest).status();
+    if (!manifest.value().info || manifest.value().info->created_unix_ms != created_unix_ms) {
+      return detail::holds_a_backup(backend_.url());
+    }
+    BackupResult result;
+    result.meta = std::move(manifest.value().meta);
+    result.info = *std::move(manifest.value().info);
+    result.backupmeta_size = encode_manifest(result.meta, result.info).size();
+    result.resumed_files = result.meta.files.size();
+    return result;
+  }
+
+  [[nodiscard]] static FileNameParts name_parts(const BackupOptions& options,
+                                                std::uint64_t unix_ms) {
+    return {.store_id = options.store_id,
+            .region_id = options.region_id,
+            .epoch = options.region_epoch,
+            .unix_ms = unix_ms,
+            .is_raw_kv = LayoutT::is_raw_kv,
+            .store_folder = options.store_folder};
+  }
+
+  /// Carries the plan out. `finished` are the parts of each sub-range that an earlier run has
+  /// finished, if there was one; `watch` may be null.
+  [[nodiscard]] Result<BackupResult> run_plan(const BackupPlan& plan, const BackupOptions& options,
+                                              std::uint64_t created_unix_ms,
+                                              std::span<detail::FinishedParts> finished,
+                                              detail::RunWatch* watch) {
+    spent_ = !Snapshot<Source>;
+    std::optional<RateLimiter> limiter;
+    std::optional<RateLimiter> read_limiter;
+    if (options.rate_limit > 0) limiter.emplace(options.rate_limit, *options.clock);
+    if (options.read_rate_limit > 0) read_limiter.emplace(options.read_rate_limit, *options.clock);
+    detail::ProgressReporter progress(options.observer, plan.sub_ranges.size(), plan.total);
+    detail::RunContext context;
+    context.name = name_parts(options, created_unix_ms);
+    context.cancel = options.cancel;
+    context.clock = options.clock;
+    context.rate_limiter = limiter ? &*limiter : nullptr;
+    context.read_limiter = read_limiter ? &*read_limiter : nullptr;
+    context.part_retries = options.part_retries;
+    context.progress = &progress;
+    context.watch = watch;
+    context.finished = finished;
+    std::atomic<std::uint64_t> backupmeta_size{0};
+    context.backupmeta_size = &backupmeta_size;
+    if constexpr (VersionedSource<Source>) {
+      context.start_version = source_.start_version();
+      context.end_version = source_.end_version();
+    }
+
+    auto files = run_sub_ranges(plan, options, context);
+    if (!files.ok()) return std::move(files).status();
+    if (Status status = check_stored(files.value(), options); !status.ok()) return status;
+    if constexpr (ConfirmedSource<Source>) {
+      if (Status status = source_.confirm(); !status.ok()) return status;
+    }
+    return write_backupmeta(plan, options, context, std::move(files).value());
   }
 
   // Workers take sub-ranges in plan order; the results stand in plan order too.
@@ -229,10 +316,16 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
     detail::SubRangeWriter<LayoutT, Codec, Hash, Backend> writer(
         layout_, codec_, hash_, backend_, context, options.part_size, index, range, stop);
     Status status;
-    if constexpr (Snapshot<Source>) {
-      status = writer.write(source_, files);
-    } else {
-      status = writer.write_bounded(source_, files);
+    if (!context.finished.empty()) {
+      status = writer.resume(std::move(context.finished[index]), files);
+      if (status.ok() && writer.is_finished()) return status;
+    }
+    if (status.ok()) {
+      if constexpr (Snapshot<Source>) {
+        status = writer.write(source_, files);
+      } else {
+        status = writer.write_bounded(source_, files);
+      }
     }
     if (status.ok()) return status;
     return std::move(status).with_range(range.start, range.end);
@@ -271,6 +364,7 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
                                                       Files files) {
     BackupResult result;
     result.rebuilt_parts = context.progress->progress().rebuilt_parts;
+    result.resumed_files = context.progress->progress().resumed_files;
     result.meta = make_meta(plan, options);
     result.info = make_info(plan, context);
     for (detail::FileRecord& record : files) {
@@ -287,6 +381,9 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
     // what cannot be read back must not count as a backup
     if (auto read_back = decode_manifest(bytes); !read_back.ok()) {
       return std::move(read_back).status();
+    }
+    if (context.watch != nullptr) {
+      if (Status status = context.watch->before_backupmeta(); !status.ok()) return status;
     }
     result.backupmeta_size = bytes.size();
     if (Status status = check_cancel(options.cancel); !status.ok()) return status;

@@ -7,11 +7,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "kvbackup/backup/part_numbers.hpp"
 #include "kvbackup/backup/part_writer.hpp"
+#include "kvbackup/backup/unfinished_job.hpp"
 #include "kvbackup/base/cancel.hpp"
 #include "kvbackup/base/clock.hpp"
 #include "kvbackup/base/key_range.hpp"
@@ -24,15 +27,6 @@
 #include "kvbackup/source/concept.hpp"
 
 namespace kvbackup::inline v1::detail {
-
-/// The number of a part stands where TiKV has the region's id. It rises with the part's key and
-/// depends on the plan and the data only: sub-ranges are numbered a million parts apart.
-inline constexpr std::uint64_t parts_of_a_sub_range = 1'000'000;
-
-/// No part of a plan of that many sub-ranges has a higher number.
-[[nodiscard]] constexpr std::uint64_t last_part_number(std::size_t sub_ranges) {
-  return (std::uint64_t{sub_ranges} + 1) * parts_of_a_sub_range;
-}
 
 /// What is said of a backup that describes itself by more than is ever read.
 [[nodiscard]] KVBACKUP_DETAIL_COLD inline Status backupmeta_too_large() {
@@ -62,11 +56,31 @@ class SubRangeWriter {
         range_(range),
         stop_(stop) {}
 
+  /// Goes on behind the parts that an earlier run finished, whose files it takes.
+  Status resume(FinishedParts&& finished, std::vector<FileRecord>& files) {
+    parts_ = resumed_parts_ = finished.count;
+    resumed_end_ = std::move(finished.end);
+    std::uint64_t pairs = 0;
+    std::uint64_t bytes = 0;
+    std::uint64_t stored = 0;
+    for (FileRecord& each : finished.files) {
+      pairs += each.file.total_kvs;
+      bytes += each.file.total_bytes;
+      stored += each.file.size;
+      files.push_back(std::move(each));
+    }
+    run_.progress->add_finished(finished.files.size(), pairs, bytes, stored);
+    return describe(files, 0);
+  }
+  /// Whether these were all of the sub-range.
+  [[nodiscard]] bool is_finished() const { return parts_ > 0 && resumed_end_ == range_.end; }
+
   /// Writes the pairs that `snapshot` has in the range. A part whose object is lost in mid-write is
   /// built again by another scan, and cut where the first one would have been.
   template <Snapshot S>
   Status write(const S& snapshot, std::vector<FileRecord>& files) {
     KeyRange rest = range_;
+    if (parts_ > 0) rest.start = resumed_end_;
     for (;;) {
       Status status;
       {
@@ -83,15 +97,16 @@ class SubRangeWriter {
   /// Writes the pairs of `source` that lie in the range, and leaves the source behind them.
   template <SortedSource Source>
   Status write_bounded(Source& source, std::vector<FileRecord>& files) {
-    if (!range_.start.empty()) {
+    const std::string& start = parts_ > 0 ? resumed_end_ : range_.start;
+    if (!start.empty()) {
       if constexpr (SeekableSource<Source>) {
-        source.seek(range_.start);
+        source.seek(start);
       } else {
-        if (Status status = skip_to_start(source); !status.ok()) return status;
+        if (Status status = skip_to(source, start); !status.ok()) return status;
       }
     }
     Bounded<Source> bounded{&source, range_.end};
-    Status status = write_pairs(bounded, range_.start, files);
+    Status status = write_pairs(bounded, start, files);
     if (!lost_object(status)) return status;
     return std::move(status).with_note(
         "this source can be read once, so the part cannot be built again; start the backup anew, "
@@ -130,15 +145,16 @@ class SubRangeWriter {
   };
 
   template <class Source>
-  Status skip_to_start(Source& source) {
+  Status skip_to(Source& source, ByteView start) {
     constexpr std::uint64_t pairs_between_looks = 1024;
-    for (std::uint64_t n = 1; source.valid() && ByteView(source.key()) < ByteView(range_.start);
-         ++n) {
+    for (std::uint64_t n = 1; source.valid() && ByteView(source.key()) < start; ++n) {
       const std::uint64_t size = ByteView(source.key()).size() + ByteView(source.value()).size();
       if (Status status = charge(size); !status.ok()) return status;
       source.next();
       if (n % pairs_between_looks != 0) continue;
       if (Status status = check_cancel(run_.cancel); !status.ok()) return status;
+      if (run_.watch == nullptr) continue;
+      if (Status status = run_.watch->tick(); !status.ok()) return status;
     }
     return {};
   }
@@ -170,6 +186,12 @@ class SubRangeWriter {
       if (Status status = close(entry.key, files); !status.ok()) return status;
     }
     if (!part_) {
+      if (parts_ > 0 && parts_ == resumed_parts_ && entry.key != ByteView(resumed_end_)) {
+        return Status::error(StatusCode::internal,
+                             "the source no longer has the pair that followed the last finished "
+                             "part; remove what the unfinished run left (kvbackup clean) and begin "
+                             "anew");
+      }
       part_.emplace(layout_, codec_, hash_, backend_, run_, range_.cf, part_number(),
                     parts_ == 0 ? ByteView(range_.start) : entry.key);
     }
@@ -230,6 +252,14 @@ class SubRangeWriter {
     rebuilds_ = 0;
     taken_ = reported_ = lost_ = Taken();
     report_at_ = report_interval;
+    if (run_.watch != nullptr) {
+      Status status = run_.watch->part_done({.sub_range = index_,
+                                             .number = parts_ - 1,
+                                             .start = start,
+                                             .end = end,
+                                             .files = std::span(files).subspan(files_before)});
+      if (!status.ok()) return status;
+    }
     return run_.part_done ? (*run_.part_done)(start, end, files) : Status();
   }
 
@@ -284,9 +314,7 @@ class SubRangeWriter {
     return Status::error(StatusCode::cancelled, "another worker of this run failed");
   }
 
-  [[nodiscard]] std::uint64_t part_number() const {
-    return std::uint64_t{index_} * parts_of_a_sub_range + parts_ + 1;
-  }
+  [[nodiscard]] std::uint64_t part_number() const { return part_number_of(index_, parts_); }
 
   LayoutT layout_;
   const Codec& codec_;
@@ -299,10 +327,12 @@ class SubRangeWriter {
   const std::atomic<bool>& stop_;
   std::optional<Part> part_;
   std::uint64_t parts_ = 0;
-  std::uint32_t rebuilds_ = 0;  // of the open part
-  Taken taken_;                 // by the open part
-  Taken reported_;              // of these, also by attempts that were lost
-  Taken lost_;                  // by the longest attempt that was lost
+  std::uint64_t resumed_parts_ = 0;  // of these, those of an earlier run
+  std::string resumed_end_;          // of the keys that they cover
+  std::uint32_t rebuilds_ = 0;       // of the open part
+  Taken taken_;                      // by the open part
+  Taken reported_;                   // of these, also by attempts that were lost
+  Taken lost_;                       // by the longest attempt that was lost
   std::uint64_t report_at_ = report_interval;
   std::uint64_t unpaid_ = 0;  // bytes taken that were not charged yet
   std::string last_key_;

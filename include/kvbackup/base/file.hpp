@@ -205,6 +205,15 @@ class FileHandle {
     if (::fstat(descriptor_, &info) != 0) return errno_status(errno, "stat the file", path_);
     return info;
   }
+  /// What tells the bytes of a regular file from any that it or another one had: device, inode,
+  /// size and time of change. Empty if it is none, or cannot be asked.
+  [[nodiscard]] std::string state() const {
+    struct stat info {};
+    if (::fstat(descriptor_, &info) != 0 || !S_ISREG(info.st_mode)) return {};
+    return "file " + std::to_string(info.st_dev) + ':' + std::to_string(info.st_ino) + " of " +
+           std::to_string(info.st_size) + " bytes, changed at " +
+           std::to_string(info.st_mtim.tv_sec) + '.' + std::to_string(info.st_mtim.tv_nsec);
+  }
   /// Bytes in the file.
   [[nodiscard]] Result<std::uint64_t> size() const {
     const auto info = status();

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <variant>
@@ -72,6 +73,17 @@ requires(sizeof...(Cs) > 0) class AnyCodec {
   }
   [[nodiscard]] std::string_view name() const {
     return std::visit([](const auto& codec) { return std::string_view(codec.name()); }, codec_);
+  }
+  [[nodiscard]] std::string parameters() const {
+    return std::visit(
+        [](const auto& codec) -> std::string {
+          if constexpr (requires { codec.parameters(); }) {
+            return codec.parameters();
+          } else {
+            return {};
+          }
+        },
+        codec_);
   }
   [[nodiscard]] std::size_t bound(std::size_t plain_size) const {
     return std::visit([plain_size](const auto& codec) { return codec.bound(plain_size); }, codec_);

@@ -14,6 +14,9 @@
 // | c.compress(in, out)  | optional<size_t> | bytes written to out, or nothing: "does not fit"
 // | d.decompress(in, out)| Status           | fills out exactly; out has the plain length
 //
+// Optional: codec.parameters() -> std::string, what beside the name decides the bytes that compress
+// gives: two codecs of one name and equal parameters give the same.
+//
 // Optional, for tables that others wrote:
 // clang-format off
 // | codec.decompressor(dictionary) | BlockDecompressor  | for blocks compressed with it; it

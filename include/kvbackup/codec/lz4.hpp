@@ -14,6 +14,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace kvbackup::inline v1 {
@@ -90,6 +91,7 @@ struct Lz4Codec {
 
   [[nodiscard]] BlockCompression type() const noexcept { return BlockCompression::lz4; }
   [[nodiscard]] std::string_view name() const noexcept { return "LZ4"; }
+  [[nodiscard]] std::string parameters() const { return exact ? "exact" : ""; }
   /// LZ4's own bound: n + n/255 + 16.
   [[nodiscard]] std::size_t bound(std::size_t plain_size) const noexcept {
     return plain_size + plain_size / 255 + 16;

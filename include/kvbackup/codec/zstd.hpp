@@ -13,6 +13,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <zstd.h>
 
@@ -119,6 +120,9 @@ struct ZstdCodec {
 
   [[nodiscard]] BlockCompression type() const noexcept { return BlockCompression::zstd; }
   [[nodiscard]] std::string_view name() const noexcept { return "ZSTD"; }
+  [[nodiscard]] std::string parameters() const {
+    return "level " + std::to_string(level == 0 ? default_level : level) + (exact ? " exact" : "");
+  }
   /// zstd's own bound: about n + n/256 + 64.
   [[nodiscard]] std::size_t bound(std::size_t plain_size) const noexcept {
     return ZSTD_compressBound(plain_size);

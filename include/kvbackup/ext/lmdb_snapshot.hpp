@@ -23,6 +23,7 @@
 #include <kvbackup/ext/detail/lmdb_common.hpp>
 #include <kvbackup/ext/detail/lmdb_place.hpp>
 #include <kvbackup/kvbackup.hpp>
+#include <sys/stat.h>
 
 namespace kvbackup::inline v1 {
 
@@ -275,6 +276,17 @@ class LmdbSnapshot {
   /// The id of the last transaction that the snapshot sees, in decimal.
   [[nodiscard]] std::string identity() const {
     return std::to_string(mdb_txn_id(shared_->txns.front()));
+  }
+  /// The same, and the file that the environment lies in; empty if that cannot be asked.
+  [[nodiscard]] std::string state() const {
+    mdb_filehandle_t file = 0;
+    struct stat info {};
+    if (mdb_env_get_fd(mdb_txn_env(shared_->txns.front()), &file) != MDB_SUCCESS ||
+        ::fstat(file, &info) != 0) {
+      return {};
+    }
+    return "file " + std::to_string(info.st_dev) + ':' + std::to_string(info.st_ino) +
+           ", transaction " + identity();
   }
   /// Sources that can be alive at once: as many as asked for, or fewer where LMDB had too few free
   /// reader slots, or a busy writer never let that many transactions begin in one state.

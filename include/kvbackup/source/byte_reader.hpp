@@ -80,6 +80,7 @@ class FdReader {
     if (!info.ok()) return info.status();
     if (S_ISDIR(info.value().st_mode)) return errno_status(EISDIR, "read the file", path);
     FdReader reader(file.value().descriptor(), path);
+    reader.state_ = file.value().state();
     reader.owned_ = std::move(file).value();
     return reader;
   }
@@ -91,6 +92,9 @@ class FdReader {
   /// From now on read() ends with `cancelled` when the token is set, even while it waits for a pipe
   /// or a terminal. The token outlives the reader; null takes it away.
   void cancel_on(const CancelToken* token) noexcept { cancel_ = token; }
+
+  /// FileHandle::state() when the file was opened; empty where it is borrowed.
+  [[nodiscard]] const std::string& state() const noexcept { return state_; }
 
   [[nodiscard]] Result<std::size_t> read(char* out, std::size_t size) {
     for (;;) {
@@ -120,6 +124,7 @@ class FdReader {
   int fd_;
   const CancelToken* cancel_ = nullptr;
   FileHandle owned_;  // closed where it is borrowed
+  std::string state_;
   std::string name_;
 };
 

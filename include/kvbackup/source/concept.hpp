@@ -27,12 +27,16 @@
 // |                        |                          | keys only: not_found unless all of the
 // |                        |                          | ranges lie in what it holds
 // | s.kind(), s.identity() | std::string              | optional: recorded in backupmeta
-// | s.notes()              | vector<string>           | optional: sentences for the operator: how
-// |                        |                          | the state was taken, what is not in it
-// | s.start_version(),     | std::uint64_t            | optional: of an MVCC store, recorded in
-// | s.end_version()        |                          | backupmeta: the versions that it gives
-// | s.confirm()            | Status                   | optional: whether all that was scanned
-// |                        |                          | holds; asked before backupmeta is written
+// | s.state()              | std::string              | optional: tells the state that is given
+// from |                        |                          | any other of this store, and from any
+// of |                        |                          | another; empty where it cannot. Without
+// it |                        |                          | identity() is taken for it | s.notes()
+// | vector<string>           | optional: sentences for the operator: how |                        |
+// | the state was taken, what is not in it | s.start_version(),     | std::uint64_t            |
+// optional: of an MVCC store, recorded in | s.end_version()        |                          |
+// backupmeta: the versions that it gives | s.confirm()            | Status                   |
+// optional: whether all that was scanned |                        |                          |
+// holds; asked before backupmeta is written
 //
 // Laws no compiler checks: keys strictly rise as unsigned bytes; two scans of one range give the
 // same pairs.
@@ -101,6 +105,11 @@ template <class S>
 concept IdentifiedSource = requires(const S& s) {
   { s.kind() } -> std::convertible_to<std::string>;
   { s.identity() } -> std::convertible_to<std::string>;
+};
+
+template <class S>
+concept StatefulSource = requires(const S& s) {
+  { s.state() } -> std::same_as<std::string>;
 };
 
 template <class S>

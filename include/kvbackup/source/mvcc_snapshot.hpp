@@ -154,6 +154,9 @@ class MvccSnapshot {
   [[nodiscard]] std::string identity() const requires IdentifiedSource<S> {
     return state_->inner.identity();
   }
+  [[nodiscard]] std::string state() const requires StatefulSource<S> {
+    return state_->inner.state();
+  }
   [[nodiscard]] std::vector<std::string> notes() const {
     std::vector<std::string> notes;
     if constexpr (AnnotatedSource<S>) notes = state_->inner.notes();

@@ -41,6 +41,16 @@ class TsvSource {
     next();
   }
 
+  /// That of a reader which tells one, such as an FdReader of a file, and how it is read.
+  [[nodiscard]] std::string state() const requires requires(const Reader& reader) {
+    std::string(reader.state());
+  }
+  {
+    const std::string state(reader_.state());
+    if (state.empty()) return state;
+    return state + ", format " + std::to_string(static_cast<int>(options_.format));
+  }
+
   [[nodiscard]] bool valid() const noexcept { return valid_; }
   [[nodiscard]] ByteView key() const noexcept { return key_; }
   [[nodiscard]] ByteView value() const noexcept { return value_; }

@@ -16,6 +16,7 @@
 #include "kvbackup/net/concept.hpp"
 #include "kvbackup/net/json_fields.hpp"
 #include "kvbackup/net/retry.hpp"
+#include "kvbackup/net/time_text.hpp"
 
 namespace kvbackup::inline v1::detail {
 
@@ -100,7 +101,14 @@ struct GcsObject {
   std::string crc32c;      // base64 of its big-endian bytes; empty if the server does not say
   std::string generation;  // a decimal number
   std::string id;          // metadata kvbackup-id
+  std::optional<std::uint64_t> created_ms;
 };
+
+/// ObjectInfo::proof: a generation is never given to other bytes.
+[[nodiscard]] inline std::string proof_of(const GcsObject& object) {
+  if (object.generation.empty()) return {};
+  return object.generation + '/' + object.crc32c;
+}
 
 /// User metadata by which an object is known again whose commit got no answer.
 inline constexpr std::string_view gcs_id_name = "kvbackup-id";
@@ -110,6 +118,7 @@ namespace gcs_json {
 [[nodiscard]] inline Status take(GcsObject& object, std::string_view path, std::string_view value) {
   if (path == "name") object.name = value;
   if (path == "crc32c") object.crc32c = value;
+  if (path == "timeCreated") object.created_ms = parse_iso_time(value);
   if (path == "metadata/kvbackup-id") object.id = value;
   if (path == "generation") {
     if (!parse_size(value)) {
@@ -149,7 +158,10 @@ struct GcsPage {
     if (path == "nextPageToken") page.next = value;
     if (!path.starts_with(item)) return {};
     if (path.size() == item.size()) {
-      page.objects.push_back({.name = std::exchange(object.name, {}), .size = object.size});
+      page.objects.push_back({.name = object.name,
+                              .size = object.size,
+                              .proof = proof_of(object),
+                              .modified_ms = object.created_ms});
       object = {};
       return {};
     }

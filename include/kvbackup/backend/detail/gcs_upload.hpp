@@ -79,7 +79,7 @@ class GcsUpload {
     if (!status.ok()) return failed(std::move(status));
     ended_ = true;
     release();
-    return ObjectInfo{.name = name_, .size = size_};
+    return ObjectInfo{.name = name_, .size = size_, .proof = proof_of(stored_)};
   }
 
   /// Ends the session. No effect after a commit.

@@ -5,6 +5,7 @@
 #include "kvbackup/backend/concept.hpp"
 #include "kvbackup/backend/detail/s3_client.hpp"
 #include "kvbackup/backend/detail/s3_parts.hpp"
+#include "kvbackup/backend/detail/s3_reply.hpp"
 #include "kvbackup/backend/detail/s3_uploads.hpp"
 #include "kvbackup/backend/s3_options.hpp"
 #include "kvbackup/base/bytes.hpp"
@@ -80,7 +81,7 @@ class S3Object {
     if (!status.ok()) return failed(std::move(status));
     ended_ = true;
     release();
-    return ObjectInfo{.name = name_, .size = size_};
+    return ObjectInfo{.name = name_, .size = size_, .proof = etag_};
   }
 
   /// Ends the upload. No effect after a commit.
@@ -243,7 +244,10 @@ class S3Object {
   /// The answer to the request that makes the object visible. Where it may have been carried out
   /// though the answer says otherwise, the object itself decides.
   Status judge(S3Answer answer) {
-    if (answer.status.ok()) return {};
+    if (answer.status.ok()) {
+      etag_ = s3_etag(answer.response);
+      return {};
+    }
     const bool refused = answer.code == "PreconditionFailed" || answer.response.status == 412;
     if (if_absent_ && answer.code == "NotImplemented") {
       return Status::error(StatusCode::unsupported,
@@ -270,6 +274,7 @@ class S3Object {
   /// Whether the object that is there was made by this writer, to its last byte.
   bool is_ours() {
     const S3Answer answer = head();
+    etag_ = s3_etag(answer.response);
     return answer.status.ok() && answer.response.header(id_header) == id_ &&
            answer.response.header("Content-Length") == std::to_string(size_);
   }
@@ -309,6 +314,7 @@ class S3Object {
   std::string id_;
   std::string buffer_;
   std::uint64_t size_ = 0;
+  std::string etag_;  // of the object that is there; empty if the server did not tell
   std::unique_ptr<S3Parts<Transport>> parts_;  // from the second part on
   bool ended_ = false;
   Status failure_;

@@ -15,6 +15,7 @@
 #include "kvbackup/base/status.hpp"
 #include "kvbackup/net/concept.hpp"
 #include "kvbackup/net/retry.hpp"
+#include "kvbackup/net/time_text.hpp"
 #include "kvbackup/net/xml.hpp"
 
 namespace kvbackup::inline v1::detail {
@@ -140,6 +141,25 @@ inline constexpr std::string_view s3_passing_codes[] = {
                         doing, right, secrets);
 }
 
+/// An ETag, which servers put into quotes in some answers and not in others.
+[[nodiscard]] inline std::string_view without_quotes(std::string_view etag) noexcept {
+  const bool quoted = etag.size() >= 2 && etag.starts_with('"') && etag.ends_with('"');
+  return quoted ? etag.substr(1, etag.size() - 2) : etag;
+}
+
+/// The ETag of the object that an answer is about: in its head or, where an upload was completed,
+/// in its body. Empty if the server does not tell.
+[[nodiscard]] inline std::string s3_etag(const HttpResponse& response) {
+  std::string etag;
+  if (const auto header = response.header("ETag")) etag = without_quotes(*header);
+  if (!etag.empty() || response.body.empty()) return etag;
+  const Status status = scan_xml(response.body, [&](std::string_view path, std::string_view text) {
+    if (path == "CompleteMultipartUploadResult/ETag") etag = without_quotes(text);
+    return Status();
+  });
+  return status.ok() ? etag : std::string();
+}
+
 /// One page of ListObjectsV2.
 struct S3Page {
   std::vector<ObjectInfo> objects;  // with their whole keys
@@ -158,6 +178,10 @@ struct S3Page {
       const auto size = parse_size(text);
       if (!size) return Status::error(StatusCode::corruption, "a listed object has no proper size");
       object.size = *size;
+    } else if (path == "ListBucketResult/Contents/ETag") {
+      object.proof = without_quotes(text);
+    } else if (path == "ListBucketResult/Contents/LastModified") {
+      object.modified_ms = parse_iso_time(text);
     } else if (path == "ListBucketResult/Contents") {
       page.objects.push_back(std::exchange(object, {}));
     } else if (path == "ListBucketResult/EncodingType") {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kvbackup/backend/detail/s3_client.hpp"
+#include "kvbackup/base/result.hpp"
 #include "kvbackup/base/status.hpp"
 #include "kvbackup/config.hpp"
 #include "kvbackup/net/concept.hpp"
@@ -12,7 +13,9 @@
 
 #if KVBACKUP_WITH_OPENSSL && KVBACKUP_WITH_POSIX
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -33,9 +36,10 @@ void warn_of_upload(S3Client<Transport>& client, const Status& why) {
   observer->on_warning("an unfinished upload may stay behind: " + why.to_string());
 }
 
+/// Ends an upload; ok if it is gone.
 template <HttpTransport Transport>
-void abort_upload(S3Client<Transport>& client, const std::string& key,
-                  const std::string& upload_id) {
+[[nodiscard]] Status end_upload(S3Client<Transport>& client, const std::string& key,
+                                const std::string& upload_id) {
   S3Call abort;
   abort.method = "DELETE";
   abort.key = key;
@@ -43,9 +47,16 @@ void abort_upload(S3Client<Transport>& client, const std::string& key,
   abort.doing = "end the upload in parts";
   abort.right = "s3:AbortMultipartUpload";
   abort.retry = &ending_retry;
-  const S3Answer answer = client.call(abort);
-  if (answer.status.ok() || answer.response.status == 404) return;
-  warn_of_upload(client, answer.status);
+  S3Answer answer = client.call(abort);
+  if (answer.response.status == 404) return {};
+  return std::move(answer.status);
+}
+
+template <HttpTransport Transport>
+void abort_upload(S3Client<Transport>& client, const std::string& key,
+                  const std::string& upload_id) {
+  const Status status = end_upload(client, key, upload_id);
+  if (!status.ok()) warn_of_upload(client, status);
 }
 
 struct S3Upload {
@@ -54,9 +65,17 @@ struct S3Upload {
   std::optional<std::uint64_t> began_ms;  // by the server's clock
 };
 
-[[nodiscard]] inline Result<std::vector<S3Upload>> read_s3_uploads(std::string_view xml) {
+/// One page of ListMultipartUploads. Both markers are empty if it is the last.
+struct S3UploadPage {
   std::vector<S3Upload> uploads;
+  std::string next_key;
+  std::string next_id;
+};
+
+[[nodiscard]] inline Result<S3UploadPage> read_s3_uploads(std::string_view xml) {
+  S3UploadPage page;
   S3Upload upload;
+  bool truncated = false;
   Status status = scan_xml(xml, [&](std::string_view path, std::string_view text) {
     if (path == "ListMultipartUploadsResult/Upload/Key") upload.key = text;
     if (path == "ListMultipartUploadsResult/Upload/UploadId") upload.id = text;
@@ -64,12 +83,50 @@ struct S3Upload {
       upload.began_ms = parse_iso_time(text);
     }
     if (path == "ListMultipartUploadsResult/Upload") {
-      uploads.push_back(std::exchange(upload, {}));
+      page.uploads.push_back(std::exchange(upload, {}));
     }
+    if (path == "ListMultipartUploadsResult/IsTruncated") truncated = text == "true";
+    if (path == "ListMultipartUploadsResult/NextKeyMarker") page.next_key = text;
+    if (path == "ListMultipartUploadsResult/NextUploadIdMarker") page.next_id = text;
     return Status();
   });
   if (!status.ok()) return status;
-  return uploads;
+  if (truncated && page.next_key.empty()) {
+    return Status::error(StatusCode::corruption, "a page of the list does not say what follows");
+  }
+  if (!truncated) page.next_key = page.next_id = std::string();
+  return page;
+}
+
+/// All unfinished uploads of keys that start with `prefix`.
+template <HttpTransport Transport>
+[[nodiscard]] Result<std::vector<S3Upload>> list_uploads(S3Client<Transport>& client,
+                                                         const std::string& prefix) {
+  // a page has up to 1,000
+  constexpr std::size_t most_pages = 1'000;
+  std::vector<S3Upload> uploads;
+  S3UploadPage page;
+  for (std::size_t pages = 0; pages < most_pages; ++pages) {
+    S3Call list;
+    list.method = "GET";
+    list.query = {{"uploads", ""}, {"prefix", prefix}};
+    if (!page.next_key.empty()) list.query.emplace_back("key-marker", page.next_key);
+    if (!page.next_id.empty()) list.query.emplace_back("upload-id-marker", page.next_id);
+    list.xml_answer = true;
+    list.doing = "list the unfinished uploads";
+    list.right = "s3:ListBucketMultipartUploads";
+    list.cancel = client.options().cancel;
+    S3Answer answer = client.call(list);
+    if (!answer.status.ok()) return std::move(answer.status);
+    auto read = read_s3_uploads(answer.response.body);
+    if (!read.ok()) return std::move(read).status().with_object(client.place(prefix));
+    page = std::move(read).value();
+    std::move(page.uploads.begin(), page.uploads.end(), std::back_inserter(uploads));
+    if (page.next_key.empty()) return uploads;
+  }
+  return Status::error(StatusCode::resource_exhausted,
+                       "there are more unfinished uploads than are listed (a million)")
+      .with_object(client.place(prefix));
 }
 
 /// Ends the uploads of `key` that the server began for requests whose answers were lost: those
@@ -96,7 +153,7 @@ void end_lost_uploads(S3Client<Transport>& client, const std::string& key, const
   // until this answer, which may have been long in coming
   const std::uint64_t elapsed_ms = (client.options().clock->steady_ns() - began_ns) / 1'000'000;
   const std::uint64_t since = now - std::min(now, elapsed_ms + slack_ms);
-  for (const S3Upload& each : uploads.value()) {
+  for (const S3Upload& each : uploads.value().uploads) {
     if (each.key != key || each.id == kept || each.began_ms.value_or(0) < since) continue;
     abort_upload(client, key, each.id);
   }
