@@ -67,7 +67,6 @@ int run_clean(const CleanFlags& flags) {
   SystemClock clock;
   CleanOptions options;
   options.remove = flags.yes;
-  options.run_id = random_run_id();
   options.despite_br_lock = flags.despite_br_lock;
   options.clock = &clock;
   options.cancel = &cancel_token();
@@ -81,16 +80,6 @@ int run_clean(const CleanFlags& flags) {
 }
 
 }  // namespace
-
-std::string random_run_id() {
-  std::string id;
-  for (int i = 0; i < 2; ++i) {
-    char bytes[8];
-    store_le64(bytes, process_random().next());
-    append_hex(id, ByteView(bytes, sizeof bytes));
-  }
-  return id;
-}
 
 void add_clean_command(CLI::App& app, Run& run) {
   auto flags = std::make_shared<CleanFlags>();

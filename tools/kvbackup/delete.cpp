@@ -112,7 +112,6 @@ int run_delete(const DeleteFlags& flags) {
   SystemClock clock;
   DeleteOptions options;
   options.remove = false;
-  options.run_id = random_run_id();
   options.clock = &clock;
   options.cancel = &cancel_token();
   auto report = delete_backup(backend.value(), options);

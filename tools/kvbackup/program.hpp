@@ -102,9 +102,6 @@ void add_delete_command(CLI::App& app, Run& run);
 void add_request_command(CLI::App& app, Run& run);
 void add_serve_command(CLI::App& app, Run& run);
 
-/// What names a run: 32 hex digits.
-[[nodiscard]] std::string random_run_id();
-
 /// Adds --json and --redact.
 void add_common_flags(CLI::App& command, CommonFlags& flags);
 

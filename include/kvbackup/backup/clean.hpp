@@ -18,6 +18,7 @@
 
 #include "kvbackup/backend/concept.hpp"
 #include "kvbackup/backup/destination_guard.hpp"
+#include "kvbackup/backup/run_keeper.hpp"
 #include "kvbackup/base/cancel.hpp"
 #include "kvbackup/base/clock.hpp"
 #include "kvbackup/base/result.hpp"
@@ -56,7 +57,7 @@ struct Leftover {
 struct CleanOptions {
   /// Without it nothing is written or removed.
   bool remove = false;
-  /// Names the lock that the cleaning holds while it removes: see is_run_id().
+  /// Names the lock that is held meanwhile, as BackupOptions::run_id does.
   std::string run_id;
   /// Also where BR's `backup.lock` lies without a backupmeta: its run may be at work, and nothing
   /// in that object tells.
@@ -114,21 +115,6 @@ namespace detail {
   return names;
 }
 
-/// The lock in the object, as far as it can be read; nothing if it is gone.
-template <ReadableBackend Backend>
-[[nodiscard]] Result<std::optional<FoundLock>> read_found_lock(Backend& backend,
-                                                               const ObjectInfo& object) {
-  FoundLock found{.name = object.name, .lock = {}, .modified_ms = object.modified_ms};
-  if (object.size <= max_lock_size) {
-    auto bytes = backend.read(object.name);
-    if (bytes.status().code() == StatusCode::not_found) return std::optional<FoundLock>();
-    if (!bytes.ok()) return std::move(bytes).status();
-    auto lock = decode_lock(object.name, bytes.value());
-    if (lock.ok()) found.lock = std::move(lock).value();
-  }
-  return std::optional<FoundLock>(std::move(found));
-}
-
 template <ReadableBackend Backend>
 class Cleaning {
  public:
@@ -139,7 +125,9 @@ class Cleaning {
       if (Status status = look({}); !status.ok()) return status;
       return std::move(report_);
     }
-    DestinationGuard<Backend> guard(backend_, *options_.clock, options_.run_id, options_.run_id);
+    const std::string run_id =
+        options_.run_id.empty() ? make_run_id(*options_.clock) : options_.run_id;
+    DestinationGuard<Backend> guard(backend_, *options_.clock, run_id, run_id);
     Status status = guard.acquire();
     if (!status.ok()) return status;
     status = look(guard.name());
@@ -251,10 +239,8 @@ class Cleaning {
 /// refuses.
 template <ReadableBackend Backend>
 [[nodiscard]] Result<CleanReport> clean_destination(Backend& backend, const CleanOptions& options) {
-  if (options.clock == nullptr || (options.remove && !is_run_id(options.run_id))) {
-    return Status::error(StatusCode::invalid_argument,
-                         "CleanOptions needs a clock, and to remove something a run_id of 16 to 64 "
-                         "hex digits");
+  if (options.clock == nullptr) {
+    return Status::error(StatusCode::invalid_argument, "CleanOptions needs a clock");
   }
   return detail::Cleaning<Backend>(backend, options).run();
 }

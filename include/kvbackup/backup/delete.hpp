@@ -12,6 +12,7 @@
 
 #include "kvbackup/backend/concept.hpp"
 #include "kvbackup/backup/destination_guard.hpp"
+#include "kvbackup/backup/run_keeper.hpp"
 #include "kvbackup/base/cancel.hpp"
 #include "kvbackup/base/clock.hpp"
 #include "kvbackup/base/result.hpp"
@@ -32,7 +33,7 @@ namespace kvbackup::inline v1 {
 struct DeleteOptions {
   /// Without it nothing is written or removed.
   bool remove = true;
-  /// Names the lock that is held meanwhile: see is_run_id().
+  /// Names the lock that is held meanwhile, as BackupOptions::run_id does.
   std::string run_id;
   Clock* clock = nullptr;  ///< borrowed; needed
   const CancelToken* cancel = nullptr;
@@ -93,16 +94,16 @@ template <ReadableBackend Backend>
 /// there.
 template <ReadableBackend Backend>
 [[nodiscard]] Result<DeleteReport> delete_backup(Backend& backend, const DeleteOptions& options) {
-  if (options.clock == nullptr || (options.remove && !is_run_id(options.run_id))) {
-    return Status::error(StatusCode::invalid_argument,
-                         "DeleteOptions needs a clock, and to remove something a run_id of 16 to "
-                         "64 hex digits");
+  if (options.clock == nullptr) {
+    return Status::error(StatusCode::invalid_argument, "DeleteOptions needs a clock");
   }
   auto manifest = read_manifest(backend);
   if (!manifest.ok()) return std::move(manifest).status();
   const auto br_lock = detail::has_br_lock(backend);
   if (!br_lock.ok()) return br_lock.status();
-  DestinationGuard<Backend> guard(backend, *options.clock, options.run_id, options.run_id);
+  const std::string run_id =
+      options.run_id.empty() ? detail::make_run_id(*options.clock) : options.run_id;
+  DestinationGuard<Backend> guard(backend, *options.clock, run_id, run_id);
   if (options.remove) {
     if (Status status = guard.acquire(); !status.ok()) return status;
   }
