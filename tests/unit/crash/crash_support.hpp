@@ -70,25 +70,39 @@ bool succeeds(Work&& work) {
 /// Three parts and some bytes.
 inline test_support::Store small_store() { return test_support::many_pairs(200); }
 
+/// A store that tells its state, so that a backup of it can be resumed.
+class StatedSnapshot : public RangeSnapshot<const test_support::Store&> {
+ public:
+  explicit StatedSnapshot(const test_support::Store& store)
+      : RangeSnapshot<const test_support::Store&>(store) {}
+  [[nodiscard]] static std::string state() { return "as it is"; }
+};
+
+/// With a lock and a checkpoint for every part.
 template <class Backend>
-Status back_up(const test_support::Store& store, Backend backend) {
+Status back_up(const test_support::Store& store, Backend backend, bool resume = false) {
   test_support::FixedClock clock;
   BackupOptions options;
   options.part_size = 4000;
   options.clock = &clock;
-  return BackupPipeline(RangeSource(store), NoneCodec{}, FileHasher{}, std::move(backend))
+  options.checkpoint = true;
+  options.checkpoint_interval_ms = 0;
+  options.resume = resume;
+  return BackupPipeline(StatedSnapshot(store), NoneCodec{}, FileHasher{}, std::move(backend))
       .run(options)
       .status();
 }
 
-/// Verifies and restores a backup; false, with the reason, if it is not exactly `store`.
+/// Verifies and restores a backup; false if it is not exactly `store`, or, `alone`, something lies
+/// beside it.
 template <class Backend>
-bool holds(Backend backend, const test_support::Store& store) {
+bool holds(Backend backend, const test_support::Store& store, bool alone = false) {
   auto backup = Backup<Backend>::open(std::move(backend));
   UNSCOPED_INFO(backup.status().to_string());
   if (!backup.ok()) return false;
   const auto report = backup.value().verify();
   if (!report.ok() || !report.value().is_whole()) return false;
+  if (alone && !report.value().findings.empty()) return false;
   test_support::Store restored;
   const auto result = restore(
       backup.value(), [&restored](ByteView key, ByteView value) { restored.emplace(key, value); });
