@@ -18,6 +18,8 @@
 #include "kvbackup/backend/s3_options.hpp"
 #include "kvbackup/backend/storage_url.hpp"
 #include "kvbackup/backup/checkpoint_log.hpp"
+#include "kvbackup/backup/clean.hpp"
+#include "kvbackup/backup/delete.hpp"
 #include "kvbackup/backup/destination_guard.hpp"
 #include "kvbackup/backup/job_settings.hpp"
 #include "kvbackup/backup/layout.hpp"

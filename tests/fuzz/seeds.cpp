@@ -412,6 +412,70 @@ void put_mvcc() {
   put("mvcc", "lock", "\x02" + encode_mvcc_lock(lock));
 }
 
+/// What a node is asked; see service.cpp.
+void put_requests() {
+  BackupRequest request;
+  request.is_raw_kv = true;
+  request.start_key = "user/2";
+  request.end_key = "user/8";
+  request.concurrency = 4;
+  request.compression_type = CompressionType::zstd;
+  request.compression_level = -3;
+  put("service", "raw", "\x33" + encode(request));
+  request.compression_type = CompressionType::lz4;
+  request.rate_limit = 1000;
+  request.cluster_id = 7;
+  put("service", "rate", "\x0b" + encode(request));
+  request.cf = "write";
+  put("service", "cf", "\x01" + encode(request));
+  request.is_raw_kv = false;
+  request.start_version = 3;
+  request.end_version = 9;
+  put("service", "txn", "\x01" + encode(request));
+}
+
+/// What a run keeps in its destination; see checkpoint.cpp and lock.cpp.
+void put_run_objects() {
+  CheckpointJob job;
+  job.format = checkpoint_format;
+  job.job_id = "0123456789abcdef";
+  job.created_unix_ms = 1'600'000'000'000;
+  job.settings = {{"codec", "lz4"}, {"part_size", "100"}};
+  job.ranges.push_back({.cf = "default", .start = "a", .end = "z"});
+  job.sub_ranges.push_back({.cf = "default", .start = "a", .end = "z"});
+  put("checkpoint", "job_sealed", std::string(1, '\0') + encode_checkpoint(job));
+  put("checkpoint", "job", "\x02" + encode(job));
+  CheckpointParts parts;
+  parts.job_id = job.job_id;
+  parts.number = 2;
+  CheckpointPart part;
+  part.start = "a";
+  part.end = "c";
+  CheckpointFile file;
+  file.file.emplace();
+  file.file->name = "1_1_1_default.sst";
+  file.file->sha256 = std::string(32, 's');
+  file.file->start_key = "a";
+  file.file->end_key = "c";
+  file.proof = "etag";
+  part.files = {file};
+  parts.parts = {part, part};
+  put("checkpoint", "parts_sealed", "\x01" + encode_checkpoint(parts));
+  put("checkpoint", "parts", "\x03" + encode(parts));
+
+  DestinationLock lock;
+  lock.format = lock_format;
+  lock.run_id = lock.job_id = job.job_id;
+  lock.host = "host";
+  lock.pid = 12;
+  lock.process = "boot/pid/1";
+  lock.started_unix_ms = lock.renewed_unix_ms = 1'600'000'000'000;
+  lock.lease_ms = lock_lease_ms;
+  const std::string times(24, '\x01');
+  put("lock", "sealed", "\x06" + times + encode_lock(lock));
+  put("lock", "unsealed", "\x07" + times + encode(lock));
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -424,6 +488,8 @@ int main(int argc, char** argv) {
   put_blocks();
   put_texts();
   put_mvcc();
+  put_requests();
+  put_run_objects();
   put_net_texts();
   put_clouds();
   put_backups();

@@ -77,6 +77,7 @@ class TinyS3 {
                              "</UploadId></InitiateMultipartUploadResult>");
     }
     if (!id.empty()) return part_of(request, url, id);
+    if (!parameter(url.query, "list-type").empty()) return list_objects(url);
     const auto at = objects.find(url.path);
     if (request.method == "PUT") return put(url.path, {request.body, request.headers}, request);
     if (at == objects.end()) {
@@ -86,9 +87,22 @@ class TinyS3 {
       objects.erase(at);
       return answer(204);
     }
-    auto headers = at->second.headers;
-    headers.push_back({"Content-Length", std::to_string(at->second.bytes.size())});
-    return answer(200, request.method == "HEAD" ? "" : at->second.bytes, headers);
+    return get(request, at->second);
+  }
+
+  static Response get(const SentRequest& request, const Object& object) {
+    auto headers = object.headers;
+    const std::string range = request.header("Range");  // "bytes=FIRST-LAST"
+    if (request.method != "HEAD" && range.starts_with("bytes=")) {
+      const std::size_t first = std::stoull(range.substr(6));
+      const std::size_t last = std::stoull(range.substr(range.find('-') + 1));
+      if (first >= object.bytes.size()) return s3_error(416, "InvalidRange");
+      const std::string bytes = object.bytes.substr(first, last - first + 1);
+      headers.push_back({"Content-Range", "bytes " + std::to_string(first) + "-"});
+      return answer(206, bytes, headers);
+    }
+    headers.push_back({"Content-Length", std::to_string(object.bytes.size())});
+    return answer(200, request.method == "HEAD" ? "" : object.bytes, headers);
   }
 
   // All of them began at `initiated`.
@@ -100,6 +114,19 @@ class TinyS3 {
              "</Initiated></Upload>";
     }
     return answer(200, xml + "</ListMultipartUploadsResult>", {{"Date", date}});
+  }
+
+  // All on one page. The bucket is in the path, and keys need no percent code.
+  Response list_objects(const kvbackup::Url& url) {
+    const std::string bucket = url.path.ends_with('/') ? url.path : url.path + '/';
+    const auto prefix = kvbackup::percent_decode(parameter(url.query, "prefix")).value_or("");
+    std::string xml = "<ListBucketResult><IsTruncated>false</IsTruncated>";
+    for (const auto& [path, object] : objects) {
+      if (!path.starts_with(bucket + prefix)) continue;
+      xml += "<Contents><Key>" + path.substr(bucket.size()) + "</Key><Size>" +
+             std::to_string(object.bytes.size()) + "</Size></Contents>";
+    }
+    return answer(200, xml + "</ListBucketResult>");
   }
 
   Response put(const std::string& path, Object object, const SentRequest& request) {

@@ -17,28 +17,6 @@ struct ListFlags {
   StorageFlags storage;
 };
 
-/// The objects below a folder of a backend, as read_manifest() wants them.
-class Folder {
- public:
-  Folder(BuiltBackends& backend, std::string prefix)
-      : backend_(backend), prefix_(std::move(prefix)) {}
-
-  Result<std::string> read(std::string_view name) {
-    return backend_.read(prefix_ + std::string(name));
-  }
-  Result<std::vector<ObjectInfo>> list(std::string_view name) {
-    auto objects = backend_.list(prefix_ + std::string(name));
-    if (!objects.ok()) return objects;
-    for (ObjectInfo& object : objects.value()) object.name.erase(0, prefix_.size());
-    return objects;
-  }
-  [[nodiscard]] std::string url() const { return backend_.url(); }
-
- private:
-  BuiltBackends& backend_;
-  std::string prefix_;
-};
-
 struct Row {
   std::string folder;  ///< "." for the prefix itself
   Result<Manifest> manifest;
@@ -101,7 +79,7 @@ std::vector<Row> read_rows(BuiltBackends& backend, const std::vector<ObjectInfo>
     rows.push_back({std::string(folder), Manifest()});
   }
   at_once(rows.size(), [&](std::size_t i) {
-    Folder folder(backend, rows[i].folder);
+    StorageFolder folder(backend, rows[i].folder);
     Status status = check_cancel(&cancel_token());
     rows[i].manifest = status.ok() ? read_manifest(folder) : Result<Manifest>(std::move(status));
   });

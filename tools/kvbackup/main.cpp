@@ -81,6 +81,8 @@ int main(int argc, char** argv) {
   program::add_list_command(app, run);
   program::add_restore_command(app, run);
   program::add_check_command(app, run);
+  program::add_clean_command(app, run);
+  program::add_delete_command(app, run);
   program::add_request_command(app, run);
   program::add_serve_command(app, run);
   try {

@@ -97,6 +97,8 @@ void add_scan_command(CLI::App& app, Run& run);
 void add_list_command(CLI::App& app, Run& run);
 void add_restore_command(CLI::App& app, Run& run);
 void add_check_command(CLI::App& app, Run& run);
+void add_clean_command(CLI::App& app, Run& run);
+void add_delete_command(CLI::App& app, Run& run);
 void add_request_command(CLI::App& app, Run& run);
 void add_serve_command(CLI::App& app, Run& run);
 

@@ -4,6 +4,9 @@
 
 #include <cstddef>
 #include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
 
 #include <kvbackup/kvbackup.hpp>
 
@@ -33,6 +36,30 @@ void add_bucket_flags(CLI::App& command, StorageFlags& flags);
 /// The same, where something can be read from it.
 [[nodiscard]] kvbackup::Result<kvbackup::BuiltBackends> open_readable_storage(
     const StorageFlags& flags);
+
+/// The objects below a folder of a backend, as read_manifest() wants them; `prefix` ends with a
+/// slash or is empty.
+class StorageFolder {
+ public:
+  StorageFolder(kvbackup::BuiltBackends& backend, std::string prefix)
+      : backend_(backend), prefix_(std::move(prefix)) {}
+
+  kvbackup::Result<std::string> read(std::string_view name) {
+    return backend_.read(prefix_ + std::string(name));
+  }
+  kvbackup::Result<std::vector<kvbackup::ObjectInfo>> list(std::string_view name) {
+    auto objects = backend_.list(prefix_ + std::string(name));
+    if (!objects.ok()) return objects;
+    for (kvbackup::ObjectInfo& object : objects.value()) object.name.erase(0, prefix_.size());
+    return objects;
+  }
+  [[nodiscard]] std::string url() const { return backend_.url(); }
+  [[nodiscard]] const std::string& prefix() const { return prefix_; }
+
+ private:
+  kvbackup::BuiltBackends& backend_;
+  std::string prefix_;
+};
 
 /// Calls work(0) .. work(count - 1), several at once: what is read from a bucket is mostly waited
 /// for.

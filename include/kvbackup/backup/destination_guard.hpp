@@ -52,6 +52,21 @@ template <ReadableBackend Backend>
   return status.code() == StatusCode::not_found ? Status() : status;
 }
 
+/// The lock in the object, as far as it can be read; nothing if it vanished meanwhile.
+template <ReadableBackend Backend>
+[[nodiscard]] Result<std::optional<FoundLock>> read_found_lock(Backend& backend,
+                                                               const ObjectInfo& object) {
+  FoundLock found{.name = object.name, .lock = {}, .modified_ms = object.modified_ms};
+  if (object.size <= max_lock_size) {
+    auto bytes = backend.read(object.name);
+    if (bytes.status().code() == StatusCode::not_found) return std::optional<FoundLock>();
+    if (!bytes.ok()) return std::move(bytes).status();
+    auto lock = decode_lock(object.name, bytes.value());
+    if (lock.ok()) found.lock = std::move(lock).value();
+  }
+  return std::optional<FoundLock>(std::move(found));
+}
+
 }  // namespace detail
 
 /// The lock of one run. Begins with acquire(); destruction does not release(), since a run that
@@ -176,7 +191,7 @@ class DestinationGuard {
     dead_.clear();
     for (const ObjectInfo& each : listed.value()) {
       if (&each == own || !is_lock_name(each.name)) continue;
-      auto found = read_lock(each);
+      auto found = detail::read_found_lock(backend_, each);
       if (!found.ok()) return std::move(found).status();
       if (!found.value()) continue;
       // a lock is renewed, so the own one's time may be long ago and the other's later
@@ -192,19 +207,6 @@ class DestinationGuard {
   [[nodiscard]] std::optional<std::uint64_t> storage_time(const ObjectInfo& own) const {
     if (!own.modified_ms) return std::nullopt;
     return *own.modified_ms + (clock_.steady_ns() - written_ns_) / ns_per_ms;
-  }
-
-  /// Nothing if it vanished meanwhile.
-  [[nodiscard]] Result<std::optional<FoundLock>> read_lock(const ObjectInfo& object) {
-    FoundLock found{.name = object.name, .lock = {}, .modified_ms = object.modified_ms};
-    if (object.size <= max_lock_size) {
-      auto bytes = backend_.read(object.name);
-      if (bytes.status().code() == StatusCode::not_found) return std::optional<FoundLock>();
-      if (!bytes.ok()) return std::move(bytes).status();
-      auto lock = decode_lock(object.name, bytes.value());
-      if (lock.ok()) found.lock = std::move(lock).value();
-    }
-    return std::optional<FoundLock>(std::move(found));
   }
 
   KVBACKUP_DETAIL_COLD static Status in_use(const FoundLock& other) {

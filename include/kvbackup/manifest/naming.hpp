@@ -125,4 +125,39 @@ struct FileNameParts {
   return name;
 }
 
+namespace detail {
+
+/// Takes a decimal number as std::to_string() spells it, and the byte `behind`, off the front.
+[[nodiscard]] inline bool take_number(std::string_view& text, char behind) {
+  const std::size_t end = text.find(behind);
+  if (end == 0 || end > 20 || end == std::string_view::npos) return false;
+  const std::string_view digits = text.substr(0, end);
+  text.remove_prefix(end + 1);
+  return (digits.size() == 1 || digits.front() != '0') &&
+         std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+}  // namespace detail
+
+/// Whether sst_file_name() may give that name. One with a folder for the store and without a hash
+/// is taken for one only if its column family's name has no '_': "1/2_3_4_default.sst" is a file of
+/// another backup, in a folder "1".
+[[nodiscard]] inline bool is_sst_file_name(std::string_view name) {
+  constexpr std::string_view ending = ".sst";
+  constexpr std::size_t digest_length = 64;
+  if (!name.ends_with(ending)) return false;
+  name.remove_suffix(ending.size());
+  const bool has_folder = name.find('/') != std::string_view::npos;
+  for (const char behind : {has_folder ? '/' : '_', '_', '_'}) {
+    if (!detail::take_number(name, behind)) return false;
+  }
+  if (name.empty() || name.find('/') != std::string_view::npos) return false;
+  const std::size_t end = name.find('_');
+  if (end == digest_length && from_hex(name.substr(0, end))) {
+    name.remove_prefix(end + 1);
+    return detail::take_number(name, '_') && !name.empty();
+  }
+  return !has_folder || end == std::string_view::npos;
+}
+
 }  // namespace kvbackup::inline v1

@@ -167,6 +167,34 @@ class WholeWay(Case):
         run("verify", "-s", f"{place.url}?endpoint={GCS.url}", check=True,
             GCE_METADATA_HOST=f"127.0.0.1:{GCS.port}", HOME=self.folder)
 
+    def cleaned(self, place, *words):
+        report = json.loads(self.succeed(place, "clean", "--json", *words).out)
+        return sorted((item["kind"], item["name"]) for item in report["items"])
+
+    def test_what_dead_runs_left_is_cleaned_and_a_backup_deleted(self):
+        for scheme in ("s3", "gcs"):
+            place = Place(scheme, f"left/{scheme}")
+            self.back_up(place)
+            left = self.folder / scheme
+            left.mkdir()
+            for name in ("8_1_1_default.sst", "kvbackup.checkpoint.0123456789abcdef.1", "notes.txt"):
+                (left / name).write_bytes(b"x")
+            place.rclone("copy", left, "@")
+            expected = [("checkpoint", "kvbackup.checkpoint.0123456789abcdef.1"), ("file", "8_1_1_default.sst")]
+            if place.is_s3:
+                for name in ("8_2_1_default.sst", "notes.bin"):
+                    RGW.aws("create-multipart-upload", "--bucket", BUCKET, "--key", f"{place.prefix}/{name}")
+                expected.append(("unfinished", "8_2_1_default.sst"))
+            self.assertEqual(self.cleaned(place), expected)
+            self.assertEqual(self.cleaned(place, "--yes"), expected)
+            self.assertEqual(self.cleaned(place), [])
+            self.succeed(place, "verify")
+            if place.is_s3:
+                uploads = RGW.aws("list-multipart-uploads", "--bucket", BUCKET, "--prefix", place.prefix)["Uploads"]
+                self.assertEqual([each["Key"] for each in uploads], [f"{place.prefix}/notes.bin"])
+            self.succeed(place, "delete")
+            self.assertEqual(place.rclone("lsf", "@").split(), [b"notes.txt"])
+
     def test_a_list_shows_every_backup_below(self):
         for scheme in ("s3", "gs"):
             for name in ("list/a", "list/b/c"):

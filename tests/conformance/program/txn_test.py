@@ -69,6 +69,25 @@ class TxnTest(ProgramTest):
             result = self.succeed("verify", "-s", self.folder / name)
             self.assertIn("unprovable: 0,", result.stdout)
 
+    def test_a_backup_that_an_incremental_one_needs_is_deleted_with_force_only(self):
+        self.chain()
+        place, full = self.folder / "place", self.folder / "full"
+        place.mkdir()
+        (self.folder / "changes").rename(place / "changes")
+        text = "an incremental backup begins where this one ends"
+        self.fail(1, text, "delete", "-s", full, "--among", place)
+        shown = self.fail(1, text, "delete", "-s", full, "--among", self.folder, "--json")
+        self.assertIn("place/changes", shown.stdout)
+        (place / "changes").rename(full / "changes")
+        self.fail(1, text, "delete", "-s", full)
+        self.succeed("delete", "-s", full / "changes")
+        self.succeed(*self.backup("changes", "--backupts", 30, "--lastbackupts", 15, "--cluster-id", 78))
+        self.succeed("delete", "-s", full, "--among", self.folder)  # of another cluster
+        self.succeed("delete", "-s", self.folder / "changes")
+        self.chain()
+        self.succeed("delete", "-s", full, "--among", self.folder, "--force")
+        self.assertFalse(full.exists())
+
     def test_a_time_is_a_timestamp_of_the_oracle(self):
         self.succeed(*self.backup("b", "--backupts", "2021-04-02 08:13:21+08:00"))
         meta = self.meta("b")

@@ -63,3 +63,23 @@ TEST_CASE("objects of a run are known by exactly the names that they are given")
   CHECK(is_br_checkpoint_name("checkpoints/data/x.cpt"));
   CHECK_FALSE(is_br_checkpoint_name(checkpoint_name(id, 0)));
 }
+
+TEST_CASE("names of files are told from others that look like them") {
+  const std::string hash(64, '0');
+  for (const std::string& name :
+       {std::string("1_1_1_default.sst"), std::string("1_2_3_my_cf.sst"),
+        "1_2_3_" + hash + "_1600000000000_a%2Fb.sst", "7/2_3_" + hash + "_1_write.sst",
+        std::string("7/2_3_write.sst")}) {
+    INFO(name);
+    CHECK(is_sst_file_name(name));
+  }
+  for (const std::string& name :
+       {std::string("1_1_default.sst"), std::string("1_1_1_.sst"), std::string("1_1_1_default"),
+        std::string("01_1_1_default.sst"), std::string("2024_01_02_x.sst"),
+        std::string("a/1_1_1_default.sst"), std::string("1/2_3_4_default.sst"),
+        std::string("1/2_3_a/b.sst"), "1_2_3_" + hash + "_x_default.sst",
+        std::string("_1_1_default.sst"), std::string("backupmeta"), std::string(".sst")}) {
+    INFO(name);
+    CHECK_FALSE(is_sst_file_name(name));
+  }
+}

@@ -107,10 +107,12 @@ class RestoringFolder {
       return errno_status(error, "name the finished store", target_);
     }
     path_.clear();
+    // the name before the marker goes: were it lost alone, nobody would know the folder for ours
+    Status status = sync_folder_of(target_);
     ::unlink(join_path(target_, marker_name).c_str());
-    Status status = synced(folder_);
+    if (status.ok()) status = synced(folder_);
     folder_.close();
-    return status.ok() ? sync_folder_of(target_) : status;
+    return status;
   }
   /// Removes the folder with all that is in it.
   void discard() {
