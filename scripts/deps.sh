@@ -7,7 +7,7 @@
 # --demo     what the kvbackup program and scripts/demo.sh need
 # --test     that, and what the tests need (default)
 # --servers  that, and the object stores and clients of the tests labelled `servers`
-# --full     that, and Node.js with its gRPC client, from npm, below build/node
+# --full     that, doxygen, and Node.js with its gRPC client, from npm, below build/node
 #
 # KVBACKUP_SKIP_DEPS=1 does nothing: you have installed what is needed in your own way.
 # Ends with 0 when everything is there, 3 when packages are missing and this script cannot install
@@ -29,8 +29,9 @@ test_packages=(
   valgrind                                        # counts the instructions of the hot loops
   libgrpc++-dev python3-grpcio python3-protobuf   # gRPC, and a client of it
   openssl                                         # certificates for it
+  python3-prometheus-client python3-yaml          # readers of metrics, and of the rules in docs/
 )
-full_packages=()
+full_packages=(doxygen)                           # the API reference
 command -v npm >/dev/null || full_packages+=(nodejs npm) # which may come from elsewhere
 server_packages=(
   radosgw ceph-mon ceph-osd ceph-common           # the S3 servers of backend/

@@ -8,7 +8,7 @@ import pathlib
 import sys
 
 ROOMS = ("include", "tools", "tests", "examples", "cmake", "scripts", "proto", "single_include", ".ci")
-KINDS = {".hpp", ".cpp", ".py", ".sh", ".cmake", ".proto"}
+KINDS = {".hpp", ".cpp", ".py", ".sh", ".bash", ".cmake", ".proto"}
 LICENCE = "SPDX-License-Identifier: Apache-2.0"
 LONGEST = 600
 GENERATED = "single_include/kvbackup/kvbackup.hpp"

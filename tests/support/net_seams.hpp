@@ -50,13 +50,16 @@ class Recorder final : public kvbackup::NetObserver {
     const std::lock_guard lock(mutex_);
     warnings.emplace_back(text);
   }
-  void on_retry(const kvbackup::Status& why, std::uint64_t wait_ms) override {
+  void on_retry(std::string_view operation, const kvbackup::Status& why,
+                std::uint64_t wait_ms) override {
     const std::lock_guard lock(mutex_);
+    operations.emplace_back(operation);
     reasons.push_back(why.to_string());
     waits.push_back(wait_ms);
   }
 
   std::vector<std::string> warnings;
+  std::vector<std::string> operations;
   std::vector<std::string> reasons;
   std::vector<std::uint64_t> waits;
 

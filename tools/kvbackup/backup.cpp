@@ -195,27 +195,26 @@ void add_backup_command(CLI::App& app, Run& run) {
   auto flags = std::make_shared<BackupFlags>();
   CLI::App* command = app.add_subcommand("backup", "Back a store up");
   command
-      ->add_option("--source", flags->source,
-                   "Store to back up: rocksdb:PATH?cf=NAME, lmdb:PATH?db=NAME, leveldb:PATH, "
-                   "sst:PATH, tsv:PATH")
+      ->add_option(
+          "--source", flags->source,
+          "Store: rocksdb:PATH?cf=NAME, lmdb:PATH?db=NAME, leveldb:PATH, sst:PATH, tsv:PATH")
       ->required();
   add_storage_flags(*command, flags->storage, "Where to (noop:// keeps nothing)");
   command->add_option("--start", flags->start, "First key, in --format (default: the first)");
   command->add_option("--end", flags->end, "End of the keys, exclusive, in --format");
-  command->add_option("--format", flags->format, "Of --start and --end: raw, escaped or hex")
+  command->add_option("--format", flags->format, "Of --start and --end: raw, escaped, hex")
       ->capture_default_str();
   command->add_option("--cf", flags->cf,
-                      "Column family: of RocksDB, or a database of an LMDB environment");
+                      "Column family of RocksDB, database of LMDB (default: all)");
   command
-      ->add_option("--profile", flags->profile,
-                   "br: files as TiKV writes them; rocksdb: to be ingested by RocksDB directly")
+      ->add_option("--profile", flags->profile, "br: files as TiKV's; rocksdb: for RocksDB alone")
       ->capture_default_str();
   command->add_option("--compression", flags->compression, "lz4, snappy, zstd or none")
       ->capture_default_str();
   // zstd's own ends: ZSTD_minCLevel() and ZSTD_maxCLevel()
   command
       ->add_option("--compression-level", flags->compression_level,
-                   "Of zstd: 1 (fast) to 22 (small), below 0 still faster, 0 = 3")
+                   "Of zstd: more is smaller, 0 = 3")
       ->check(CLI::Range(-131072, 22));
   command
       ->add_option("--concurrency", flags->concurrency,
@@ -223,21 +222,20 @@ void add_backup_command(CLI::App& app, Run& run) {
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
   command->add_option("--ratelimit", flags->rate_limit_mib,
-                      "Stored MiB a second for the whole run, 0 = unlimited");
+                      "Stored MiB a second, whole run (default 0: no limit)");
   command->add_option("--read-ratelimit", flags->read_rate_limit_mib,
-                      "MiB of keys and values a second taken from the source, 0 = unlimited");
+                      "MiB of pairs read a second (default 0: no limit)");
   command->add_option("--file-size", flags->file_size_mib, "MiB of keys and values in one file")
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
-  command->add_option("--cluster-id", flags->cluster_id, "Recorded in the backup");
-  command->add_flag("--txn", flags->txn,
-                    "Back up the versions of a store in TiKV's MVCC layout (rocksdb:)");
+  command->add_option("--cluster-id", flags->cluster_id, "Recorded in the backup (default 0)");
+  command->add_flag("--txn", flags->txn, "Back up a rocksdb: store in TiKV's MVCC layout");
   command->add_option("--backupts", flags->backup_ts,
                       "With --txn: the timestamp it is taken at, a TSO or YYYY-MM-DD HH:MM:SS");
   command->add_option("--lastbackupts", flags->last_backup_ts,
-                      "With --txn: only what was committed after it (an incremental backup)");
+                      "With --txn: only what was committed after it");
   command->add_option("--gc-safe-point", flags->gc_safe_point,
-                      "With --txn: refuse a backup of versions that may be collected at it");
+                      "With --txn: refuse versions that TiKV may have dropped");
   command->add_flag("--resume", flags->resume,
                     "Go on with the same backup that did not end, if there is one");
   command
@@ -249,7 +247,8 @@ void add_backup_command(CLI::App& app, Run& run) {
   command->add_flag("--verify-after", flags->verify_after,
                     "Read the backup again and prove it, as verify does");
   command->add_flag("--store-folder", flags->store_folder,
-                    "Files in a folder of the store's number, as TiKV 6.2 and later on S3");
+                    "Files in a folder of the store, as TiKV 6.2 on S3");
+  add_telemetry_flags(*command);
   add_common_flags(*command, flags->common);
   command->callback([flags, &run] {
     run = [flags] {

@@ -16,6 +16,7 @@
 #include "progress.hpp"
 #include "storage.hpp"
 #include "stores.hpp"
+#include "telemetry.hpp"
 #include "uri.hpp"
 #include "verify.hpp"
 
@@ -94,6 +95,16 @@ kvbackup::Result<std::vector<kvbackup::KeyRange>> asked_ranges(const Source& sou
   return std::vector<kvbackup::KeyRange>{std::move(range)};
 }
 
+/// Of what time its state is: of its version, where it has one, else of now, when it was opened.
+template <class Source>
+std::uint64_t state_unix_ms(const Source& source, kvbackup::Clock& clock) {
+  if constexpr (kvbackup::VersionedSource<Source>) {
+    return state_unix_ms(source.end_version(), clock.unix_ms());
+  } else {
+    return clock.unix_ms();
+  }
+}
+
 /// Backs `source` up as `LayoutT` has it. Gives the exit code.
 template <class LayoutT, class Source>
 kvbackup::Result<int> back_up(Source source, kvbackup::BuiltCodecs codec,
@@ -136,8 +147,9 @@ kvbackup::Result<int> back_up(Source source, kvbackup::BuiltCodecs codec,
     print_plan(plan.value(), url, flags);
     return int{done};
   }
+  telemetry().on_snapshot(state_unix_ms(pipeline.source(), clock));
   const std::uint64_t start = clock.steady_ns();
-  std::optional<ProgressDisplay> display(std::in_place, "Full backup", clock);
+  std::optional<ProgressDisplay> display(std::in_place, "Full backup", "backup", clock);
   options.observer = &*display;
   auto result = pipeline.run_detailed(options);
   display.reset();

@@ -23,7 +23,7 @@ namespace program {
 /// Counts what is copied and shows it; looks at the cancel token now and then.
 class CopyProgress {
  public:
-  explicit CopyProgress(std::string title) : display_(std::move(title), clock_) {}
+  explicit CopyProgress(std::string title) : display_(std::move(title), "", clock_) {}
 
   kvbackup::Status add(std::size_t bytes) {
     progress_.pairs += 1;

@@ -9,6 +9,8 @@
 #include <rapidjson/stringbuffer.h>
 #include <rapidjson/writer.h>
 
+#include "telemetry.hpp"
+
 namespace program {
 
 using kvbackup::Status;
@@ -41,6 +43,7 @@ kvbackup::Result<std::string> key_of(const char* flag, std::string_view text,
 int report_failure(std::string_view command, const Status& status, const CommonFlags& flags) {
   std::fprintf(stderr, "kvbackup %s: %s\n", printable(command).c_str(),
                printable(status.to_string(flags.key_display())).c_str());
+  telemetry().on_failure(status, flags.key_display());
   if (flags.json) print_json_error(command, status, flags);
   return status.code() == StatusCode::invalid_argument ? wrong_usage : could_not_finish;
 }

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "program.hpp"
+#include "telemetry.hpp"
 
 namespace program {
 
@@ -46,8 +47,9 @@ double fraction_done(const kvbackup::Progress& progress) {
   return -1;
 }
 
-ProgressDisplay::ProgressDisplay(std::string title, kvbackup::Clock& clock)
+ProgressDisplay::ProgressDisplay(std::string title, std::string job, kvbackup::Clock& clock)
     : title_(std::move(title)),
+      job_(std::move(job)),
       clock_(clock),
       terminal_(::isatty(STDERR_FILENO) == 1),
       start_ns_(clock.steady_ns()),
@@ -58,6 +60,7 @@ ProgressDisplay::~ProgressDisplay() {
 }
 
 void ProgressDisplay::on_progress(const kvbackup::Progress& progress) {
+  if (!job_.empty()) telemetry().on_progress(job_, numbers_of(progress));
   const std::uint64_t now = clock_.steady_ns();
   const bool last = progress.total_ranges > 0 && progress.ranges == progress.total_ranges;
   const std::uint64_t interval = terminal_ ? bar_interval_ns : log_interval_ns;
@@ -71,11 +74,14 @@ void ProgressDisplay::on_progress(const kvbackup::Progress& progress) {
   }
 }
 
+void ProgressDisplay::on_file(const kvbackup::File& file) { telemetry().on_file(file); }
+
 // Without keys: no flag is known here that would allow them.
 void ProgressDisplay::on_rebuild(const kvbackup::Status& lost) {
   std::fprintf(stderr, "%s%s: a part is built again: %s\n", drawn_ ? "\r\033[K" : "",
                title_.c_str(), printable(lost.to_string(kvbackup::KeyDisplay::redacted)).c_str());
   drawn_ = false;
+  telemetry().on_retry("write a part", lost, 0);
 }
 
 void ProgressDisplay::on_note(const std::string& note) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Shows how far a run is: a bar on a terminal, otherwise a line every few seconds; all on stderr.
+// telemetry() is told of files and rebuilt parts.
 #pragma once
 
 #include <cstdint>
@@ -11,14 +12,16 @@ namespace program {
 
 class ProgressDisplay final : public kvbackup::Observer {
  public:
-  /// `title` stands at the front of every line: "Full backup".
-  ProgressDisplay(std::string title, kvbackup::Clock& clock);
+  /// `title` stands at the front of every line: "Full backup". Where `job` is not empty, telemetry() is
+  /// told the progress of it.
+  ProgressDisplay(std::string title, std::string job, kvbackup::Clock& clock);
   /// Ends the bar's line.
   ~ProgressDisplay() override;
   ProgressDisplay(const ProgressDisplay&) = delete;
   ProgressDisplay& operator=(const ProgressDisplay&) = delete;
 
   void on_progress(const kvbackup::Progress& progress) override;
+  void on_file(const kvbackup::File& file) override;
   void on_rebuild(const kvbackup::Status& lost) override;
   void on_note(const std::string& note) override;
 
@@ -27,6 +30,7 @@ class ProgressDisplay final : public kvbackup::Observer {
   void log_line(const kvbackup::Progress& progress, double seconds);
 
   std::string title_;
+  std::string job_;
   kvbackup::Clock& clock_;
   bool terminal_;
   bool drawn_ = false;

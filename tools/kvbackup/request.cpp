@@ -160,7 +160,7 @@ void add_request_command(CLI::App& app, Run& run) {
       ->capture_default_str();
   command->add_option("--compression-level", flags->compression_level, "0 = the node's own");
   command->add_option("--ratelimit", flags->rate_limit_mib,
-                      "Stored MiB a second of each node and range, 0 = unlimited");
+                      "Stored MiB a second of each node and range (default 0: no limit)");
   command
       ->add_option("--concurrency", flags->concurrency,
                    "Key ranges asked for at once, and workers of a node for each")
@@ -172,6 +172,7 @@ void add_request_command(CLI::App& app, Run& run) {
       ->check(CLI::Range(1, 1000))
       ->capture_default_str();
   add_tls_flags(*command, *flags);
+  add_telemetry_flags(*command);
   add_common_flags(*command, flags->common);
   command->callback([flags, &run] {
     run = [flags] {

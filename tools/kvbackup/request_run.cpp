@@ -13,6 +13,7 @@
 
 #include "request.hpp"
 #include "storage.hpp"
+#include "telemetry.hpp"
 
 namespace program {
 
@@ -27,6 +28,11 @@ class RequestDisplay final : public CoordinatorObserver {
       : clock_(clock), keys_(keys), last_ns_(clock.steady_ns()) {}
 
   void on_progress(const CoordinatorProgress& progress) override {
+    telemetry().on_progress("request", {.pairs = progress.kvs,
+                                        .logical_bytes = progress.bytes,
+                                        .stored_bytes = 0,
+                                        .files = progress.files,
+                                        .throttled_ns = 0});
     constexpr std::uint64_t interval_ns = 5'000'000'000;
     const std::uint64_t now = clock_.steady_ns();
     if (now - last_ns_ < interval_ns) return;
@@ -51,6 +57,7 @@ class RequestDisplay final : public CoordinatorObserver {
   void on_retry(const Status& why, std::uint64_t wait_ms) override {
     troubles_ = 0;
     say("again in " + std::to_string(wait_ms) + " ms: " + why.to_string(keys_));
+    telemetry().on_retry("get all key ranges", why, wait_ms);
   }
   void on_gap(const KeyRange& keys, const Status& why) override {
     say("missing: " + Status(why).with_range(keys.start, keys.end).to_string(keys_));

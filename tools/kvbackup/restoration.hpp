@@ -18,6 +18,7 @@
 #include "progress.hpp"
 #include "restore_target.hpp"
 #include "stores.hpp"
+#include "telemetry.hpp"
 
 namespace program::restoration {
 
@@ -31,10 +32,11 @@ using RocksdbParts = RocksdbRestore;
 
 class RestoreDisplay final : public RestoreObserver {
  public:
-  RestoreDisplay(Clock& clock, std::uint64_t pairs) : display_("Full restore", clock) {
+  RestoreDisplay(Clock& clock, std::uint64_t pairs) : display_("Full restore", "", clock) {
     shown_.total.pairs = pairs;
   }
   void on_progress(const RestoreProgress& progress) override {
+    telemetry().on_progress("restore", numbers_of(progress));
     shown_.pairs = progress.pairs;
     shown_.bytes = progress.bytes;
     shown_.stored_bytes = progress.stored_bytes;
@@ -83,12 +85,24 @@ bool is_protected(const AnyBackup& backup) {
     return backup.is_sealed();
   }
 }
+/// Of what time its state is; 0 where that is not known.
+template <class AnyBackup>
+std::uint64_t state_of(const AnyBackup& backup) {
+  if constexpr (requires { backup.members(); }) {
+    return state_unix_ms(backup.end_version(), 0);
+  } else {
+    const Manifest& manifest = backup.manifest();
+    return state_unix_ms(manifest.meta.end_version,
+                         manifest.info ? manifest.info->created_unix_ms : 0);
+  }
+}
 template <class AnyBackup>
 void warn_unless_protected(const AnyBackup& backup) {
   if (is_protected(backup)) return;
-  std::fprintf(stderr,
-               "kvbackup: warning: the backup is unprotected: BR's backupmeta has no seal, so "
-               "nothing proves what it says\n");
+  constexpr std::string_view warning =
+      "the backup is unprotected: BR's backupmeta has no seal, so nothing proves what it says";
+  std::fprintf(stderr, "kvbackup: warning: %s\n", warning.data());
+  telemetry().on_warning(warning);
 }
 
 /// One restore: the store, how it was opened, what was done to it.
@@ -106,6 +120,7 @@ class Restoration {
   }
 
   int run() {
+    telemetry().on_snapshot(state_of(backup_));
     const auto plan = make_restore_plan(backup_, options_);
     if (!plan.ok()) return failed(plan.status());
     warn_unless_protected(backup_);

@@ -6,6 +6,7 @@
 
 #include "program.hpp"
 #include "restore_target.hpp"
+#include "telemetry.hpp"
 #include "uri.hpp"
 
 namespace program {
@@ -148,7 +149,7 @@ void add_restore_command(CLI::App& app, Run& run) {
                     "Of a store that is there: remove what it has in the restored ranges");
   command->add_flag("--merge", flags->merge, "Put pairs into a store that is there");
   command->add_option("--ratelimit", flags->rate_limit_mib,
-                      "MiB of keys and values a second for the whole run, 0 = unlimited");
+                      "MiB of pairs a second, whole run (default 0: no limit)");
   command->add_option("--concurrency", flags->concurrency, "Files worked on at once")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
@@ -156,6 +157,7 @@ void add_restore_command(CLI::App& app, Run& run) {
                     "Say what would be restored, and how many keys the store has; write nothing");
   command->add_flag("--no-read-back", flags->no_read_back,
                     "Do not read the store at the end to prove what it holds");
+  add_telemetry_flags(*command);
   add_common_flags(*command, flags->common);
   command->callback([flags, &run] { run = [flags] { return run_restore(*flags); }; });
 }

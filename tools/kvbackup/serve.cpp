@@ -82,6 +82,8 @@ void add_serve_command(CLI::App& app, Run& run) {
       ->required();
   command->add_option("--listen", flags->listen, "HOST:PORT; port 0 is one that is free")
       ->capture_default_str();
+  command->add_option("--metrics-listen", flags->metrics_listen,
+                      "HOST:PORT to serve http://HOST:PORT/metrics on; PORT alone: on loopback");
   command->add_option("--cluster-id", flags->cluster_id,
                       "Refuse requests for another cluster; 0 = take all");
   command->add_option("--store-id", flags->store_id, "Stands in the names of files")
@@ -105,6 +107,7 @@ void add_serve_command(CLI::App& app, Run& run) {
       ->check(CLI::PositiveNumber)
       ->capture_default_str();
   add_access_flags(*command, *flags);
+  add_telemetry_flags(*command);
   add_common_flags(*command, flags->common);
   command->callback([flags, &run] {
     run = [flags] {

@@ -19,6 +19,7 @@ struct ServeFlags {
   CommonFlags common;
   std::string source;
   std::string listen = "127.0.0.1:20160";  // TiKV's port
+  std::string metrics_listen;              // empty: nowhere
   std::uint64_t cluster_id = 0;
   std::uint64_t store_id = 1;
   std::string split_keys;

@@ -14,9 +14,11 @@
 
 #include <kvbackup/ext/grpc.hpp>
 
+#include "metrics_server.hpp"
 #include "safe_point.hpp"
 #include "serve.hpp"
 #include "stores.hpp"
+#include "telemetry.hpp"
 #include "uri.hpp"
 
 namespace program {
@@ -61,6 +63,7 @@ class SharedHost {
       auto opened = open_();
       if (!opened.ok()) return std::move(opened).status();
       state_->held.emplace(std::move(opened).value());
+      telemetry().on_snapshot(system_clock().unix_ms());
     }
     ++state_->users;
     // closed under the mutex, so that nobody opens the store before it is
@@ -93,7 +96,11 @@ class RocksdbHost {
               Clock& clock)
       : open_(std::move(open)), allowed_(allowed), mvcc_(mvcc), clock_(clock) {}
 
-  Result<RocksdbSnapshot> snapshot() { return open_(); }
+  Result<RocksdbSnapshot> snapshot() {
+    auto opened = open_();
+    if (opened.ok()) telemetry().on_snapshot(system_clock().unix_ms());
+    return opened;
+  }
   Result<ServeBackends> open_storage(const StorageBackend& storage, const CancelToken* cancel) {
     return allowed_.open(storage, cancel);
   }
@@ -117,6 +124,7 @@ class AuditLog final : public GrpcServerObserver {
   AuditLog(const ServeFlags& flags, Clock& clock) : flags_(flags), clock_(clock) {}
 
   void on_request(const GrpcRequestRecord& record) override {
+    tell(record);
     const BackupRequest& request = record.request;
     const std::string storage =
         request.storage_backend ? storage_url(*request.storage_backend) : "(none)";
@@ -140,6 +148,30 @@ class AuditLog final : public GrpcServerObserver {
   }
 
  private:
+  /// Metrics of one answered request.
+  void tell(const GrpcRequestRecord& record) {
+    const bool is_ok = record.status.ok() && record.errors == 0;
+    const double now = static_cast<double>(clock_.unix_ms()) / 1e3;
+    telemetry().update([&](Metrics& metrics) {
+      const Metrics::Labels labels{{"command", "serve"}};
+      const auto count = [](std::uint64_t n) { return static_cast<double>(n); };
+      metrics.add("requests_total", {{"command", "serve"}, {"result", is_ok ? "ok" : "error"}}, 1);
+      metrics.add("files_total", labels, count(record.files));
+      metrics.add("pairs_total", labels, count(record.pairs));
+      metrics.add("bytes_total", {{"command", "serve"}, {"kind", "stored"}},
+                  count(record.stored_bytes));
+      if (is_ok) metrics.set("last_success_timestamp_seconds", labels, now);
+      metrics.set("last_run_timestamp_seconds", labels, now);
+      metrics.set("last_run_status", labels, is_ok ? done : could_not_finish);
+    });
+    Event event(is_ok ? "info" : "error", "request");
+    event.add("peer", record.peer).add("responses", record.responses);
+    event.add("errors", record.errors).add("files", record.files).add("pairs", record.pairs);
+    event.add("stored_bytes", record.stored_bytes);
+    telemetry().log(event.add("result", is_ok ? "ok" : "error"));
+    telemetry().write_metrics_file();
+  }
+
   static unsigned long long number(std::uint64_t n) { return n; }
 
   [[nodiscard]] std::string result_of(const GrpcRequestRecord& record) const {
@@ -240,6 +272,16 @@ void print_listening(const ServeFlags& flags, int port) {
   std::fflush(stdout);
 }
 
+void print_metrics_address(const std::string& address, const ServeFlags& flags) {
+  if (flags.common.json) {
+    JsonObject line;
+    line.add("command", "serve").add("metrics", "http://" + address + "/metrics");
+    std::printf("%s\n", line.text().c_str());
+  } else {
+    std::printf("Metrics on http://%s/metrics\n", address.c_str());
+  }
+}
+
 template <BackupHost Host>
 Status serve(Host host, const ServeFlags& flags, Clock& clock) {
   auto regions = regions_of(flags);
@@ -259,6 +301,15 @@ Status serve(Host host, const ServeFlags& flags, Clock& clock) {
     }
   }
 
+  telemetry().on_serving();
+  std::optional<MetricsServer> metrics;
+  if (!flags.metrics_listen.empty()) {
+    auto listening = MetricsServer::listen(flags.metrics_listen);
+    if (!listening.ok()) return std::move(listening).status();
+    metrics.emplace(std::move(listening).value());
+    print_metrics_address(metrics->address(), flags);
+  }
+
   ThreadExecutor threads;
   AuditLog audit(flags, clock);
   options.value().observer = &audit;
@@ -275,7 +326,13 @@ Status serve(Host host, const ServeFlags& flags, Clock& clock) {
   if (!server.ok()) return std::move(server).status();
   print_listening(flags, server.value().port());
   constexpr std::uint64_t between_looks_ns = 100'000'000;  // a signal ends the sleep
-  while (!cancel_token().cancelled()) clock.sleep_ns(between_looks_ns);
+  while (!cancel_token().cancelled()) {
+    if (metrics) {
+      metrics->serve_one(between_looks_ns, [] { return telemetry().metrics_text(); });
+    } else {
+      clock.sleep_ns(between_looks_ns);
+    }
+  }
   server.value().stop();
   return {};
 }

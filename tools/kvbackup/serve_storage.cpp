@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "serve.hpp"
+#include "storage.hpp"
 
 namespace program {
 
@@ -198,6 +199,7 @@ Result<ServeBackends> AllowedStorage::open(const StorageBackend& storage,
   OpenBackendOptions options;
   options.s3.cancel = cancel;
   options.gcs.cancel = cancel;
+  options.s3.observer = options.gcs.observer = &net_messages();
   return open_backend<ServeBackends>(storage, options);
 }
 

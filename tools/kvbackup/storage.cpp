@@ -7,6 +7,9 @@
 #include <cstdio>
 #include <unistd.h>
 
+#include "telemetry.hpp"
+#include "usage.hpp"
+
 namespace program {
 
 using namespace kvbackup;
@@ -18,22 +21,19 @@ class NetMessages final : public NetObserver {
  public:
   void on_warning(std::string_view text) override {
     std::fprintf(stderr, "%skvbackup: warning: %s\n", line_, printable(text).c_str());
+    telemetry().on_warning(text);
   }
-  void on_retry(const Status& why, std::uint64_t wait_ms) override {
+  void on_retry(std::string_view operation, const Status& why, std::uint64_t wait_ms) override {
     std::fprintf(stderr, "%skvbackup: again in %s: %s\n", line_,
                  human_duration(static_cast<double>(wait_ms) * 1e-3).c_str(),
                  printable(why.to_string(KeyDisplay::redacted)).c_str());
+    telemetry().on_retry(operation, why, wait_ms);
   }
 
  private:
   // on a terminal a progress bar may stand in the line
   const char* line_ = ::isatty(STDERR_FILENO) == 1 ? "\r\033[K" : "";
 };
-
-NetObserver& net_messages() {
-  static NetMessages messages;
-  return messages;
-}
 
 struct BucketFlag {
   const char* name;  ///< of the flag
@@ -66,7 +66,7 @@ void add_bucket_flag(CLI::App& command, QueryParameters& options, const BucketFl
             options.emplace_back(key, value);
           },
           flag.help)
-      ->group("Object storage (an option of the URL counts more)");
+      ->group(bucket_group);
 }
 
 Result<BuiltBackends> open(const StorageFlags& flags) {
@@ -81,6 +81,11 @@ Result<BuiltBackends> open(const StorageFlags& flags) {
 
 }  // namespace
 
+NetObserver& net_messages() {
+  static NetMessages messages;
+  return messages;
+}
+
 void add_storage_flags(CLI::App& command, StorageFlags& flags, const char* help) {
   command.add_option("-s,--storage", flags.url, std::string(help) + storage_url_help)->required();
   add_bucket_flags(command, flags);
@@ -94,7 +99,7 @@ void add_bucket_flags(CLI::App& command, StorageFlags& flags) {
                   "servers that cannot, such as OpenStack Swift)")
       ->check(CLI::IsMember({"conditional", "checked"}))
       ->capture_default_str()
-      ->group("Object storage (an option of the URL counts more)");
+      ->group(bucket_group);
   for (const BucketFlag& flag : gcs_flags) add_bucket_flag(command, flags.options.gcs, flag);
 }
 

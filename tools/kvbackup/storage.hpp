@@ -22,8 +22,7 @@ struct StorageFlags {
 
 /// What a storage URL may be, for the help of a flag.
 inline constexpr const char* storage_url_help =
-    ": a path, local:///path, s3://bucket/prefix or gcs://bucket/prefix with ?KEY=VALUE&... as BR "
-    "has them";
+    ": a path, or a URL as in BR: local:///path, s3:// or gcs://bucket/prefix?...";
 
 /// Adds -s, `help` beside it, and BR's flags of object storage.
 void add_storage_flags(CLI::App& command, StorageFlags& flags, const char* help);
@@ -60,6 +59,8 @@ class StorageFolder {
   kvbackup::BuiltBackends& backend_;
   std::string prefix_;
 };
+/// Says warnings and retries on standard error, and tells telemetry().
+[[nodiscard]] kvbackup::NetObserver& net_messages();
 
 /// Calls work(0) .. work(count - 1), several at once: what is read from a bucket is mostly waited
 /// for.

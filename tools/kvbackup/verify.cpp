@@ -8,6 +8,7 @@
 
 #include "progress.hpp"
 #include "storage.hpp"
+#include "telemetry.hpp"
 
 namespace program {
 
@@ -26,8 +27,9 @@ struct VerifyFlags {
 
 class VerifyDisplay final : public RestoreObserver {
  public:
-  explicit VerifyDisplay(Clock& clock) : display_("Verify", clock) {}
+  explicit VerifyDisplay(Clock& clock) : display_("Verify", "", clock) {}
   void on_progress(const RestoreProgress& progress) override {
+    telemetry().on_progress("verify", numbers_of(progress));
     Progress shown;
     shown.pairs = progress.pairs;
     // files are read whole, so their bytes say how much is left
@@ -90,6 +92,16 @@ void print_report(const VerifyReport& report, const std::string& url, double sec
       static_cast<unsigned long long>(report.warnings));
 }
 
+/// Without keys: no flag is known here that would allow them.
+void tell(const VerifyReport& report) {
+  for (const Finding& finding : report.findings) {
+    Event event(finding.severity == Severity::warning ? "warning" : "error", "finding");
+    event.add("severity", to_string(finding.severity)).add("object", finding.object);
+    telemetry().log(event.add("message", finding.what));
+  }
+  telemetry().on_verified(report.is_damaged());
+}
+
 int run_verify(const VerifyFlags& flags) {
   auto backend = open_readable_storage(flags.storage);
   if (!backend.ok()) return report_failure("verify", backend.status(), flags.common);
@@ -101,6 +113,8 @@ int run_verify(const VerifyFlags& flags) {
   const Verification verification = verify_storage(backend.value(), options);
   const Status& status = verification.report.status();
   if (!status.ok()) return report_failure("verify", status, flags.common);
+  const VerifyReport& report = verification.report.value();
+  telemetry().on_snapshot(state_unix_ms(report.end_version, report.created_unix_ms));
   const std::string url = backend.value().url();
   if (flags.common.json) {
     JsonObject root;
@@ -124,6 +138,7 @@ Verification verify_storage(BuiltBackends& backend, VerifyOptions options) {
   options.observer = &*display;
   auto report = verify_backup(backend, FileHasher{}, BuiltDecoders{}, options);
   display.reset();
+  if (report.ok()) tell(report.value());
   return {std::move(report), static_cast<double>(clock.steady_ns() - start) * 1e-9};
 }
 
@@ -178,6 +193,7 @@ void add_verify_command(CLI::App& app, Run& run) {
   command->add_option("--concurrency", flags->concurrency, "Files worked on at once")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
+  add_telemetry_flags(*command);
   add_common_flags(*command, flags->common);
   command->callback([flags, &run] { run = [flags] { return run_verify(*flags); }; });
 }

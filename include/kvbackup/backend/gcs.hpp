@@ -189,7 +189,7 @@ class BasicGcsBackend {
     detail::GcsCall call = media_call(key, "read the object");
     call.response_limit = longest_read;
     const GcsOptions& options = client_->options();
-    for (Retry retry(options.retry, client_->seams(options.cancel));;) {
+    for (Retry retry(options.retry, client_->seams(options.cancel, call.doing));;) {
       detail::GcsAnswer answer = client_->call(call);
       if (!answer.status.ok()) return std::move(answer.status);
       const std::string_view expected = detail::crc32c_header(answer.response);

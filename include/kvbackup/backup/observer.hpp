@@ -24,6 +24,7 @@ struct Progress {
   std::uint64_t files = 0;          ///< objects committed
   std::uint64_t rebuilt_parts = 0;  ///< times that a part was built again
   std::uint64_t resumed_files = 0;  ///< of these objects, those that an earlier run committed
+  std::uint64_t throttled_ns = 0;   ///< waited for the rate limits, all workers together
   std::uint64_t ranges = 0;         ///< planned sub-ranges done
   std::uint64_t total_ranges = 0;   ///< planned sub-ranges
   SizeEstimate total;               ///< what the source expects; nothing where it cannot tell
@@ -60,6 +61,7 @@ class ProgressReporter {
   void add_stored(std::uint64_t bytes) {
     stored_bytes_.fetch_add(bytes, std::memory_order_relaxed);
   }
+  void add_throttled(std::uint64_t ns) { throttled_ns_.fetch_add(ns, std::memory_order_relaxed); }
   void add_file(const File& file) {
     files_.fetch_add(1, std::memory_order_relaxed);
     notify(&file);
@@ -89,6 +91,7 @@ class ProgressReporter {
     p.files = files_.load(std::memory_order_relaxed);
     p.rebuilt_parts = rebuilt_parts_.load(std::memory_order_relaxed);
     p.resumed_files = resumed_files_.load(std::memory_order_relaxed);
+    p.throttled_ns = throttled_ns_.load(std::memory_order_relaxed);
     p.ranges = ranges_.load(std::memory_order_relaxed);
     p.total_ranges = total_ranges_;
     p.total = total_;
@@ -135,6 +138,7 @@ class ProgressReporter {
   std::atomic<std::uint64_t> files_{0};
   std::atomic<std::uint64_t> rebuilt_parts_{0};
   std::atomic<std::uint64_t> resumed_files_{0};
+  std::atomic<std::uint64_t> throttled_ns_{0};
   std::atomic<std::uint64_t> ranges_{0};
   Mutex mutex_;
   std::vector<File> files_to_report_;     // under mutex_

@@ -106,7 +106,9 @@ class TableOutput {
       if (Status status = run_->watch->writing(); !status.ok()) return status;
     }
     if (run_->rate_limiter != nullptr) {
-      Status status = run_->rate_limiter->acquire(bytes.size(), run_->cancel);
+      std::uint64_t waited_ns = 0;
+      Status status = run_->rate_limiter->acquire(bytes.size(), run_->cancel, &waited_ns);
+      run_->progress->add_throttled(waited_ns);
       if (!status.ok()) return status;
     }
     hash_.add_bytes(bytes);

@@ -221,7 +221,10 @@ class SubRangeWriter {
   Status pay() {
     const std::uint64_t bytes = std::exchange(unpaid_, 0);
     if (run_.read_limiter == nullptr) return {};
-    return run_.read_limiter->acquire(bytes, run_.cancel);
+    std::uint64_t waited_ns = 0;
+    Status status = run_.read_limiter->acquire(bytes, run_.cancel, &waited_ns);
+    run_.progress->add_throttled(waited_ns);
+    return status;
   }
 
   /// Reports what the open part has taken, but nothing that was reported of it before.

@@ -18,7 +18,7 @@ namespace kvbackup::inline v1 {
 /// How bytes are spelled in flags and text files.
 enum class KeyFormat : std::uint8_t {
   raw,      ///< the bytes as they are
-  escaped,  ///< printable ASCII as it is; \a \b \f \n \r \t \v \\ \' \", \xHH and \ooo (octal)
+  escaped,  ///< printable ASCII as it is; C's escapes, `\xHH` and `\ooo` (octal) for the rest
   hex,      ///< two digits a byte; lower case is written, both are read
 };
 

@@ -29,11 +29,17 @@ class RateLimiter {
   RateLimiter(const RateLimiter&) = delete;
   RateLimiter& operator=(const RateLimiter&) = delete;
 
-  /// Returns when `bytes` may be sent. Errors: cancelled, within a slice of the token being set;
-  /// invalid_argument if the clock stands still.
-  Status acquire(std::uint64_t bytes, const CancelToken* cancel = nullptr) {
+  /// Returns when `bytes` may be sent. What it waited is added to `waited_ns`, if that is given.
+  /// Errors: cancelled, within a slice of the token being set; invalid_argument if the clock
+  /// stands still.
+  Status acquire(std::uint64_t bytes, const CancelToken* cancel = nullptr,
+                 std::uint64_t* waited_ns = nullptr) {
     if (rate_ == 0) return check_cancel(cancel);
-    return wait_until(clock_, reserve(bytes), cancel);
+    const std::uint64_t turn = reserve(bytes);
+    const std::uint64_t before = clock_.steady_ns();
+    Status status = wait_until(clock_, turn, cancel);
+    if (waited_ns != nullptr && turn > before) *waited_ns += clock_.steady_ns() - before;
+    return status;
   }
 
  private:

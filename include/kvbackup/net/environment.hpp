@@ -51,8 +51,11 @@ class NetObserver {
   virtual ~NetObserver() = default;
   /// Something is not as it should be, and the work goes on.
   virtual void on_warning(std::string_view /*text*/) {}
-  /// A request failed for `why` and is sent again after `wait_ms`.
-  virtual void on_retry(const Status& /*why*/, std::uint64_t /*wait_ms*/) {}
+  /// A request failed for `why` and is sent again after `wait_ms`. `operation` completes
+  /// "cannot ...": one of a few fixed texts, such as "read the object", so that it can be counted
+  /// by.
+  virtual void on_retry(std::string_view /*operation*/, const Status& /*why*/,
+                        std::uint64_t /*wait_ms*/) {}
 };
 
 #if KVBACKUP_WITH_POSIX

@@ -59,12 +59,14 @@ struct RetryOptions {
   return *at - std::min(*at, now_unix_ms);
 }
 
-/// The seams of a retry. All are borrowed; cancel and observer may be null.
+/// The seams of a retry. All are borrowed; cancel and observer may be null, and `operation` is for
+/// the observer.
 struct RetrySeams {
   Clock* clock = nullptr;
   RandomSource* random = nullptr;
   const CancelToken* cancel = nullptr;
   NetObserver* observer = nullptr;
+  std::string_view operation = {};
 };
 
 /// Counts the attempts of one request.
@@ -95,7 +97,7 @@ class Retry {
       const std::uint64_t spent = (seams_.clock->steady_ns() - began_ns_) / 1'000'000;
       if (spent >= options_.budget_ms || wait > options_.budget_ms - spent) return false;
     }
-    if (seams_.observer != nullptr) seams_.observer->on_retry(failure, wait);
+    if (seams_.observer != nullptr) seams_.observer->on_retry(seams_.operation, failure, wait);
     Status status = sleep(wait);
     if (status.ok()) return true;
     failure = std::move(status);

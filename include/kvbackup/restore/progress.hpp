@@ -13,6 +13,7 @@ struct RestoreProgress {
   std::uint64_t bytes = 0;         ///< their key and value lengths
   std::uint64_t stored_bytes = 0;  ///< bytes of files read
   std::uint64_t files = 0;         ///< files done
+  std::uint64_t throttled_ns = 0;  ///< waited for the rate limit, all workers together
   std::uint64_t total_stored_bytes = 0;
   std::uint64_t total_files = 0;
 };
@@ -44,6 +45,7 @@ class RestoreReporter {
     bytes_.fetch_add(bytes, std::memory_order_relaxed);
     notify();
   }
+  void add_throttled(std::uint64_t ns) { throttled_ns_.fetch_add(ns, std::memory_order_relaxed); }
   void add_file() {
     files_.fetch_add(1, std::memory_order_relaxed);
     notify();
@@ -57,6 +59,7 @@ class RestoreReporter {
     p.bytes = bytes_.load(std::memory_order_relaxed);
     p.stored_bytes = stored_bytes_.load(std::memory_order_relaxed);
     p.files = files_.load(std::memory_order_relaxed);
+    p.throttled_ns = throttled_ns_.load(std::memory_order_relaxed);
     p.total_stored_bytes = total_stored_bytes_;
     p.total_files = total_files_;
     return p;
@@ -76,6 +79,7 @@ class RestoreReporter {
   std::atomic<std::uint64_t> bytes_{0};
   std::atomic<std::uint64_t> stored_bytes_{0};
   std::atomic<std::uint64_t> files_{0};
+  std::atomic<std::uint64_t> throttled_ns_{0};
   std::atomic<bool> delivering_{false};
 };
 

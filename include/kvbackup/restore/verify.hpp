@@ -59,6 +59,8 @@ class Verifier {
 
   [[nodiscard]] Result<VerifyReport> run() {
     report_.is_sealed = manifest_.is_sealed;
+    report_.end_version = manifest_.meta.end_version;
+    if (manifest_.info) report_.created_unix_ms = manifest_.info->created_unix_ms;
     report_.quick = options_.quick;
     report_.files = manifest_.meta.files.size();
     if (!manifest_.is_sealed) {

@@ -86,6 +86,8 @@ struct VerifyReport {
 
   bool is_sealed = false;  ///< backupmeta is ours, and its seal is right
   bool quick = false;      ///< no file was read
+  std::uint64_t end_version = 0;      ///< of backupmeta; 0 of a raw backup
+  std::uint64_t created_unix_ms = 0;  ///< of backupmeta; 0 of BR's own, which does not say it
   std::uint64_t files = 0;
   std::uint64_t pairs = 0;         ///< read from files and counted
   std::uint64_t bytes = 0;         ///< their key and value lengths

@@ -41,7 +41,7 @@ class MvccSnapshot {
   using State = detail::MvccState<S>;
 
  public:
-  /// Takes the view of the state that `take_state()` (-> Result<S>) gives. It is called last: what
+  /// Takes the view of the state that `take_state()` gives, a `Result<S>`. It is called last: what
   /// the host knows of locks in memory must be older than the state.
   ///
   /// invalid_argument for versions that can give nothing; not_found for versions that may be

@@ -56,7 +56,7 @@ class Printer final : public NetObserver {
   void on_warning(std::string_view text) override {
     std::fprintf(stderr, "warning: %.*s\n", static_cast<int>(text.size()), text.data());
   }
-  void on_retry(const Status& why, std::uint64_t wait_ms) override {
+  void on_retry(std::string_view /*operation*/, const Status& why, std::uint64_t wait_ms) override {
     std::fprintf(stderr, "retry in %llu ms: %s\n", static_cast<unsigned long long>(wait_ms),
                  why.to_string().c_str());
   }

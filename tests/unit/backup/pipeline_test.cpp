@@ -176,8 +176,14 @@ TEST_CASE("a rate limit holds for the whole run") {
   options.clock = &clock;
   options.part_size = 50'000;
   options.rate_limit = 100'000;
+  struct Last final : Observer {
+    Progress progress;
+    void on_progress(const Progress& p) override { progress = p; }
+  } last;
+  options.observer = &last;
   const auto meta = back_up(store, backend, options);
   REQUIRE(meta.ok());
+  CHECK(last.progress.throttled_ns == clock.slept_ns());
   std::uint64_t stored = 0;
   for (const File& file : meta.value().files) stored += file.size;
   const double seconds = static_cast<double>(clock.slept_ns()) * 1e-9;

@@ -47,10 +47,13 @@ TEST_CASE("the time that many requests take is their bytes over the rate") {
 TEST_CASE("a request larger than a second's worth goes ahead and is paid for by the next") {
   FixedClock clock;
   RateLimiter limiter(mib, clock);
-  REQUIRE(limiter.acquire(30 * mib).ok());
+  std::uint64_t waited_ns = 7;  // of others
+  REQUIRE(limiter.acquire(30 * mib, nullptr, &waited_ns).ok());
   CHECK(clock.slept_ns() == 0);
-  REQUIRE(limiter.acquire(1).ok());
+  CHECK(waited_ns == 7);
+  REQUIRE(limiter.acquire(1, nullptr, &waited_ns).ok());
   CHECK(clock.slept_ns() == 30 * second);
+  CHECK(waited_ns == 30 * second + 7);
 }
 
 TEST_CASE("a pause is caught up on by no more than the burst") {

@@ -26,12 +26,13 @@ TEST_CASE("a wait doubles up to its bound and is drawn from all of it") {
   const RetryOptions options{.attempts = 6, .first_wait_ms = 100, .longest_wait_ms = 500};
   for (const std::uint64_t drawn : {0u, 1'000'000u}) {
     random.value = drawn;
-    Retry retry(options, {&clock, &random, nullptr, &observer});
+    Retry retry(options, {&clock, &random, nullptr, &observer, "ask"});
     Status status = busy();
     while (retry.again(status)) {
     }
     CHECK(retry.failures() == 6);
   }
+  CHECK(observer.operations == std::vector<std::string>(10, "ask"));
   // 1,000,000 modulo 101, 201, 401, 501, 501
   CHECK(observer.waits == std::vector<std::uint64_t>{0, 0, 0, 0, 0, 1'000'000 % 101,
                                                      1'000'000 % 201, 1'000'000 % 401,

@@ -302,11 +302,17 @@ TEST_CASE("a rate limit spreads the pairs over time") {
   options.clock = &clock;
   options.rate_limit = 10'000;
   options.ranges = {{"default", "", ""}};
+  struct Last final : RestoreObserver {
+    RestoreProgress progress;
+    void on_progress(const RestoreProgress& p) override { progress = p; }
+  } last;
+  options.observer = &last;
   PairSums sums;
   const auto result = restore(
       backup, [&sums](ByteView k, ByteView v) { sums.add(k, v); }, options);
   REQUIRE(result.ok());
   CHECK(result.value().total == sums);
+  CHECK(last.progress.throttled_ns == clock.slept_ns());
   const double seconds = static_cast<double>(clock.slept_ns()) * 1e-9;
   const double expected = static_cast<double>(sums.bytes) / 10'000;
   CAPTURE(seconds, expected);

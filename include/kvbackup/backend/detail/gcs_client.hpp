@@ -66,7 +66,8 @@ class GcsClient {
         transport_(std::move(transport)),
         tokens_(transport_, options_.credentials_blob, options_.anonymous, *options_.environment,
                 options_.retry,
-                {options_.clock, options_.random, options_.cancel, options_.observer},
+                {options_.clock, options_.random, options_.cancel, options_.observer,
+                 "get an access token"},
                 options_.timeouts) {}
   GcsClient(const GcsClient&) = delete;
   GcsClient& operator=(const GcsClient&) = delete;
@@ -157,7 +158,9 @@ class GcsClient {
 
   [[nodiscard]] GcsAnswer call(const GcsCall& call) {
     GcsAnswer answer;
-    for (Retry retry(call.retry != nullptr ? *call.retry : options_.retry, seams(call.cancel));;) {
+    for (Retry retry(call.retry != nullptr ? *call.retry : options_.retry,
+                     seams(call.cancel, call.doing));
+         ;) {
       std::optional<std::uint64_t> after;
       auto response = once(call);
       if (response.ok()) {
@@ -196,8 +199,9 @@ class GcsClient {
   [[nodiscard]] Status failure_of(const GcsCall& call, const HttpResponse& response) {
     return gcs_failure(response, call.doing, call.right, tokens_.last());
   }
-  [[nodiscard]] RetrySeams seams(const CancelToken* cancel) const noexcept {
-    return {options_.clock, options_.random, cancel, options_.observer};
+  [[nodiscard]] RetrySeams seams(const CancelToken* cancel,
+                                 std::string_view operation) const noexcept {
+    return {options_.clock, options_.random, cancel, options_.observer, operation};
   }
   [[nodiscard]] std::optional<std::uint64_t> retry_after(const HttpResponse& response) const {
     return retry_after_ms(response, options_.clock->unix_ms());

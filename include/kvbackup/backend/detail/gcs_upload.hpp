@@ -36,6 +36,7 @@ class GcsUpload {
   /// Chunks of a resumable upload, but for the last, are multiples of this (JSON API,
   /// "Resumable uploads").
   static constexpr std::size_t quantum = 256 * 1024;
+  static constexpr std::string_view sending = "send a part of the object";
 
   GcsUpload(std::shared_ptr<GcsClient<Transport>> client, std::string_view name, std::string key,
             bool if_absent)
@@ -177,7 +178,8 @@ class GcsUpload {
   Status send_until(std::size_t rest) {
     const bool last = rest == 0;
     bool ask = false;  // how much has arrived, before more is sent
-    for (Retry retry(client_->options().retry, client_->seams(client_->options().cancel));;) {
+    const GcsOptions& options = client_->options();
+    for (Retry retry(options.retry, client_->seams(options.cancel, sending));;) {
       const std::size_t before = buffer_.size();
       const std::size_t sent = ask ? 0 : last ? before : before / quantum * quantum;
       const GcsCall call = chunk_call(last, sent);
@@ -216,7 +218,7 @@ class GcsUpload {
   }
 
   [[nodiscard]] GcsCall chunk_call(bool last, std::size_t sent) const {
-    GcsCall call = client_->upload_call(key_, {}, "send a part of the object");
+    GcsCall call = client_->upload_call(key_, {}, sending);
     call.method = "PUT";
     call.url = session_;
     call.body = ByteView(buffer_).substr(0, sent);

@@ -107,7 +107,7 @@ class S3Client {
     Corrections corrections;
     S3Answer answer;
     Retry retry(call.retry != nullptr ? *call.retry : options_.retry,
-                {options_.clock, options_.random, call.cancel, options_.observer});
+                {options_.clock, options_.random, call.cancel, options_.observer, call.doing});
     while (true) {
       std::optional<std::uint64_t> after;
       answer.code.clear();

@@ -36,7 +36,11 @@ class PairMeter {
   [[nodiscard]] Status flush() {
     const std::uint64_t bytes = std::exchange(bytes_, 0);
     reporter_.add_pairs(std::exchange(pairs_, 0), bytes);
-    return limiter_ != nullptr ? limiter_->acquire(bytes, cancel_) : check_cancel(cancel_);
+    if (limiter_ == nullptr) return check_cancel(cancel_);
+    std::uint64_t waited_ns = 0;
+    Status status = limiter_->acquire(bytes, cancel_, &waited_ns);
+    reporter_.add_throttled(waited_ns);
+    return status;
   }
 
  private:

@@ -92,7 +92,8 @@ class CoordinatorRun {
   class RetryTeller final : public NetObserver {
    public:
     explicit RetryTeller(CoordinatorObserver* observer) : observer_(observer) {}
-    void on_retry(const Status& why, std::uint64_t wait_ms) override {
+    void on_retry(std::string_view /*operation*/, const Status& why,
+                  std::uint64_t wait_ms) override {
       if (observer_ != nullptr) observer_->on_retry(why, wait_ms);
     }
 
