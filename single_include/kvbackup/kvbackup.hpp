@@ -232,10 +232,12 @@ inline void append_hex(std::string& out, ByteView bytes) {
 #endif
 #if defined(__GNUC__) || defined(__clang__)
 #define KVBACKUP_DETAIL_COLD [[gnu::cold, gnu::noinline]]
+#define KVBACKUP_DETAIL_ALWAYS_INLINE inline __attribute__((always_inline))
 #define KVBACKUP_DETAIL_TARGET(features) __attribute__((target(features)))
 #define KVBACKUP_DETAIL_PREFETCH_TO_WRITE(address) __builtin_prefetch(address, 1)
 #else
 #define KVBACKUP_DETAIL_COLD
+#define KVBACKUP_DETAIL_ALWAYS_INLINE inline
 #define KVBACKUP_DETAIL_TARGET(features)
 #define KVBACKUP_DETAIL_PREFETCH_TO_WRITE(address) static_cast<void>(address)
 #endif
@@ -505,6 +507,8 @@ class [[nodiscard]] Result {
 //
 // Optional:
 // | b.keeps_objects()            | bool               | false: what is committed is not found again
+// | b.decides_if_absent()        | bool               | false: of two writers of one name that commit
+// |                              |                    | at once with `if_absent` both may succeed
 //
 // Readable refinement:
 // | b.read(name)                 | Result<string>     | the whole object
@@ -512,6 +516,12 @@ class [[nodiscard]] Result {
 // | b.list(prefix)               | Result<vector<ObjectInfo>> | names that start with prefix, sorted
 // | b.exists(name)               | Result<bool>       |
 // | b.remove(name)               | Status             | not_found if it is not there
+//
+// Unfinished refinement: what writers left that ended with their process. A store that keeps no
+// such things, or ends them by itself and does not list them, does without.
+// | b.list_unfinished(prefix)    | Result<vector<UnfinishedObject>> | of names that start with prefix,
+// |                              |                    | also those of writers that live
+// | b.end_unfinished(object)     | Status             | frees what it takes; ok if it is gone
 // clang-format on
 //
 // Laws no compiler checks: constructors touch nothing outside the process. A backend is
@@ -526,8 +536,25 @@ namespace kvbackup::inline v1 {
 struct ObjectInfo {
   std::string name;
   std::uint64_t size = 0;  ///< bytes
+  /// By what the storage knows its bytes again, the same from commit() and from list(): an ETag, a
+  /// generation. Empty where it has no such thing.
+  std::string proof = {};
+  /// When it was committed, by the storage's clock, in milliseconds since 1970-01-01 UTC; from
+  /// list(). Nothing where it does not tell.
+  std::optional<std::uint64_t> modified_ms = {};
 
-  friend bool operator==(const ObjectInfo&, const ObjectInfo&) = default;
+  /// Of the same name and size.
+  friend bool operator==(const ObjectInfo& a, const ObjectInfo& b) {
+    return a.name == b.name && a.size == b.size;
+  }
+};
+
+/// An object that a writer began, and neither committed nor abandoned.
+struct UnfinishedObject {
+  std::string name;  ///< of the object; of a very long one only the start
+  std::string id;    ///< what the backend calls it: an upload's id, a temporary file's name
+  /// When it was begun, by the storage's clock; nothing where it does not tell.
+  std::optional<std::uint64_t> began_ms = {};
 };
 
 struct CreateOptions {
@@ -562,6 +589,13 @@ concept ReadableBackend = ObjectBackend<B> &&
   { b.remove(name) } -> std::same_as<Status>;
 };
 
+template <class B>
+concept UnfinishedBackend = ReadableBackend<B> &&
+    requires(B& b, std::string_view prefix, const UnfinishedObject& object) {
+  { b.list_unfinished(prefix) } -> std::same_as<Result<std::vector<UnfinishedObject>>>;
+  { b.end_unfinished(object) } -> std::same_as<Status>;
+};
+
 /// The object of that name in a listing, which list() gives sorted; null if it is not there. It
 /// lives as long as the listing.
 [[nodiscard]] inline const ObjectInfo* find_object(const std::vector<ObjectInfo>& objects,
@@ -578,6 +612,16 @@ template <ObjectBackend B>
 [[nodiscard]] bool keeps_objects(const B& backend) {
   if constexpr (requires { bool{backend.keeps_objects()}; }) {
     return backend.keeps_objects();
+  } else {
+    return true;
+  }
+}
+
+/// Whether commit() of two writers of one name with `if_absent` succeeds for one of them only.
+template <ObjectBackend B>
+[[nodiscard]] bool decides_if_absent(const B& backend) {
+  if constexpr (requires { bool{backend.decides_if_absent()}; }) {
+    return backend.decides_if_absent();
   } else {
     return true;
   }
@@ -676,6 +720,35 @@ requires(sizeof...(Bs) > 0) class AnyBackend {
   }
   Status remove(std::string_view name) requires(ReadableBackend<Bs>&&...) {
     return std::visit([&](auto& backend) { return backend.remove(name); }, backend_);
+  }
+
+  [[nodiscard]] bool decides_if_absent() const {
+    return std::visit([](const auto& backend) { return kvbackup::decides_if_absent(backend); },
+                      backend_);
+  }
+  /// None where the backend keeps no such things.
+  Result<std::vector<UnfinishedObject>> list_unfinished(std::string_view prefix) requires(
+      ReadableBackend<Bs>&&...) {
+    return std::visit(
+        [&](auto& backend) -> Result<std::vector<UnfinishedObject>> {
+          if constexpr (UnfinishedBackend<std::remove_reference_t<decltype(backend)>>) {
+            return backend.list_unfinished(prefix);
+          } else {
+            return std::vector<UnfinishedObject>{};
+          }
+        },
+        backend_);
+  }
+  Status end_unfinished(const UnfinishedObject& object) requires(ReadableBackend<Bs>&&...) {
+    return std::visit(
+        [&](auto& backend) -> Status {
+          if constexpr (UnfinishedBackend<std::remove_reference_t<decltype(backend)>>) {
+            return backend.end_unfinished(object);
+          } else {
+            return {};
+          }
+        },
+        backend_);
   }
 
   /// The backend held, if it is a `B`; else null.
@@ -2981,11 +3054,32 @@ class FileHandle {
 #endif
   }
 
+  /// Has the system begin to write the bytes [offset, offset + size) to the disk, where it can do
+  /// that, so that less is left to sync(). Promises nothing, and so cannot fail.
+  void start_write_back(std::uint64_t offset, std::uint64_t size) const noexcept {
+#ifdef SYNC_FILE_RANGE_WRITE
+    (void)::sync_file_range(descriptor_, static_cast<off_t>(offset), static_cast<off_t>(size),
+                            SYNC_FILE_RANGE_WRITE);
+#else
+    (void)offset;
+    (void)size;
+#endif
+  }
+
   /// What fstat(2) says.
   [[nodiscard]] Result<struct stat> status() const {
     struct stat info {};
     if (::fstat(descriptor_, &info) != 0) return errno_status(errno, "stat the file", path_);
     return info;
+  }
+  /// What tells the bytes of a regular file from any that it or another one had: device, inode,
+  /// size and time of change. Empty if it is none, or cannot be asked.
+  [[nodiscard]] std::string state() const {
+    struct stat info {};
+    if (::fstat(descriptor_, &info) != 0 || !S_ISREG(info.st_mode)) return {};
+    return "file " + std::to_string(info.st_dev) + ':' + std::to_string(info.st_ino) + " of " +
+           std::to_string(info.st_size) + " bytes, changed at " +
+           std::to_string(info.st_mtim.tv_sec) + '.' + std::to_string(info.st_mtim.tv_nsec);
   }
   /// Bytes in the file.
   [[nodiscard]] Result<std::uint64_t> size() const {
@@ -3063,8 +3157,11 @@ class NetObserver {
   virtual ~NetObserver() = default;
   /// Something is not as it should be, and the work goes on.
   virtual void on_warning(std::string_view /*text*/) {}
-  /// A request failed for `why` and is sent again after `wait_ms`.
-  virtual void on_retry(const Status& /*why*/, std::uint64_t /*wait_ms*/) {}
+  /// A request failed for `why` and is sent again after `wait_ms`. `operation` completes
+  /// "cannot ...": one of a few fixed texts, such as "read the object", so that it can be counted
+  /// by.
+  virtual void on_retry(std::string_view /*operation*/, const Status& /*why*/,
+                        std::uint64_t /*wait_ms*/) {}
 };
 
 #if KVBACKUP_WITH_POSIX
@@ -3312,12 +3409,14 @@ struct RetryOptions {
   return *at - std::min(*at, now_unix_ms);
 }
 
-/// The seams of a retry. All are borrowed; cancel and observer may be null.
+/// The seams of a retry. All are borrowed; cancel and observer may be null, and `operation` is for
+/// the observer.
 struct RetrySeams {
   Clock* clock = nullptr;
   RandomSource* random = nullptr;
   const CancelToken* cancel = nullptr;
   NetObserver* observer = nullptr;
+  std::string_view operation = {};
 };
 
 /// Counts the attempts of one request.
@@ -3348,7 +3447,7 @@ class Retry {
       const std::uint64_t spent = (seams_.clock->steady_ns() - began_ns_) / 1'000'000;
       if (spent >= options_.budget_ms || wait > options_.budget_ms - spent) return false;
     }
-    if (seams_.observer != nullptr) seams_.observer->on_retry(failure, wait);
+    if (seams_.observer != nullptr) seams_.observer->on_retry(seams_.operation, failure, wait);
     Status status = sleep(wait);
     if (status.ok()) return true;
     failure = std::move(status);
@@ -3467,7 +3566,14 @@ struct GcsObject {
   std::string crc32c;      // base64 of its big-endian bytes; empty if the server does not say
   std::string generation;  // a decimal number
   std::string id;          // metadata kvbackup-id
+  std::optional<std::uint64_t> created_ms;
 };
+
+/// ObjectInfo::proof: a generation is never given to other bytes.
+[[nodiscard]] inline std::string proof_of(const GcsObject& object) {
+  if (object.generation.empty()) return {};
+  return object.generation + '/' + object.crc32c;
+}
 
 /// User metadata by which an object is known again whose commit got no answer.
 inline constexpr std::string_view gcs_id_name = "kvbackup-id";
@@ -3477,6 +3583,7 @@ namespace gcs_json {
 [[nodiscard]] inline Status take(GcsObject& object, std::string_view path, std::string_view value) {
   if (path == "name") object.name = value;
   if (path == "crc32c") object.crc32c = value;
+  if (path == "timeCreated") object.created_ms = parse_iso_time(value);
   if (path == "metadata/kvbackup-id") object.id = value;
   if (path == "generation") {
     if (!parse_size(value)) {
@@ -3516,7 +3623,10 @@ struct GcsPage {
     if (path == "nextPageToken") page.next = value;
     if (!path.starts_with(item)) return {};
     if (path.size() == item.size()) {
-      page.objects.push_back({.name = std::exchange(object.name, {}), .size = object.size});
+      page.objects.push_back({.name = object.name,
+                              .size = object.size,
+                              .proof = proof_of(object),
+                              .modified_ms = object.created_ms});
       object = {};
       return {};
     }
@@ -4239,7 +4349,8 @@ class GcsClient {
         transport_(std::move(transport)),
         tokens_(transport_, options_.credentials_blob, options_.anonymous, *options_.environment,
                 options_.retry,
-                {options_.clock, options_.random, options_.cancel, options_.observer},
+                {options_.clock, options_.random, options_.cancel, options_.observer,
+                 "get an access token"},
                 options_.timeouts) {}
   GcsClient(const GcsClient&) = delete;
   GcsClient& operator=(const GcsClient&) = delete;
@@ -4330,7 +4441,9 @@ class GcsClient {
 
   [[nodiscard]] GcsAnswer call(const GcsCall& call) {
     GcsAnswer answer;
-    for (Retry retry(call.retry != nullptr ? *call.retry : options_.retry, seams(call.cancel));;) {
+    for (Retry retry(call.retry != nullptr ? *call.retry : options_.retry,
+                     seams(call.cancel, call.doing));
+         ;) {
       std::optional<std::uint64_t> after;
       auto response = once(call);
       if (response.ok()) {
@@ -4369,8 +4482,9 @@ class GcsClient {
   [[nodiscard]] Status failure_of(const GcsCall& call, const HttpResponse& response) {
     return gcs_failure(response, call.doing, call.right, tokens_.last());
   }
-  [[nodiscard]] RetrySeams seams(const CancelToken* cancel) const noexcept {
-    return {options_.clock, options_.random, cancel, options_.observer};
+  [[nodiscard]] RetrySeams seams(const CancelToken* cancel,
+                                 std::string_view operation) const noexcept {
+    return {options_.clock, options_.random, cancel, options_.observer, operation};
   }
   [[nodiscard]] std::optional<std::uint64_t> retry_after(const HttpResponse& response) const {
     return retry_after_ms(response, options_.clock->unix_ms());
@@ -4751,6 +4865,7 @@ class GcsUpload {
   /// Chunks of a resumable upload, but for the last, are multiples of this (JSON API,
   /// "Resumable uploads").
   static constexpr std::size_t quantum = 256 * 1024;
+  static constexpr std::string_view sending = "send a part of the object";
 
   GcsUpload(std::shared_ptr<GcsClient<Transport>> client, std::string_view name, std::string key,
             bool if_absent)
@@ -4794,7 +4909,7 @@ class GcsUpload {
     if (!status.ok()) return failed(std::move(status));
     ended_ = true;
     release();
-    return ObjectInfo{.name = name_, .size = size_};
+    return ObjectInfo{.name = name_, .size = size_, .proof = proof_of(stored_)};
   }
 
   /// Ends the session. No effect after a commit.
@@ -4892,7 +5007,8 @@ class GcsUpload {
   Status send_until(std::size_t rest) {
     const bool last = rest == 0;
     bool ask = false;  // how much has arrived, before more is sent
-    for (Retry retry(client_->options().retry, client_->seams(client_->options().cancel));;) {
+    const GcsOptions& options = client_->options();
+    for (Retry retry(options.retry, client_->seams(options.cancel, sending));;) {
       const std::size_t before = buffer_.size();
       const std::size_t sent = ask ? 0 : last ? before : before / quantum * quantum;
       const GcsCall call = chunk_call(last, sent);
@@ -4931,7 +5047,7 @@ class GcsUpload {
   }
 
   [[nodiscard]] GcsCall chunk_call(bool last, std::size_t sent) const {
-    GcsCall call = client_->upload_call(key_, {}, "send a part of the object");
+    GcsCall call = client_->upload_call(key_, {}, sending);
     call.method = "PUT";
     call.url = session_;
     call.body = ByteView(buffer_).substr(0, sent);
@@ -5643,7 +5759,7 @@ class BasicGcsBackend {
     detail::GcsCall call = media_call(key, "read the object");
     call.response_limit = longest_read;
     const GcsOptions& options = client_->options();
-    for (Retry retry(options.retry, client_->seams(options.cancel));;) {
+    for (Retry retry(options.retry, client_->seams(options.cancel, call.doing));;) {
       detail::GcsAnswer answer = client_->call(call);
       if (!answer.status.ok()) return std::move(answer.status);
       const std::string_view expected = detail::crc32c_header(answer.response);
@@ -5747,6 +5863,12 @@ inline constexpr std::size_t temporary_digits = 16;
   return end.starts_with(temporary_mark) &&
          std::all_of(end.begin() + temporary_mark.size(), end.end(),
                      [](char c) { return hex_digit(c) >= 0; });
+}
+
+/// NAME of ".NAME.tmp..."; of a long one only the start.
+[[nodiscard]] inline std::string_view name_of_temporary(std::string_view file_name) noexcept {
+  constexpr std::size_t tail = temporary_mark.size() + temporary_digits;
+  return file_name.substr(1, file_name.size() - tail - 1);
 }
 
 /// A temporary name that no other open file of this process has, and hardly one of another process;
@@ -5912,6 +6034,9 @@ class LocalObject {
  public:
   /// A block of an SST is far smaller; this many bytes make one system call.
   static constexpr std::size_t buffer_size = 256 * 1024;
+  /// The disk is set to work about as often, so that it is not idle until commit() waits for it. A
+  /// disk of 1 GB/s takes 8 ms for it: long against a system call, short against a file.
+  static constexpr std::uint64_t write_back_size = 8 * 1024 * 1024;
 
   LocalObject(FileHandle folder, std::string_view name, bool if_absent)
       : folder_(std::move(folder)), name_(name), file_name_(file_of(name)), if_absent_(if_absent) {}
@@ -5956,6 +6081,11 @@ class LocalObject {
       return failed(std::move(status));
     }
     buffer_ += bytes.substr(direct);
+    const std::uint64_t written = size_ - buffer_.size();
+    if (written - written_back_ >= write_back_size) {
+      file_.start_write_back(written_back_, written - written_back_);
+      written_back_ = written;
+    }
     return {};
   }
 
@@ -6035,6 +6165,7 @@ class LocalObject {
   std::string temporary_;  // the file that discard() removes; empty if there is none
   std::string buffer_;
   std::uint64_t size_ = 0;
+  std::uint64_t written_back_ = 0;  // bytes that the disk was told to take
   bool if_absent_;
   Status failure_;
 };
@@ -6055,6 +6186,7 @@ class LocalObject {
 #include <dirent.h>
 #include <fcntl.h>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unistd.h>
@@ -6127,14 +6259,14 @@ class LocalBackend {
   Result<std::vector<ObjectInfo>> list(std::string_view prefix) const {
     if (Status status = check_path(); !status.ok()) return status;
     std::vector<ObjectInfo> objects;
-    std::vector<std::string> folders{std::string()};
-    while (!folders.empty()) {
-      const std::string folder = std::move(folders.back());
-      folders.pop_back();
-      if (Status status = list_folder(folder, prefix, objects, folders); !status.ok()) {
-        return status;
-      }
-    }
+    Status status = walk(
+        prefix, [&objects](std::string name, std::string_view file_name, const struct stat& info) {
+          if (detail::is_temporary_name(file_name)) return;
+          objects.push_back({.name = std::move(name),
+                             .size = static_cast<std::uint64_t>(info.st_size),
+                             .modified_ms = modified_ms(info)});
+        });
+    if (!status.ok()) return status;
     std::sort(objects.begin(), objects.end(),
               [](const ObjectInfo& a, const ObjectInfo& b) { return a.name < b.name; });
     return objects;
@@ -6157,6 +6289,42 @@ class LocalBackend {
                           detail::join_path(folder.value().path(), file_name));
     }
     return detail::sync_folder(folder.value());
+  }
+
+  /// The temporary files of objects whose names start with `prefix`.
+  Result<std::vector<UnfinishedObject>> list_unfinished(std::string_view prefix) const {
+    if (Status status = check_path(); !status.ok()) return status;
+    std::vector<UnfinishedObject> found;
+    Status status = walk(
+        prefix, [&found](std::string name, std::string_view file_name, const struct stat& info) {
+          if (!detail::is_temporary_name(file_name)) return;
+          std::string id(detail::folder_of(name));
+          if (!id.empty()) id += '/';
+          id += file_name;
+          found.push_back(
+              {.name = std::move(name), .id = std::move(id), .began_ms = modified_ms(info)});
+        });
+    if (!status.ok()) return status;
+    return found;
+  }
+
+  /// Removes a temporary file; nothing else.
+  Status end_unfinished(const UnfinishedObject& object) const {
+    const std::string file_name(detail::file_of(object.id));
+    const std::string folder_name(detail::folder_of(object.id));
+    if (!detail::is_temporary_name(file_name) ||
+        (!folder_name.empty() && !check(folder_name).ok())) {
+      return refused(object.id, "this is no temporary file of an object");
+    }
+    const auto folder = detail::open_folder(path_, folder_name, false);
+    if (folder.status().code() == StatusCode::not_found) return {};
+    if (!folder.ok()) return folder.status();
+    if (::unlinkat(folder.value().descriptor(), file_name.c_str(), 0) == 0) {
+      return detail::sync_folder(folder.value());
+    }
+    if (errno == ENOENT) return {};
+    return errno_status(errno, "remove the temporary file",
+                        detail::join_path(folder.value().path(), file_name));
   }
 
  private:
@@ -6240,12 +6408,30 @@ class LocalBackend {
     return bytes;
   }
 
-  /// Adds the objects of one folder and the sub-folders to look into. What vanishes meanwhile is
-  /// left out. Depth is bounded, since a path that is no object's name (1024 bytes) is not
-  /// followed.
-  [[nodiscard]] Status list_folder(const std::string& relative, std::string_view prefix,
-                                   std::vector<ObjectInfo>& objects,
-                                   std::vector<std::string>& folders) const {
+  [[nodiscard]] static std::optional<std::uint64_t> modified_ms(const struct stat& info) {
+    if (info.st_mtim.tv_sec < 0) return std::nullopt;
+    return static_cast<std::uint64_t>(info.st_mtim.tv_sec) * 1000 +
+           static_cast<std::uint64_t>(info.st_mtim.tv_nsec) / 1'000'000;
+  }
+
+  /// Calls use(name, file name, stat) for every regular file below the folder that is an object
+  /// whose name starts with `prefix`, or the temporary file of one.
+  template <class Use>
+  [[nodiscard]] Status walk(std::string_view prefix, Use use) const {
+    std::vector<std::string> folders{std::string()};
+    while (!folders.empty()) {
+      const std::string folder = std::move(folders.back());
+      folders.pop_back();
+      if (Status status = walk_folder(folder, prefix, folders, use); !status.ok()) return status;
+    }
+    return {};
+  }
+
+  /// One folder of walk(), which adds the sub-folders to look into. What vanishes meanwhile is left
+  /// out. Depth is bounded, since a path that is no object's name (1024 bytes) is not followed.
+  template <class Use>
+  [[nodiscard]] Status walk_folder(const std::string& relative, std::string_view prefix,
+                                   std::vector<std::string>& folders, Use& use) const {
     auto folder = detail::open_folder(path_, relative, false);
     if (!folder.ok()) {
       if (folder.status().code() == StatusCode::not_found) return {};
@@ -6261,8 +6447,9 @@ class LocalBackend {
       const dirent* entry = ::readdir(entries.get());
       if (entry == nullptr)
         return errno == 0 ? Status() : errno_status(errno, "list the folder", path);
+      const bool is_temporary = detail::is_temporary_name(entry->d_name);
       std::string name = relative.empty() ? relative : relative + "/";
-      name += entry->d_name;
+      name += is_temporary ? detail::name_of_temporary(entry->d_name) : entry->d_name;
       const bool below = prefix.starts_with(name + "/");
       if ((!below && !name.starts_with(prefix)) || !check(name).ok()) continue;
       struct stat info {};
@@ -6271,9 +6458,9 @@ class LocalBackend {
         return errno_status(errno, "stat the file", detail::join_path(path, entry->d_name));
       }
       if (S_ISDIR(info.st_mode)) {
-        folders.push_back(std::move(name));
+        if (!is_temporary) folders.push_back(std::move(name));
       } else if (S_ISREG(info.st_mode) && !below) {
-        objects.push_back({std::move(name), static_cast<std::uint64_t>(info.st_size)});
+        use(std::move(name), entry->d_name, info);
       }
     }
   }
@@ -6284,7 +6471,7 @@ class LocalBackend {
 
   std::string path_;
 };
-static_assert(ReadableBackend<LocalBackend>);
+static_assert(UnfinishedBackend<LocalBackend>);
 
 }  // namespace kvbackup::inline v1
 
@@ -6807,6 +6994,25 @@ inline constexpr std::string_view s3_passing_codes[] = {
                         doing, right, secrets);
 }
 
+/// An ETag, which servers put into quotes in some answers and not in others.
+[[nodiscard]] inline std::string_view without_quotes(std::string_view etag) noexcept {
+  const bool quoted = etag.size() >= 2 && etag.starts_with('"') && etag.ends_with('"');
+  return quoted ? etag.substr(1, etag.size() - 2) : etag;
+}
+
+/// The ETag of the object that an answer is about: in its head or, where an upload was completed,
+/// in its body. Empty if the server does not tell.
+[[nodiscard]] inline std::string s3_etag(const HttpResponse& response) {
+  std::string etag;
+  if (const auto header = response.header("ETag")) etag = without_quotes(*header);
+  if (!etag.empty() || response.body.empty()) return etag;
+  const Status status = scan_xml(response.body, [&](std::string_view path, std::string_view text) {
+    if (path == "CompleteMultipartUploadResult/ETag") etag = without_quotes(text);
+    return Status();
+  });
+  return status.ok() ? etag : std::string();
+}
+
 /// One page of ListObjectsV2.
 struct S3Page {
   std::vector<ObjectInfo> objects;  // with their whole keys
@@ -6825,6 +7031,10 @@ struct S3Page {
       const auto size = parse_size(text);
       if (!size) return Status::error(StatusCode::corruption, "a listed object has no proper size");
       object.size = *size;
+    } else if (path == "ListBucketResult/Contents/ETag") {
+      object.proof = without_quotes(text);
+    } else if (path == "ListBucketResult/Contents/LastModified") {
+      object.modified_ms = parse_iso_time(text);
     } else if (path == "ListBucketResult/Contents") {
       page.objects.push_back(std::exchange(object, {}));
     } else if (path == "ListBucketResult/EncodingType") {
@@ -8058,7 +8268,7 @@ class S3Client {
     Corrections corrections;
     S3Answer answer;
     Retry retry(call.retry != nullptr ? *call.retry : options_.retry,
-                {options_.clock, options_.random, call.cancel, options_.observer});
+                {options_.clock, options_.random, call.cancel, options_.observer, call.doing});
     while (true) {
       std::optional<std::uint64_t> after;
       answer.code.clear();
@@ -8500,7 +8710,9 @@ class S3Parts {
 
 #if KVBACKUP_WITH_OPENSSL && KVBACKUP_WITH_POSIX
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -8521,9 +8733,10 @@ void warn_of_upload(S3Client<Transport>& client, const Status& why) {
   observer->on_warning("an unfinished upload may stay behind: " + why.to_string());
 }
 
+/// Ends an upload; ok if it is gone.
 template <HttpTransport Transport>
-void abort_upload(S3Client<Transport>& client, const std::string& key,
-                  const std::string& upload_id) {
+[[nodiscard]] Status end_upload(S3Client<Transport>& client, const std::string& key,
+                                const std::string& upload_id) {
   S3Call abort;
   abort.method = "DELETE";
   abort.key = key;
@@ -8531,9 +8744,16 @@ void abort_upload(S3Client<Transport>& client, const std::string& key,
   abort.doing = "end the upload in parts";
   abort.right = "s3:AbortMultipartUpload";
   abort.retry = &ending_retry;
-  const S3Answer answer = client.call(abort);
-  if (answer.status.ok() || answer.response.status == 404) return;
-  warn_of_upload(client, answer.status);
+  S3Answer answer = client.call(abort);
+  if (answer.response.status == 404) return {};
+  return std::move(answer.status);
+}
+
+template <HttpTransport Transport>
+void abort_upload(S3Client<Transport>& client, const std::string& key,
+                  const std::string& upload_id) {
+  const Status status = end_upload(client, key, upload_id);
+  if (!status.ok()) warn_of_upload(client, status);
 }
 
 struct S3Upload {
@@ -8542,9 +8762,17 @@ struct S3Upload {
   std::optional<std::uint64_t> began_ms;  // by the server's clock
 };
 
-[[nodiscard]] inline Result<std::vector<S3Upload>> read_s3_uploads(std::string_view xml) {
+/// One page of ListMultipartUploads. Both markers are empty if it is the last.
+struct S3UploadPage {
   std::vector<S3Upload> uploads;
+  std::string next_key;
+  std::string next_id;
+};
+
+[[nodiscard]] inline Result<S3UploadPage> read_s3_uploads(std::string_view xml) {
+  S3UploadPage page;
   S3Upload upload;
+  bool truncated = false;
   Status status = scan_xml(xml, [&](std::string_view path, std::string_view text) {
     if (path == "ListMultipartUploadsResult/Upload/Key") upload.key = text;
     if (path == "ListMultipartUploadsResult/Upload/UploadId") upload.id = text;
@@ -8552,12 +8780,50 @@ struct S3Upload {
       upload.began_ms = parse_iso_time(text);
     }
     if (path == "ListMultipartUploadsResult/Upload") {
-      uploads.push_back(std::exchange(upload, {}));
+      page.uploads.push_back(std::exchange(upload, {}));
     }
+    if (path == "ListMultipartUploadsResult/IsTruncated") truncated = text == "true";
+    if (path == "ListMultipartUploadsResult/NextKeyMarker") page.next_key = text;
+    if (path == "ListMultipartUploadsResult/NextUploadIdMarker") page.next_id = text;
     return Status();
   });
   if (!status.ok()) return status;
-  return uploads;
+  if (truncated && page.next_key.empty()) {
+    return Status::error(StatusCode::corruption, "a page of the list does not say what follows");
+  }
+  if (!truncated) page.next_key = page.next_id = std::string();
+  return page;
+}
+
+/// All unfinished uploads of keys that start with `prefix`.
+template <HttpTransport Transport>
+[[nodiscard]] Result<std::vector<S3Upload>> list_uploads(S3Client<Transport>& client,
+                                                         const std::string& prefix) {
+  // a page has up to 1,000
+  constexpr std::size_t most_pages = 1'000;
+  std::vector<S3Upload> uploads;
+  S3UploadPage page;
+  for (std::size_t pages = 0; pages < most_pages; ++pages) {
+    S3Call list;
+    list.method = "GET";
+    list.query = {{"uploads", ""}, {"prefix", prefix}};
+    if (!page.next_key.empty()) list.query.emplace_back("key-marker", page.next_key);
+    if (!page.next_id.empty()) list.query.emplace_back("upload-id-marker", page.next_id);
+    list.xml_answer = true;
+    list.doing = "list the unfinished uploads";
+    list.right = "s3:ListBucketMultipartUploads";
+    list.cancel = client.options().cancel;
+    S3Answer answer = client.call(list);
+    if (!answer.status.ok()) return std::move(answer.status);
+    auto read = read_s3_uploads(answer.response.body);
+    if (!read.ok()) return std::move(read).status().with_object(client.place(prefix));
+    page = std::move(read).value();
+    std::move(page.uploads.begin(), page.uploads.end(), std::back_inserter(uploads));
+    if (page.next_key.empty()) return uploads;
+  }
+  return Status::error(StatusCode::resource_exhausted,
+                       "there are more unfinished uploads than are listed (a million)")
+      .with_object(client.place(prefix));
 }
 
 /// Ends the uploads of `key` that the server began for requests whose answers were lost: those
@@ -8584,7 +8850,7 @@ void end_lost_uploads(S3Client<Transport>& client, const std::string& key, const
   // until this answer, which may have been long in coming
   const std::uint64_t elapsed_ms = (client.options().clock->steady_ns() - began_ns) / 1'000'000;
   const std::uint64_t since = now - std::min(now, elapsed_ms + slack_ms);
-  for (const S3Upload& each : uploads.value()) {
+  for (const S3Upload& each : uploads.value().uploads) {
     if (each.key != key || each.id == kept || each.began_ms.value_or(0) < since) continue;
     abort_upload(client, key, each.id);
   }
@@ -8661,7 +8927,7 @@ class S3Object {
     if (!status.ok()) return failed(std::move(status));
     ended_ = true;
     release();
-    return ObjectInfo{.name = name_, .size = size_};
+    return ObjectInfo{.name = name_, .size = size_, .proof = etag_};
   }
 
   /// Ends the upload. No effect after a commit.
@@ -8824,7 +9090,10 @@ class S3Object {
   /// The answer to the request that makes the object visible. Where it may have been carried out
   /// though the answer says otherwise, the object itself decides.
   Status judge(S3Answer answer) {
-    if (answer.status.ok()) return {};
+    if (answer.status.ok()) {
+      etag_ = s3_etag(answer.response);
+      return {};
+    }
     const bool refused = answer.code == "PreconditionFailed" || answer.response.status == 412;
     if (if_absent_ && answer.code == "NotImplemented") {
       return Status::error(StatusCode::unsupported,
@@ -8851,6 +9120,7 @@ class S3Object {
   /// Whether the object that is there was made by this writer, to its last byte.
   bool is_ours() {
     const S3Answer answer = head();
+    etag_ = s3_etag(answer.response);
     return answer.status.ok() && answer.response.header(id_header) == id_ &&
            answer.response.header("Content-Length") == std::to_string(size_);
   }
@@ -8890,6 +9160,7 @@ class S3Object {
   std::string id_;
   std::string buffer_;
   std::uint64_t size_ = 0;
+  std::string etag_;  // of the object that is there; empty if the server did not tell
   std::unique_ptr<S3Parts<Transport>> parts_;  // from the second part on
   bool ended_ = false;
   Status failure_;
@@ -8922,9 +9193,9 @@ namespace kvbackup::inline v1 {
 /// and the caller with them, and so could not send while the caller produces.
 ///
 /// A failed, abandoned or destroyed writer ends its upload. A process that is killed cannot: give
-/// the bucket a lifecycle rule with AbortIncompleteMultipartUpload. An object whose commit got no
-/// answer is known again by the metadata kvbackup-id, which each object gets. ETags are passed on,
-/// never compared: they are no digests of what was sent.
+/// the bucket a lifecycle rule with AbortIncompleteMultipartUpload, or use list_unfinished(). An
+/// object whose commit got no answer is known again by the metadata kvbackup-id, which each object
+/// gets. ETags are no digests of what was sent: they are passed on, and are ObjectInfo::proof.
 template <HttpTransport Transport>
 class BasicS3Backend {
   using Client = detail::S3Client<Transport>;
@@ -9017,6 +9288,33 @@ class BasicS3Backend {
         .status;
   }
 
+  /// False with S3IfAbsent::checked: whether an object is there is looked for before.
+  [[nodiscard]] bool decides_if_absent() const {
+    return client_->options().if_absent == S3IfAbsent::conditional;
+  }
+
+  /// The uploads in parts that were begun and neither completed nor aborted.
+  Result<std::vector<UnfinishedObject>> list_unfinished(std::string_view prefix) const {
+    if (Status status = client_->check(); !status.ok()) return status;
+    const std::string base = key_prefix();
+    auto uploads = detail::list_uploads(*client_, base + std::string(prefix));
+    if (!uploads.ok()) return std::move(uploads).status();
+    std::vector<UnfinishedObject> found;
+    for (detail::S3Upload& each : uploads.value()) {
+      if (!each.key.starts_with(base)) continue;
+      std::string name = each.key.substr(base.size());
+      if (!name.starts_with(prefix) || !check_object_name(name).ok()) continue;
+      found.push_back(
+          {.name = std::move(name), .id = std::move(each.id), .began_ms = each.began_ms});
+    }
+    return found;
+  }
+  Status end_unfinished(const UnfinishedObject& object) const {
+    const auto key = key_of(object.name);
+    if (!key.ok()) return key.status();
+    return detail::end_upload(*client_, key.value(), object.id);
+  }
+
  private:
   [[nodiscard]] std::string key_prefix() const {
     const std::string& prefix = client_->options().prefix;
@@ -9081,7 +9379,7 @@ class BasicS3Backend {
 #if KVBACKUP_WITH_CURL
 /// The S3 backend over libcurl.
 using S3Backend = BasicS3Backend<CurlTransport>;
-static_assert(ReadableBackend<S3Backend>);
+static_assert(UnfinishedBackend<S3Backend>);
 #endif
 
 }  // namespace kvbackup::inline v1
@@ -9627,8 +9925,1252 @@ namespace detail {
 
 }  // namespace kvbackup::inline v1
 
+// ---- kvbackup/base/process.hpp ----
+// Which process this is, so that another one on the same host can tell whether it still runs.
+
+#if KVBACKUP_WITH_POSIX
+#include <cerrno>
+#include <cstddef>
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <sys/types.h>
+#endif
+
+namespace kvbackup::inline v1 {
+
+/// A process. `process` tells it from any other of the host, also from a later one of the same
+/// number: the boot, the namespace of its number, and when it was started. It is empty where the
+/// system does not tell these (it is Linux's /proc), and without POSIX all of it is.
+struct ProcessIdentity {
+  std::string host;
+  std::uint64_t pid = 0;
+  std::string process;
+};
+
+#if KVBACKUP_WITH_POSIX
+namespace detail {
+
+[[nodiscard]] inline std::string read_proc(const std::string& path) {
+  char buffer[1024];
+  const int file = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (file < 0) return {};
+  const ssize_t count = ::read(file, buffer, sizeof buffer);
+  ::close(file);
+  return count > 0 ? std::string(buffer, static_cast<std::size_t>(count)) : std::string();
+}
+
+/// The boot and the namespace that numbers of processes belong to: "boot/pid:[n]/"; empty if it is
+/// not known.
+[[nodiscard]] inline std::string process_space() {
+  std::string boot = read_proc("/proc/sys/kernel/random/boot_id");
+  char space[64];
+  const ssize_t count = ::readlink("/proc/self/ns/pid", space, sizeof space);
+  if (boot.empty() || count <= 0) return {};
+  while (boot.ends_with('\n')) boot.pop_back();
+  return boot + '/' + std::string(space, static_cast<std::size_t>(count)) + '/';
+}
+
+/// When the process was started, in the kernel's ticks since the boot: field 22 of proc(5)'s stat,
+/// whose text this is. Empty if it has ended, and its parent has not waited for it yet.
+[[nodiscard]] inline std::string start_in_stat(const std::string& stat) {
+  // the name, in parentheses, may have blanks and parentheses of its own; behind it is field 3
+  std::size_t at = stat.rfind(')');
+  if (at == std::string::npos || at + 2 >= stat.size()) return {};
+  const char state = stat[at + 2];
+  if (state == 'Z' || state == 'X') return {};
+  for (int field = 3; field <= 22; ++field) {
+    at = stat.find(' ', at + 1);
+    if (at == std::string::npos) return {};
+  }
+  return stat.substr(at + 1, stat.find(' ', at + 1) - at - 1);
+}
+
+[[nodiscard]] inline std::string stat_of(std::uint64_t pid) {
+  return read_proc("/proc/" + std::to_string(pid) + "/stat");
+}
+
+}  // namespace detail
+#endif
+
+/// The process that asks.
+[[nodiscard]] inline ProcessIdentity this_process() {
+  ProcessIdentity identity;
+#if KVBACKUP_WITH_POSIX
+  char host[256] = {};
+  if (::gethostname(host, sizeof host - 1) == 0) identity.host = host;
+  identity.pid = static_cast<std::uint64_t>(::getpid());
+  const std::string space = detail::process_space();
+  const std::string start = detail::start_in_stat(detail::stat_of(identity.pid));
+  if (!space.empty() && !start.empty()) identity.process = space + start;
+#endif
+  return identity;
+}
+
+/// Whether it is known that the process has ended: it ran on this host since its last boot, and
+/// runs no more. False where that cannot be known.
+[[nodiscard]] inline bool is_dead_process([[maybe_unused]] const ProcessIdentity& identity) {
+#if KVBACKUP_WITH_POSIX
+  const std::string space = detail::process_space();
+  const std::string& process = identity.process;
+  if (space.empty() || !process.starts_with(space)) return false;
+  const std::string stat = detail::stat_of(identity.pid);
+  if (!stat.empty()) return process.substr(space.size()) != detail::start_in_stat(stat);
+  // /proc may hide the processes of others
+  const auto pid = static_cast<pid_t>(identity.pid);
+  if (pid <= 0 || static_cast<std::uint64_t>(pid) != identity.pid) return false;
+  return ::kill(pid, 0) != 0 && errno == ESRCH;
+#else
+  return false;
+#endif
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/manifest/naming.hpp ----
+// Names of the objects of a backup, as TiKV 5.x and BR give them.
+//
+//   {store_id}_{region_id}_{epoch}_{hex(sha256(start key))}_{unix ms}_{cf}.sst
+//   {store_id}_{region_id}_{epoch}_{cf}.sst     a raw part that starts at the empty key
+//   backupmeta                                  written last; without it there is no backup
+//   backup.lock                                 written first by what many stores back up to
+//   kvbackup.lock.{run id}                      while a run writes there: destination_lock.hpp
+//   kvbackup.checkpoint.{job id}.{number}       until a run's backupmeta is there: checkpoint.hpp
+//
+// (TiKV v5.1 components/backup/src/{endpoint,writer}.rs). TiKV 6.2 and later name files on S3
+// {store_id}/{region_id}_..., since S3 limits the requests a second of each prefix. A column
+// family's name may hold any byte, so what could not stand in an object name is percent-coded.
+
+namespace kvbackup::inline v1 {
+
+/// The object that makes the others a backup.
+inline constexpr std::string_view backupmeta_name = "backupmeta";
+
+/// BR's sign that a destination is in use or was; it stays there. Then its content.
+inline constexpr std::string_view backup_lock_name = "backup.lock";
+inline constexpr std::string_view backup_lock_text =
+    "DO NOT DELETE\nThis file exists to remind other backup jobs won't use this path";
+
+/// Whether BR keeps a checkpoint in the object (br/pkg/checkpoint: `checkpoint.meta`,
+/// `checkpoints/...`).
+[[nodiscard]] inline bool is_br_checkpoint_name(std::string_view name) {
+  return name.starts_with("checkpoint");
+}
+
+/// What the names of locks, and of checkpoints, begin with.
+inline constexpr std::string_view lock_prefix = "kvbackup.lock.";
+inline constexpr std::string_view checkpoint_prefix = "kvbackup.checkpoint.";
+
+/// Whether `text` can name a run: 16 to 64 lower-case hex digits.
+[[nodiscard]] inline bool is_run_id(std::string_view text) {
+  return text.size() >= 16 && text.size() <= 64 &&
+         std::all_of(text.begin(), text.end(),
+                     [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
+}
+
+/// The object that says that the run writes to the destination.
+[[nodiscard]] inline std::string lock_name(std::string_view run_id) {
+  return std::string(lock_prefix).append(run_id);
+}
+[[nodiscard]] inline bool is_lock_name(std::string_view name) {
+  return name.starts_with(lock_prefix) && is_run_id(name.substr(lock_prefix.size()));
+}
+
+/// What the name of an object of a checkpoint says.
+struct CheckpointName {
+  std::string_view job_id;   ///< lives as long as the name
+  std::uint64_t number = 0;  ///< 0: the job; above: parts
+};
+
+[[nodiscard]] inline std::string checkpoint_name(std::string_view job_id, std::uint64_t number) {
+  return std::string(checkpoint_prefix).append(job_id) + '.' + std::to_string(number);
+}
+/// Nothing if checkpoint_name() gives no such name.
+[[nodiscard]] inline std::optional<CheckpointName> parse_checkpoint_name(std::string_view name) {
+  if (!name.starts_with(checkpoint_prefix)) return std::nullopt;
+  name.remove_prefix(checkpoint_prefix.size());
+  const std::size_t dot = name.find('.');
+  if (dot == std::string_view::npos || !is_run_id(name.substr(0, dot))) return std::nullopt;
+  const std::string_view digits = name.substr(dot + 1);
+  CheckpointName parsed{.job_id = name.substr(0, dot)};
+  const char* const end = digits.data() + digits.size();
+  const auto [stop, error] = std::from_chars(digits.data(), end, parsed.number);
+  if (digits.empty() || error != std::errc() || stop != end) return std::nullopt;
+  if (digits.size() > 1 && digits.front() == '0') return std::nullopt;
+  return parsed;
+}
+[[nodiscard]] inline bool is_checkpoint_name(std::string_view name) {
+  return parse_checkpoint_name(name).has_value();
+}
+
+/// What the name of one file is made of.
+struct FileNameParts {
+  std::uint64_t store_id = 1;
+  std::uint64_t region_id = 1;
+  std::uint64_t epoch = 1;
+  std::uint64_t unix_ms = 0;
+  bool is_raw_kv = true;
+  bool store_folder = false;  ///< as TiKV 6.2 and later on S3: a folder for each store
+};
+
+/// What the names of all files of that store begin with.
+[[nodiscard]] inline std::string sst_file_prefix(std::uint64_t store_id, bool store_folder) {
+  return std::to_string(store_id) + (store_folder ? '/' : '_');
+}
+
+/// The name of the file of `cf` of the part that begins at the user key `start_key`. Files of one
+/// part differ in their cf only.
+[[nodiscard]] inline std::string sst_file_name(const FileNameParts& parts, ByteView start_key,
+                                               ByteView cf) {
+  std::string name = sst_file_prefix(parts.store_id, parts.store_folder);
+  name += std::to_string(parts.region_id);
+  name += '_';
+  name += std::to_string(parts.epoch);
+  if (!parts.is_raw_kv || !start_key.empty()) {
+    const Sha256Digest digest = PortableSha256::of(start_key);
+    name += '_';
+    append_hex(name, as_bytes(digest));
+    name += '_';
+    name += std::to_string(parts.unix_ms);
+  }
+  name += '_';
+  name += percent_encode(cf);
+  name += ".sst";
+  return name;
+}
+
+namespace detail {
+
+/// Takes a decimal number as std::to_string() spells it, and the byte `behind`, off the front.
+[[nodiscard]] inline bool take_number(std::string_view& text, char behind) {
+  const std::size_t end = text.find(behind);
+  if (end == 0 || end > 20 || end == std::string_view::npos) return false;
+  const std::string_view digits = text.substr(0, end);
+  text.remove_prefix(end + 1);
+  return (digits.size() == 1 || digits.front() != '0') &&
+         std::all_of(digits.begin(), digits.end(), [](char c) { return c >= '0' && c <= '9'; });
+}
+
+}  // namespace detail
+
+/// Whether sst_file_name() may give that name. One with a folder for the store and without a hash
+/// is taken for one only if its column family's name has no '_': "1/2_3_4_default.sst" is a file of
+/// another backup, in a folder "1".
+[[nodiscard]] inline bool is_sst_file_name(std::string_view name) {
+  constexpr std::string_view ending = ".sst";
+  constexpr std::size_t digest_length = 64;
+  if (!name.ends_with(ending)) return false;
+  name.remove_suffix(ending.size());
+  const bool has_folder = name.find('/') != std::string_view::npos;
+  for (const char behind : {has_folder ? '/' : '_', '_', '_'}) {
+    if (!detail::take_number(name, behind)) return false;
+  }
+  if (name.empty() || name.find('/') != std::string_view::npos) return false;
+  const std::size_t end = name.find('_');
+  if (end == digest_length && from_hex(name.substr(0, end))) {
+    name.remove_prefix(end + 1);
+    return detail::take_number(name, '_') && !name.empty();
+  }
+  return !has_folder || end == std::string_view::npos;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/manifest/seal.hpp ----
+// The seal of a message: one more field, which stands last, the SHA-256 of every byte before its
+// tag.
+
+namespace kvbackup::inline v1 {
+
+/// The number of the seal's field. BR does not use it and never will: its own end below 100.
+inline constexpr std::uint32_t seal_field = 100002;
+
+namespace detail {
+
+inline void append_seal(std::string& message) {
+  const Sha256Digest seal = PortableSha256::of(message);
+  append_bytes_field(message, seal_field, as_bytes(seal));
+}
+
+/// What stands before the seal that `bytes` end with; nothing if they end with none that fits.
+[[nodiscard]] inline std::optional<ByteView> sealed_part(ByteView bytes) {
+  constexpr std::size_t seal_size = 3 + 1 + 32;  // tag of field 100002, length, SHA-256
+  if (bytes.size() < seal_size) return std::nullopt;
+  const ByteView before = bytes.substr(0, bytes.size() - seal_size);
+  const Sha256Digest digest = PortableSha256::of(before);
+  std::string seal;
+  append_bytes_field(seal, seal_field, as_bytes(digest));
+  if (bytes.substr(before.size()) != ByteView(seal)) return std::nullopt;
+  return before;
+}
+
+}  // namespace detail
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/proto/backup.hpp ----
+// Messages of proto/backup.proto that `backupmeta` is made of. The others stand in
+// storage_backend.hpp and backup_service.hpp.
+
+namespace kvbackup::inline v1 {
+
+/// One SST file.
+struct File {
+  std::string name;
+  /// Of the bytes as they are stored.
+  std::string sha256;
+  /// The keys it answers for: [start_key, end_key), an empty one is unbounded.
+  std::string start_key;
+  std::string end_key;
+  std::uint64_t start_version = 0;
+  std::uint64_t end_version = 0;
+  /// XOR of the CRC-64/XZ of key and value of every logical pair; then their number, and the
+  /// bytes of their keys and values.
+  std::uint64_t crc64xor = 0;
+  std::uint64_t total_kvs = 0;
+  std::uint64_t total_bytes = 0;
+  /// The column family.
+  std::string cf;
+  /// Bytes as they are stored.
+  std::uint64_t size = 0;
+  std::string unknown_fields;
+
+  bool operator==(const File&) const = default;
+};
+
+template <>
+struct MessageTraits<File> {
+  static constexpr std::string_view name = "backup.File";
+  static constexpr FieldInfo fields[] = {
+      string_field<&File::name>(1, "name"),
+      bytes_field<&File::sha256>(2, "sha256"),
+      bytes_field<&File::start_key>(3, "start_key"),
+      bytes_field<&File::end_key>(4, "end_key"),
+      field<&File::start_version>(5, "start_version"),
+      field<&File::end_version>(6, "end_version"),
+      field<&File::crc64xor>(7, "crc64xor"),
+      field<&File::total_kvs>(8, "total_kvs"),
+      field<&File::total_bytes>(9, "total_bytes"),
+      string_field<&File::cf>(10, "cf"),
+      field<&File::size>(11, "size"),
+  };
+};
+
+/// One table of TiDB.
+struct Schema {
+  /// JSON of the database and of the table.
+  std::string db;
+  std::string table;
+  std::uint64_t crc64xor = 0;
+  std::uint64_t total_kvs = 0;
+  std::uint64_t total_bytes = 0;
+  std::uint32_t tiflash_replicas = 0;
+  /// JSON of the table's statistics.
+  std::string stats;
+  std::string unknown_fields;
+
+  bool operator==(const Schema&) const = default;
+};
+
+template <>
+struct MessageTraits<Schema> {
+  static constexpr std::string_view name = "backup.Schema";
+  static constexpr FieldInfo fields[] = {
+      bytes_field<&Schema::db>(1, "db"),
+      bytes_field<&Schema::table>(2, "table"),
+      field<&Schema::crc64xor>(3, "crc64xor"),
+      field<&Schema::total_kvs>(4, "total_kvs"),
+      field<&Schema::total_bytes>(5, "total_bytes"),
+      field<&Schema::tiflash_replicas>(6, "tiflash_replicas"),
+      bytes_field<&Schema::stats>(7, "stats"),
+  };
+};
+
+/// A range [start_key, end_key) of one column family of a raw store.
+struct RawRange {
+  std::string start_key;
+  std::string end_key;
+  std::string cf;
+  std::string unknown_fields;
+
+  bool operator==(const RawRange&) const = default;
+};
+
+template <>
+struct MessageTraits<RawRange> {
+  static constexpr std::string_view name = "backup.RawRange";
+  static constexpr FieldInfo fields[] = {
+      bytes_field<&RawRange::start_key>(1, "start_key"),
+      bytes_field<&RawRange::end_key>(2, "end_key"),
+      string_field<&RawRange::cf>(3, "cf"),
+  };
+};
+
+/// A whole backup: the object `backupmeta`.
+struct BackupMeta {
+  std::uint64_t cluster_id = 0;
+  /// As PD answers it: a JSON string with its quotes and the line end.
+  std::string cluster_version;
+  /// In the order of the key ranges that were backed up.
+  std::vector<File> files;
+  /// A full backup has start_version 0 and shows end_version; an incremental one holds the
+  /// changes of (start_version, end_version]. Raw backups have no versions.
+  std::uint64_t start_version = 0;
+  std::uint64_t end_version = 0;
+  std::vector<Schema> schemas;
+  /// True: the ranges stand in raw_ranges, and versions and schemas mean nothing.
+  bool is_raw_kv = false;
+  std::vector<RawRange> raw_ranges;
+  /// JSON of the DDL jobs that ended in (start_version, end_version].
+  std::string ddls;
+  /// What wrote the backup.
+  std::string br_version;
+  std::string unknown_fields;
+
+  bool operator==(const BackupMeta&) const = default;
+};
+
+template <>
+struct MessageTraits<BackupMeta> {
+  static constexpr std::string_view name = "backup.BackupMeta";
+  static constexpr FieldInfo fields[] = {
+      field<&BackupMeta::cluster_id>(1, "cluster_id"),
+      string_field<&BackupMeta::cluster_version>(2, "cluster_version"),
+      field<&BackupMeta::files>(4, "files"),
+      field<&BackupMeta::start_version>(5, "start_version"),
+      field<&BackupMeta::end_version>(6, "end_version"),
+      field<&BackupMeta::schemas>(7, "schemas"),
+      field<&BackupMeta::is_raw_kv>(8, "is_raw_kv"),
+      field<&BackupMeta::raw_ranges>(9, "raw_ranges"),
+      bytes_field<&BackupMeta::ddls>(10, "ddls"),
+      string_field<&BackupMeta::br_version>(11, "br_version"),
+  };
+};
+
+static_assert(Message<File>);
+static_assert(Message<Schema>);
+static_assert(Message<RawRange>);
+static_assert(Message<BackupMeta>);
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/proto/kvbackup_info.hpp ----
+// Messages of proto/kvbackup.proto: what this library adds to backupmeta. kvbackuppb.Totals is
+// KvbackupTotals here.
+
+namespace kvbackup::inline v1 {
+
+/// The keys [start, end) of a column family, an empty one is unbounded.
+struct CompletedRange {
+  std::string cf;
+  std::string start;
+  std::string end;
+  std::string unknown_fields;
+
+  bool operator==(const CompletedRange&) const = default;
+};
+
+template <>
+struct MessageTraits<CompletedRange> {
+  static constexpr std::string_view name = "kvbackuppb.CompletedRange";
+  static constexpr FieldInfo fields[] = {
+      string_field<&CompletedRange::cf>(1, "cf"),
+      bytes_field<&CompletedRange::start>(2, "start"),
+      bytes_field<&CompletedRange::end>(3, "end"),
+  };
+};
+
+/// Sums over all files; crc64xor is their XOR.
+struct KvbackupTotals {
+  std::uint64_t files = 0;
+  std::uint64_t kvs = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t stored_bytes = 0;
+  std::uint64_t crc64xor = 0;
+  std::string unknown_fields;
+
+  bool operator==(const KvbackupTotals&) const = default;
+};
+
+template <>
+struct MessageTraits<KvbackupTotals> {
+  static constexpr std::string_view name = "kvbackuppb.Totals";
+  static constexpr FieldInfo fields[] = {
+      field<&KvbackupTotals::files>(1, "files"),
+      field<&KvbackupTotals::kvs>(2, "kvs"),
+      field<&KvbackupTotals::bytes>(3, "bytes"),
+      field<&KvbackupTotals::stored_bytes>(4, "stored_bytes"),
+      field<&KvbackupTotals::crc64xor>(5, "crc64xor"),
+  };
+};
+
+/// What BR's BackupMeta has no place for.
+struct KvbackupInfo {
+  /// The version of this message's meaning; 1. A reader refuses a higher one.
+  std::uint32_t format = 0;
+  /// What stands before every key inside the SST files: "z" or nothing.
+  std::string key_prefix;
+  /// "br" or "rocksdb".
+  std::string profile;
+  /// When the run began, in milliseconds since 1970-01-01 UTC.
+  std::uint64_t created_unix_ms = 0;
+  /// What was backed up: the kind of store, and which one.
+  std::string source_kind;
+  std::string source_identity;
+  /// What is complete, those without any data too.
+  std::vector<CompletedRange> ranges;
+  std::optional<KvbackupTotals> totals;
+  /// The CRC-32C of the stored bytes of each file, in the order of BackupMeta.files; none where
+  /// others wrote the files and only their SHA-256 is known.
+  std::vector<std::uint32_t> file_crc32c;
+  std::string unknown_fields;
+
+  bool operator==(const KvbackupInfo&) const = default;
+};
+
+template <>
+struct MessageTraits<KvbackupInfo> {
+  static constexpr std::string_view name = "kvbackuppb.KvbackupInfo";
+  static constexpr FieldInfo fields[] = {
+      field<&KvbackupInfo::format>(1, "format"),
+      bytes_field<&KvbackupInfo::key_prefix>(2, "key_prefix"),
+      string_field<&KvbackupInfo::profile>(3, "profile"),
+      field<&KvbackupInfo::created_unix_ms>(4, "created_unix_ms"),
+      string_field<&KvbackupInfo::source_kind>(5, "source_kind"),
+      string_field<&KvbackupInfo::source_identity>(6, "source_identity"),
+      field<&KvbackupInfo::ranges>(7, "ranges"),
+      field<&KvbackupInfo::totals>(8, "totals"),
+      field<&KvbackupInfo::file_crc32c>(9, "file_crc32c"),
+  };
+};
+
+static_assert(Message<CompletedRange>);
+static_assert(Message<KvbackupTotals>);
+static_assert(Message<KvbackupInfo>);
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/proto/checkpoint.hpp ----
+// Messages of proto/kvbackup.proto: what a run leaves in the destination until its backupmeta is
+// there.
+
+namespace kvbackup::inline v1 {
+
+/// The run that writes to a destination.
+struct DestinationLock {
+  std::uint32_t format = 0;  ///< the version of this message's meaning; 1
+  std::string run_id;        ///< of the run that holds it
+  std::string job_id;        ///< of the first run of its job, by which its checkpoint is named
+  std::string host;
+  std::uint64_t pid = 0;
+  std::string process;  ///< what tells the process from any other of that host; may be empty
+  std::uint64_t started_unix_ms = 0;  ///< by the clock of the host, as the next one
+  std::uint64_t renewed_unix_ms = 0;
+  std::uint64_t lease_ms = 0;  ///< how long after each renewal it lives
+  std::string unknown_fields;
+
+  bool operator==(const DestinationLock&) const = default;
+};
+
+template <>
+struct MessageTraits<DestinationLock> {
+  static constexpr std::string_view name = "kvbackuppb.DestinationLock";
+  static constexpr FieldInfo fields[] = {
+      field<&DestinationLock::format>(1, "format"),
+      string_field<&DestinationLock::run_id>(2, "run_id"),
+      string_field<&DestinationLock::job_id>(3, "job_id"),
+      string_field<&DestinationLock::host>(4, "host"),
+      field<&DestinationLock::pid>(5, "pid"),
+      string_field<&DestinationLock::process>(6, "process"),
+      field<&DestinationLock::started_unix_ms>(7, "started_unix_ms"),
+      field<&DestinationLock::renewed_unix_ms>(8, "renewed_unix_ms"),
+      field<&DestinationLock::lease_ms>(9, "lease_ms"),
+  };
+};
+
+/// What a run does that was not finished: number 0 of its checkpoint.
+struct CheckpointJob {
+  std::uint32_t format = 0;  ///< the version of the meaning, also of CheckpointParts; 1
+  std::string job_id;
+  /// When the first run of the job began; it is in the names of its files.
+  std::uint64_t created_unix_ms = 0;
+  /// Whatever decides the bytes of the backup: options, versions, the state of the source.
+  std::map<std::string, std::string> settings;
+  std::vector<CompletedRange> ranges;
+  /// Its division among workers, which a source may see otherwise another time.
+  std::vector<CompletedRange> sub_ranges;
+  std::string unknown_fields;
+
+  bool operator==(const CheckpointJob&) const = default;
+};
+
+template <>
+struct MessageTraits<CheckpointJob> {
+  static constexpr std::string_view name = "kvbackuppb.CheckpointJob";
+  static constexpr FieldInfo fields[] = {
+      field<&CheckpointJob::format>(1, "format"),
+      string_field<&CheckpointJob::job_id>(2, "job_id"),
+      field<&CheckpointJob::created_unix_ms>(3, "created_unix_ms"),
+      field<&CheckpointJob::settings>(4, "settings"),
+      field<&CheckpointJob::ranges>(5, "ranges"),
+      field<&CheckpointJob::sub_ranges>(6, "sub_ranges"),
+  };
+};
+
+/// A stored file, what BR's message has no field for, and by what the storage knows its bytes again
+/// (ObjectInfo::proof).
+struct CheckpointFile {
+  std::optional<File> file;
+  std::uint32_t crc32c = 0;
+  std::string proof;
+  std::string unknown_fields;
+
+  bool operator==(const CheckpointFile&) const = default;
+};
+
+template <>
+struct MessageTraits<CheckpointFile> {
+  static constexpr std::string_view name = "kvbackuppb.CheckpointFile";
+  static constexpr FieldInfo fields[] = {
+      field<&CheckpointFile::file>(1, "file"),
+      field<&CheckpointFile::crc32c>(2, "crc32c"),
+      bytes_field<&CheckpointFile::proof>(3, "proof"),
+  };
+};
+
+/// A part all of whose files are stored durably; it covers the keys [start, end).
+struct CheckpointPart {
+  std::uint64_t sub_range = 0;  ///< index in CheckpointJob::sub_ranges
+  std::uint64_t number = 0;     ///< of the part inside of it, from 0
+  std::string start;
+  std::string end;
+  std::vector<CheckpointFile> files;
+  std::string unknown_fields;
+
+  bool operator==(const CheckpointPart&) const = default;
+};
+
+template <>
+struct MessageTraits<CheckpointPart> {
+  static constexpr std::string_view name = "kvbackuppb.CheckpointPart";
+  static constexpr FieldInfo fields[] = {
+      field<&CheckpointPart::sub_range>(1, "sub_range"),
+      field<&CheckpointPart::number>(2, "number"),
+      bytes_field<&CheckpointPart::start>(3, "start"),
+      bytes_field<&CheckpointPart::end>(4, "end"),
+      field<&CheckpointPart::files>(5, "files"),
+  };
+};
+
+/// Finished parts: numbers 1 and above of a checkpoint.
+struct CheckpointParts {
+  std::string job_id;
+  std::uint64_t number = 0;
+  std::vector<CheckpointPart> parts;
+  std::string unknown_fields;
+
+  bool operator==(const CheckpointParts&) const = default;
+};
+
+template <>
+struct MessageTraits<CheckpointParts> {
+  static constexpr std::string_view name = "kvbackuppb.CheckpointParts";
+  static constexpr FieldInfo fields[] = {
+      string_field<&CheckpointParts::job_id>(1, "job_id"),
+      field<&CheckpointParts::number>(2, "number"),
+      field<&CheckpointParts::parts>(3, "parts"),
+  };
+};
+
+static_assert(Message<DestinationLock>);
+static_assert(Message<CheckpointJob>);
+static_assert(Message<CheckpointFile>);
+static_assert(Message<CheckpointPart>);
+static_assert(Message<CheckpointParts>);
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/manifest/destination_lock.hpp ----
+// The lock of a destination: the object `kvbackup.lock.{run id}`, which the run that writes there
+// keeps while it does.
+//
+// Whether its holder lives is judged by the storage's clock, never by that of a host: by when the
+// storage says that the lock was written, beside when it says that another object was, which the
+// judge wrote just now.
+
+namespace kvbackup::inline v1 {
+
+/// The DestinationLock::format that this library writes, and the highest it reads.
+inline constexpr std::uint32_t lock_format = 1;
+/// A holder renews its lock this often, in milliseconds.
+inline constexpr std::uint64_t lock_renewal_ms = 60'000;
+/// How long a lock lives behind its last renewal, in milliseconds: that of BR's checkpoint.lock.
+inline constexpr std::uint64_t lock_lease_ms = 300'000;
+/// Whatever a lock says, it lives no longer.
+inline constexpr std::uint64_t longest_lease_ms = 3'600'000;
+/// The largest lock that is read, in bytes.
+inline constexpr std::uint64_t max_lock_size = 16u << 10;
+
+/// The bytes of the object lock_name(lock.run_id).
+[[nodiscard]] inline std::string encode_lock(const DestinationLock& lock) {
+  std::string out = encode(lock);
+  detail::append_seal(out);
+  return out;
+}
+
+/// Reads the lock whose object has that name. Errors: corruption for anything that is not exactly
+/// what encode_lock() writes under it, unsupported for a later format.
+[[nodiscard]] inline Result<DestinationLock> decode_lock(std::string_view name, ByteView bytes) {
+  constexpr std::size_t longest_text = 255;
+  const auto damaged = [name](const char* why) {
+    return Status::error(StatusCode::corruption, why).with_object(name);
+  };
+  const auto message = bytes.size() > max_lock_size ? std::nullopt : detail::sealed_part(bytes);
+  if (!message) return damaged("the lock is damaged: its bytes do not match its seal");
+  auto decoded = decode<DestinationLock>(*message);
+  if (!decoded.ok()) return std::move(decoded).status().with_object(name);
+  const DestinationLock& lock = decoded.value();
+  if (lock.format == 0 || lock.format > lock_format) {
+    return Status::error(StatusCode::unsupported, "the lock is of a later version")
+        .with_object(name);
+  }
+  if (lock_name(lock.run_id) != name || !is_run_id(lock.job_id)) {
+    return damaged("the lock is damaged: it is of another run");
+  }
+  for (const std::string* text : {&lock.host, &lock.process}) {
+    const bool is_plain =
+        std::all_of(text->begin(), text->end(), [](char c) { return c >= 0x20 && c < 0x7f; });
+    if (text->size() > longest_text || !is_plain) {
+      return damaged("the lock is damaged: the name of its host is none");
+    }
+  }
+  return decoded;
+}
+
+/// A lock that was found in a destination, and what the storage says of it.
+struct FoundLock {
+  std::string name;
+  std::optional<DestinationLock> lock;       ///< nothing where it cannot be read
+  std::optional<std::uint64_t> modified_ms;  ///< ObjectInfo::modified_ms
+};
+
+/// Whether the holder of `found` has to be taken for alive. `written_ms` is when the storage says
+/// that an object was written that was written just now, `now_ms` the time of this host, by which
+/// it is judged where the storage tells no times. A holder on this host that has ended is not
+/// alive, however long its lease is.
+[[nodiscard]] inline bool is_live(const FoundLock& found, std::optional<std::uint64_t> written_ms,
+                                  std::uint64_t now_ms) {
+  // some storages tell whole seconds
+  constexpr std::uint64_t slack_ms = 2'000;
+  std::uint64_t lease = lock_lease_ms;
+  std::uint64_t renewed = 0;
+  if (found.lock) {
+    const DestinationLock& lock = *found.lock;
+    if (is_dead_process({lock.host, lock.pid, lock.process})) return false;
+    lease = std::min(lock.lease_ms, longest_lease_ms);
+    renewed = std::min(lock.renewed_unix_ms, now_ms);
+  }
+  if (found.modified_ms && written_ms) {
+    renewed = *found.modified_ms;
+    now_ms = *written_ms;
+  } else if (!found.lock) {
+    return true;
+  }
+  return now_ms < renewed || now_ms - renewed < lease + slack_ms;
+}
+
+/// Who holds it, for a message: "process 12 on host-a, started at 20210402T081321Z, ...".
+[[nodiscard]] inline std::string describe_lock(const FoundLock& found) {
+  if (!found.lock) return "a holder whose lock cannot be read";
+  const DestinationLock& lock = *found.lock;
+  std::string text = "process " + std::to_string(lock.pid);
+  if (!lock.host.empty()) text += " on " + lock.host;
+  text += ", started at " + amz_date(lock.started_unix_ms) + ", its lock renewed at " +
+          amz_date(found.modified_ms.value_or(lock.renewed_unix_ms)) + " and good for " +
+          std::to_string(std::min(lock.lease_ms, longest_lease_ms) / 1'000) + " s after that";
+  return text;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/backup/destination_guard.hpp ----
+// Keeps a destination for one run.
+//
+// A run writes a lock of its own name, then lists all locks, and withdraws if another one lives.
+// Of two runs the one that writes later lists both, so at most one stays, wherever what was written
+// is listed at once; both may withdraw. One lock of a fixed name, created with `if_absent`, would
+// not do better: a dead holder's would have to be removed, and two that find it dead could remove
+// each other's. Where commit() does not decide `if_absent` itself (an S3 server without conditional
+// writes), lists may be late as well, so there the check is advisory.
+//
+// A holder that is stopped for longer than its lease may be taken for dead. It looks for its lock
+// again before each renewal and before backupmeta, which only one run can create.
+
+namespace kvbackup::inline v1 {
+
+namespace detail {
+
+/// Writes a whole object.
+template <ObjectBackend Backend>
+[[nodiscard]] Status put_object(Backend& backend, std::string_view name, ByteView bytes,
+                                bool if_absent) {
+  auto writer = backend.create(name, {.size_hint = bytes.size(), .if_absent = if_absent});
+  if (!writer.ok()) return std::move(writer).status();
+  if (Status status = writer.value().append(bytes); !status.ok()) return status;
+  return writer.value().commit().status();
+}
+
+/// Removes an object; ok if it is gone.
+template <ReadableBackend Backend>
+[[nodiscard]] Status remove_object(Backend& backend, std::string_view name) {
+  Status status = backend.remove(name);
+  return status.code() == StatusCode::not_found ? Status() : status;
+}
+
+/// The lock in the object, as far as it can be read; nothing if it vanished meanwhile.
+template <ReadableBackend Backend>
+[[nodiscard]] Result<std::optional<FoundLock>> read_found_lock(Backend& backend,
+                                                               const ObjectInfo& object) {
+  FoundLock found{.name = object.name, .lock = {}, .modified_ms = object.modified_ms};
+  if (object.size <= max_lock_size) {
+    auto bytes = backend.read(object.name);
+    if (bytes.status().code() == StatusCode::not_found) return std::optional<FoundLock>();
+    if (!bytes.ok()) return std::move(bytes).status();
+    auto lock = decode_lock(object.name, bytes.value());
+    if (lock.ok()) found.lock = std::move(lock).value();
+  }
+  return std::optional<FoundLock>(std::move(found));
+}
+
+}  // namespace detail
+
+/// The lock of one run. Begins with acquire(); destruction does not release(), since a run that
+/// ends without a word is to be found. Borrows backend and clock. Thread-safe.
+template <ReadableBackend Backend>
+class DestinationGuard {
+ public:
+  /// `run_id` is the run's own, `job_id` that of its checkpoint.
+  DestinationGuard(Backend& backend, Clock& clock, std::string run_id, std::string job_id)
+      : backend_(backend), clock_(clock) {
+    const ProcessIdentity self = this_process();
+    lock_.format = lock_format;
+    lock_.run_id = std::move(run_id);
+    lock_.job_id = std::move(job_id);
+    lock_.host = printable(self.host);
+    lock_.pid = self.pid;
+    lock_.process = printable(self.process);
+    lock_.lease_ms = lock_lease_ms;
+    lock_.started_unix_ms = clock_.unix_ms();
+  }
+
+  /// Writes the lock. already_exists, and no lock left, if another run lives.
+  [[nodiscard]] Status acquire() {
+    const MutexLock hold(mutex_);
+    if (Status status = write(true); !status.ok()) return status;
+    Status status = look();
+    if (status.ok()) return status;
+    Status withdrawn = detail::remove_object(backend_, name());
+    if (withdrawn.ok()) return status;
+    return std::move(status).with_note(
+        "its own lock " + name() + " could not be removed: " + std::string(withdrawn.message()));
+  }
+
+  /// To be called often; renews the lock once that is due. A storage that cannot be reached is
+  /// borne with until the lease is over.
+  [[nodiscard]] Status tick() {
+    if (clock_.steady_ns() < due_ns_.load(std::memory_order_relaxed)) return {};
+    const MutexLock hold(mutex_);
+    const std::uint64_t now = clock_.steady_ns();
+    if (now < due_ns_.load(std::memory_order_relaxed)) return lost_;
+    if (!lost_.ok()) return lost_;
+    Status status = look();
+    if (is_loss(status)) return lost_ = std::move(status);
+    if (status.ok()) status = write(false);
+    if (status.ok() || status.code() == StatusCode::cancelled) return status;
+    if (now - written_ns_ >= lock_lease_ms * ns_per_ms) {
+      return std::move(status).with_note("the lock of the destination could not be renewed");
+    }
+    due_ns_.store(now + retry_ms * ns_per_ms, std::memory_order_relaxed);
+    return {};
+  }
+
+  /// Whether the lock is still held. Asks the storage.
+  [[nodiscard]] Status check() {
+    const MutexLock hold(mutex_);
+    if (!lost_.ok()) return lost_;
+    Status status = look();
+    if (is_loss(status)) lost_ = status;
+    return status;
+  }
+
+  /// Removes the locks of runs that have ended, which were found by the last look.
+  [[nodiscard]] Status remove_dead() {
+    const MutexLock hold(mutex_);
+    for (const FoundLock& each : dead_) {
+      if (Status status = detail::remove_object(backend_, each.name); !status.ok()) return status;
+    }
+    dead_.clear();
+    return {};
+  }
+
+  [[nodiscard]] Status release() { return detail::remove_object(backend_, name()); }
+
+  [[nodiscard]] std::string name() const { return lock_name(lock_.run_id); }
+  /// Whether tick() or check() found that another run took over.
+  [[nodiscard]] bool is_lost() {
+    const MutexLock hold(mutex_);
+    return !lost_.ok();
+  }
+  /// Whether two runs could both take the destination in spite of it.
+  [[nodiscard]] bool is_advisory() const { return !decides_if_absent(backend_); }
+
+ private:
+  static constexpr std::uint64_t ns_per_ms = 1'000'000;
+  /// Between tries of a renewal that failed.
+  static constexpr std::uint64_t retry_ms = 10'000;
+
+  /// What decode_lock() takes for the name of a host.
+  [[nodiscard]] static std::string printable(std::string text) {
+    text.resize(std::min<std::size_t>(text.size(), 255));
+    std::replace_if(
+        text.begin(), text.end(), [](char c) { return c < 0x20 || c >= 0x7f; }, '?');
+    return text;
+  }
+
+  /// Whether it is look()'s answer, and not a failure to ask.
+  [[nodiscard]] static bool is_loss(const Status& status) {
+    return status.code() == StatusCode::already_exists || status.code() == StatusCode::not_found;
+  }
+
+  [[nodiscard]] Status write(bool if_absent) {
+    const std::uint64_t began = clock_.steady_ns();
+    lock_.renewed_unix_ms = clock_.unix_ms();
+    Status status = detail::put_object(backend_, name(), encode_lock(lock_), if_absent);
+    if (!status.ok()) return status;
+    written_ns_ = began;
+    due_ns_.store(began + lock_renewal_ms * ns_per_ms, std::memory_order_relaxed);
+    return status;
+  }
+
+  /// ok if the own lock is there and no other one lives.
+  [[nodiscard]] Status look() {
+    auto listed = backend_.list(lock_prefix);
+    if (!listed.ok()) return std::move(listed).status();
+    const ObjectInfo* const own = find_object(listed.value(), name());
+    if (own == nullptr) {
+      return Status::error(StatusCode::not_found,
+                           "the lock of this run is gone from the destination: another run took "
+                           "over, or somebody removed it; this one ends")
+          .with_object(name());
+    }
+    dead_.clear();
+    for (const ObjectInfo& each : listed.value()) {
+      if (&each == own || !is_lock_name(each.name)) continue;
+      auto found = detail::read_found_lock(backend_, each);
+      if (!found.ok()) return std::move(found).status();
+      if (!found.value()) continue;
+      // a lock is renewed, so the own one's time may be long ago and the other's later
+      if (is_live(*found.value(), storage_time(*own), clock_.unix_ms())) {
+        return in_use(*found.value());
+      }
+      dead_.push_back(*std::move(found.value()));
+    }
+    return {};
+  }
+
+  /// What the storage's clock says now: its time of the own lock, and how long ago it was written.
+  [[nodiscard]] std::optional<std::uint64_t> storage_time(const ObjectInfo& own) const {
+    if (!own.modified_ms) return std::nullopt;
+    return *own.modified_ms + (clock_.steady_ns() - written_ns_) / ns_per_ms;
+  }
+
+  KVBACKUP_DETAIL_COLD static Status in_use(const FoundLock& other) {
+    return Status::error(StatusCode::already_exists,
+                         "another run is at work in this destination: " + describe_lock(other) +
+                             "; wait until it has ended")
+        .with_object(other.name);
+  }
+
+  Backend& backend_;
+  Clock& clock_;
+  Mutex mutex_;
+  DestinationLock lock_;  // under mutex_, as what follows
+  std::vector<FoundLock> dead_;
+  Status lost_;
+  std::uint64_t written_ns_ = 0;
+  std::atomic<std::uint64_t> due_ns_{0};
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/hash/xxph3.hpp ----
+// XXPH3: the preview of XXH3 that RocksDB froze into its filters (RocksDB util/xxph3.h). It equals
+// the final XXH3 at no length, so libxxhash cannot stand in for it.
+
+namespace kvbackup::inline v1 {
+
+namespace detail::xxph3 {
+
+// The primes of xxHash, 64 and 32 bits wide.
+inline constexpr std::uint64_t prime64_1 = 0x9e3779b185ebca87;
+inline constexpr std::uint64_t prime64_2 = 0xc2b2ae3d27d4eb4f;
+inline constexpr std::uint64_t prime64_3 = 0x165667b19e3779f9;
+inline constexpr std::uint64_t prime64_4 = 0x85ebca77c2b2ae63;
+inline constexpr std::uint64_t prime64_5 = 0x27d4eb2f165667c5;
+inline constexpr std::uint64_t prime32_1 = 0x9e3779b1;
+inline constexpr std::uint64_t prime32_2 = 0x85ebca77;
+inline constexpr std::uint64_t prime32_3 = 0xc2b2ae3d;
+
+/// XXH3's default secret, 192 bytes; every 8 that are used are loaded little-endian.
+inline constexpr unsigned char secret_bytes[192] = {
+    0xb8, 0xfe, 0x6c, 0x39, 0x23, 0xa4, 0x4b, 0xbe, 0x7c, 0x01, 0x81, 0x2c, 0xf7, 0x21, 0xad, 0x1c,
+    0xde, 0xd4, 0x6d, 0xe9, 0x83, 0x90, 0x97, 0xdb, 0x72, 0x40, 0xa4, 0xa4, 0xb7, 0xb3, 0x67, 0x1f,
+    0xcb, 0x79, 0xe6, 0x4e, 0xcc, 0xc0, 0xe5, 0x78, 0x82, 0x5a, 0xd0, 0x7d, 0xcc, 0xff, 0x72, 0x21,
+    0xb8, 0x08, 0x46, 0x74, 0xf7, 0x43, 0x24, 0x8e, 0xe0, 0x35, 0x90, 0xe6, 0x81, 0x3a, 0x26, 0x4c,
+    0x3c, 0x28, 0x52, 0xbb, 0x91, 0xc3, 0x00, 0xcb, 0x88, 0xd0, 0x65, 0x8b, 0x1b, 0x53, 0x2e, 0xa3,
+    0x71, 0x64, 0x48, 0x97, 0xa2, 0x0d, 0xf9, 0x4e, 0x38, 0x19, 0xef, 0x46, 0xa9, 0xde, 0xac, 0xd8,
+    0xa8, 0xfa, 0x76, 0x3f, 0xe3, 0x9c, 0x34, 0x3f, 0xf9, 0xdc, 0xbb, 0xc7, 0xc7, 0x0b, 0x4f, 0x1d,
+    0x8a, 0x51, 0xe0, 0x4b, 0xcd, 0xb4, 0x59, 0x31, 0xc8, 0x9f, 0x7e, 0xc9, 0xd9, 0x78, 0x73, 0x64,
+    0xea, 0xc5, 0xac, 0x83, 0x34, 0xd3, 0xeb, 0xc3, 0xc5, 0x81, 0xa0, 0xff, 0xfa, 0x13, 0x63, 0xeb,
+    0x17, 0x0d, 0xdd, 0x51, 0xb7, 0xf0, 0xda, 0x49, 0xd3, 0x16, 0x55, 0x26, 0x29, 0xd4, 0x68, 0x9e,
+    0x2b, 0x16, 0xbe, 0x58, 0x7d, 0x47, 0xa1, 0xfc, 0x8f, 0xf8, 0xb8, 0xd1, 0x7a, 0xd0, 0x31, 0xce,
+    0x45, 0xcb, 0x3a, 0x8f, 0x95, 0x16, 0x04, 0x28, 0xaf, 0xd7, 0xfb, 0xca, 0xbb, 0x4b, 0x40, 0x7e};
+
+[[nodiscard]] inline std::uint64_t secret(std::size_t at) noexcept {
+  return load_le64(reinterpret_cast<const char*>(secret_bytes) + at);
+}
+
+/// Both halves of a * b, XORed.
+[[nodiscard]] inline std::uint64_t fold(std::uint64_t a, std::uint64_t b) noexcept {
+#if KVBACKUP_DETAIL_INT128
+  __extension__ using Wide = unsigned __int128;
+  const Wide product = static_cast<Wide>(a) * b;
+  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
+#else
+  constexpr std::uint64_t low_half = 0xffffffff;
+  const std::uint64_t low = (a & low_half) * (b & low_half);
+  const std::uint64_t mid_a = (a >> 32) * (b & low_half) + (low >> 32);
+  const std::uint64_t mid_b = (a & low_half) * (b >> 32) + (mid_a & low_half);
+  const std::uint64_t high = (a >> 32) * (b >> 32) + (mid_a >> 32) + (mid_b >> 32);
+  return (mid_b << 32 | (low & low_half)) ^ high;
+#endif
+}
+
+[[nodiscard]] inline std::uint64_t avalanche(std::uint64_t h) noexcept {
+  h ^= h >> 37;
+  h *= prime64_3;
+  return h ^ h >> 32;
+}
+
+/// 16 bytes of input against 16 of the secret.
+[[nodiscard]] inline std::uint64_t mix(const char* p, std::size_t secret_at) noexcept {
+  return fold(load_le64(p) ^ secret(secret_at), load_le64(p + 8) ^ secret(secret_at + 8));
+}
+
+[[nodiscard]] inline std::uint64_t upto_16(const char* p, std::size_t n) noexcept {
+  if (n > 8) {
+    const std::uint64_t u = load_le64(p) ^ secret(0);
+    const std::uint64_t v = load_le64(p + n - 8) ^ secret(8);
+    return avalanche(n + u + v + fold(u, v));
+  }
+  if (n >= 4) {
+    const std::uint64_t ends = load_le32(p) | static_cast<std::uint64_t>(load_le32(p + n - 4))
+                                                  << 32;
+    const std::uint64_t keyed = ends ^ secret(0);
+    const std::uint64_t m = n + (keyed ^ keyed >> 51) * prime32_1;
+    return avalanche((m ^ m >> 47) * prime64_2);
+  }
+  if (n == 0) return fold(secret(0), prime64_2);
+  const auto byte = [p](std::size_t i) {
+    return static_cast<std::uint32_t>(static_cast<unsigned char>(p[i]));
+  };
+  const std::uint32_t all =
+      byte(0) | byte(n >> 1) << 8 | byte(n - 1) << 16 | static_cast<std::uint32_t>(n) << 24;
+  return avalanche((all ^ (secret(0) & 0xffffffff)) * prime64_1);
+}
+
+[[nodiscard]] inline std::uint64_t upto_128(const char* p, std::size_t n) noexcept {
+  std::uint64_t sum = n * prime64_1;
+  if (n > 32) {
+    if (n > 64) {
+      if (n > 96) sum += mix(p + 48, 96) + mix(p + n - 64, 112);
+      sum += mix(p + 32, 64) + mix(p + n - 48, 80);
+    }
+    sum += mix(p + 16, 32) + mix(p + n - 32, 48);
+  }
+  sum += mix(p, 0) + mix(p + n - 16, 16);
+  return avalanche(sum);
+}
+
+[[nodiscard]] inline std::uint64_t upto_240(const char* p, std::size_t n) noexcept {
+  std::uint64_t sum = n * prime64_1;
+  for (std::size_t i = 0; i < 8; ++i) sum += mix(p + 16 * i, 16 * i);
+  sum = avalanche(sum);
+  for (std::size_t i = 8; i < n / 16; ++i) sum += mix(p + 16 * i, 16 * (i - 8) + 3);
+  return avalanche(sum + mix(p + n - 16, 119));
+}
+
+/// The eight running sums of an input over 240 bytes.
+class Lanes {
+ public:
+  void add_stripe(const char* p, std::size_t secret_at) noexcept {
+    for (std::size_t i = 0; i < 8; ++i) {
+      const std::uint64_t data = load_le64(p + 8 * i);
+      const std::uint64_t keyed = data ^ secret(secret_at + 8 * i);
+      sums_[i] += data + (keyed & 0xffffffff) * (keyed >> 32);
+    }
+  }
+  void scramble() noexcept {
+    for (std::size_t i = 0; i < 8; ++i) {
+      sums_[i] = (sums_[i] ^ sums_[i] >> 47 ^ secret(128 + 8 * i)) * prime32_1;
+    }
+  }
+  [[nodiscard]] std::uint64_t merged(std::size_t n) const noexcept {
+    std::uint64_t sum = n * prime64_1;
+    for (std::size_t i = 0; i < 4; ++i) {
+      sum += fold(sums_[2 * i] ^ secret(11 + 16 * i), sums_[2 * i + 1] ^ secret(19 + 16 * i));
+    }
+    return avalanche(sum);
+  }
+
+ private:
+  std::array<std::uint64_t, 8> sums_ = {prime32_3, prime64_1, prime64_2, prime64_3,
+                                        prime64_4, prime32_2, prime64_5, prime32_1};
+};
+
+[[nodiscard]] inline std::uint64_t over_240(const char* p, std::size_t n) noexcept {
+  constexpr std::size_t stripe = 64;
+  constexpr std::size_t stripes_a_block = 16;
+  Lanes lanes;
+  std::size_t at = 0;
+  for (; n - at >= stripe * stripes_a_block; at += stripe * stripes_a_block) {
+    for (std::size_t i = 0; i < stripes_a_block; ++i) lanes.add_stripe(p + at + stripe * i, 8 * i);
+    lanes.scramble();
+  }
+  for (std::size_t i = 0; n - at >= stripe; ++i, at += stripe) lanes.add_stripe(p + at, 8 * i);
+  if (at != n) lanes.add_stripe(p + n - stripe, 121);
+  return lanes.merged(n);
+}
+
+}  // namespace detail::xxph3
+
+/// The 64-bit XXPH3 of `bytes`, seed 0: what RocksDB's filters since 6.6 hash keys with. The same
+/// on any machine.
+[[nodiscard]] inline std::uint64_t xxph3_64(ByteView bytes) noexcept {
+  const char* const p = bytes.data();
+  const std::size_t n = bytes.size();
+  if (n <= 16) return detail::xxph3::upto_16(p, n);
+  if (n <= 128) return detail::xxph3::upto_128(p, n);
+  if (n <= 240) return detail::xxph3::upto_240(p, n);
+  return detail::xxph3::over_240(p, n);
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/hash/detail/xxh3_avx2.hpp ----
+// XXH3 of long inputs by AVX2. A libxxhash that is built for every x86-64 machine has SSE2 only,
+// which takes longer for a plain block than all else that is done to it.
+
+#if KVBACKUP_DETAIL_X86_64
+
+namespace kvbackup::inline v1::detail {
+
+/// Whether this machine can run xxh3_64_avx2. Reads as false, which only costs speed, in static
+/// initialisers that run before this one.
+inline const bool cpu_has_avx2 = [] {
+  __builtin_cpu_init();
+  return __builtin_cpu_supports("avx2") != 0;
+}();
+
+/// Four of the eight running sums, or what is added to them. With the instructions by the names
+/// that g++ and clang share: the header of their intrinsics brings those of AVX-512 with it.
+using Xxh3Words [[gnu::vector_size(32)]] = unsigned long long;
+using Xxh3Halves [[gnu::vector_size(32)]] = int;
+
+/// The eight running sums of an input over 240 bytes.
+class Xxh3Lanes {
+ public:
+  KVBACKUP_DETAIL_TARGET("avx2")
+  KVBACKUP_DETAIL_ALWAYS_INLINE void add_stripe(const char* p, const unsigned char* key) noexcept {
+    low_ += taken(load(p), load(key));
+    high_ += taken(load(p + 32), load(key + 32));
+  }
+  KVBACKUP_DETAIL_TARGET("avx2")
+  KVBACKUP_DETAIL_ALWAYS_INLINE void scramble() noexcept {
+    low_ = scrambled(low_, load(xxph3::secret_bytes + 128));
+    high_ = scrambled(high_, load(xxph3::secret_bytes + 160));
+  }
+  KVBACKUP_DETAIL_TARGET("avx2")
+  KVBACKUP_DETAIL_ALWAYS_INLINE void store(std::uint64_t* sums) const noexcept {
+    std::memcpy(sums, &low_, sizeof low_);
+    std::memcpy(sums + 4, &high_, sizeof high_);
+  }
+
+ private:
+  KVBACKUP_DETAIL_TARGET("avx2")
+  KVBACKUP_DETAIL_ALWAYS_INLINE static Xxh3Words load(const void* p) noexcept {
+    Xxh3Words words;
+    std::memcpy(&words, p, sizeof words);
+    return words;
+  }
+  /// Products of the low halves of each two words.
+  KVBACKUP_DETAIL_TARGET("avx2")
+  KVBACKUP_DETAIL_ALWAYS_INLINE static Xxh3Words multiply(Xxh3Words a, Xxh3Words b) noexcept {
+    return reinterpret_cast<Xxh3Words>(__builtin_ia32_pmuludq256(reinterpret_cast<Xxh3Halves>(a),
+                                                                 reinterpret_cast<Xxh3Halves>(b)));
+  }
+  KVBACKUP_DETAIL_TARGET("avx2")
+  KVBACKUP_DETAIL_ALWAYS_INLINE static Xxh3Words taken(Xxh3Words data, Xxh3Words key) noexcept {
+    constexpr int neighbours = 0x4e;  // each two words change places
+    const Xxh3Words keyed = data ^ key;
+    const auto crossed = reinterpret_cast<Xxh3Words>(
+        __builtin_ia32_pshufd256(reinterpret_cast<Xxh3Halves>(data), neighbours));
+    return multiply(keyed, keyed >> 32) + crossed;
+  }
+  KVBACKUP_DETAIL_TARGET("avx2")
+  KVBACKUP_DETAIL_ALWAYS_INLINE static Xxh3Words scrambled(Xxh3Words sums, Xxh3Words key) noexcept {
+    const Xxh3Words prime = Xxh3Words{} + xxph3::prime32_1;
+    sums ^= sums >> 47 ^ key;
+    return multiply(sums, prime) + (multiply(sums >> 32, prime) << 32);
+  }
+  Xxh3Words low_ = {xxph3::prime32_3, xxph3::prime64_1, xxph3::prime64_2, xxph3::prime64_3};
+  Xxh3Words high_ = {xxph3::prime64_4, xxph3::prime32_2, xxph3::prime64_5, xxph3::prime32_1};
+};
+
+/// The 64-bit XXH3, seed 0, of `n` > 240 bytes at `p`.
+KVBACKUP_DETAIL_TARGET("avx2")
+inline std::uint64_t xxh3_64_avx2(const char* p, std::size_t n) noexcept {
+  constexpr std::size_t stripe = 64;
+  constexpr std::size_t block = 16 * stripe;
+  const unsigned char* const key = xxph3::secret_bytes;
+  Xxh3Lanes lanes;
+  std::size_t at = 0;
+  // one byte at least is left for the last stripe, which may overlap what was taken
+  for (; n - at > block; at += block) {
+    for (std::size_t i = 0; i < 16; ++i) lanes.add_stripe(p + at + stripe * i, key + 8 * i);
+    lanes.scramble();
+  }
+  for (std::size_t i = 0; n - at > stripe; ++i, at += stripe) lanes.add_stripe(p + at, key + 8 * i);
+  lanes.add_stripe(p + n - stripe, key + 121);
+
+  std::uint64_t sums[8];
+  lanes.store(sums);
+  std::uint64_t sum = n * xxph3::prime64_1;
+  for (std::size_t i = 0; i < 4; ++i) {
+    sum += xxph3::fold(sums[2 * i] ^ xxph3::secret(11 + 16 * i),
+                       sums[2 * i + 1] ^ xxph3::secret(19 + 16 * i));
+  }
+  sum ^= sum >> 37;
+  sum *= 0x165667919e3779f9;  // one bit from XXPH3's prime64_3
+  return sum ^ sum >> 32;
+}
+
+}  // namespace kvbackup::inline v1::detail
+#endif
+
 // ---- kvbackup/hash/xxhash.hpp ----
 #if KVBACKUP_WITH_XXHASH
+#include <cstddef>
 #include <cstdint>
 #include <xxhash.h>
 
@@ -9648,9 +11190,16 @@ namespace kvbackup::inline v1 {
   return XXH64(bytes.data(), bytes.size(), seed);
 }
 
-/// The 64-bit XXH3 of `bytes` with seed 0, by libxxhash. RocksDB checks blocks with it; its filters
-/// hash with xxph3_64, which is another function.
+/// The 64-bit XXH3 of `bytes` with seed 0, by libxxhash or, where they are long and the machine has
+/// it, by AVX2. RocksDB checks blocks with it; its filters hash with xxph3_64, which is another
+/// function.
 [[nodiscard]] inline std::uint64_t xxh3_64(ByteView bytes) noexcept {
+#if KVBACKUP_DETAIL_X86_64
+  constexpr std::size_t long_input = 240;  // up to it XXH3 has other ways
+  if (bytes.size() > long_input && detail::cpu_has_avx2) {
+    return detail::xxh3_64_avx2(bytes.data(), bytes.size());
+  }
+#endif
   return XXH3_64bits(bytes.data(), bytes.size());
 }
 
@@ -10415,6 +11964,5204 @@ static_assert(Layout<RocksdbLayout>);
 
 }  // namespace kvbackup::inline v1
 #endif
+
+// ---- kvbackup/base/key_range.hpp ----
+namespace kvbackup::inline v1 {
+
+/// The column family that TiKV, RocksDB and this library mean where none is named.
+inline constexpr std::string_view default_cf = "default";
+
+/// The keys k of one column family with start <= k < end. An empty `start` is the first key there
+/// is, an empty `end` is past the last one.
+struct KeyRange {
+  std::string cf{default_cf};
+  std::string start;
+  std::string end;
+
+  [[nodiscard]] bool contains(ByteView key) const {
+    return key >= ByteView(start) && (end.empty() || key < ByteView(end));
+  }
+  /// No key can lie in it.
+  [[nodiscard]] bool empty() const { return !end.empty() && start >= end; }
+
+  friend bool operator==(const KeyRange&, const KeyRange&) = default;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/source/concept.hpp ----
+// The contracts of what is backed up.
+//
+// SortedSource: one pass over pairs.
+// | expression   | result   | meaning
+// |--------------|----------|---------------------------------------------------------------
+// | s.valid()    | bool     | there is a current pair; false is the end OR an error
+// | s.key()      | ByteView | its key; requires valid(); dies at the next next()
+// | s.value()    | ByteView | its value; the same
+// | s.next()     | void     | to the next pair; requires valid()
+// | s.status()   | Status   | after valid() turned false: ok at the end, else what failed
+// SeekableSource adds s.seek(key): to the first pair whose key is not below `key`.
+//
+// Snapshot: any number of scans over ONE state of a store, from several threads at once.
+// | expression             | result                   | meaning
+// |------------------------|--------------------------|-----------------------------------------
+// | s.scan(range)          | Result<SortedSource>     | the pairs of that range, no others
+// | s.split(range, target) | Result<vector<KeyRange>> | optional: sub-ranges in key order that
+// |                        |                          | tile `range`, of about `target` bytes;
+// |                        |                          | depends on data and target only, never
+// |                        |                          | on the number of threads
+// | s.estimate(range)      | SizeEstimate             | optional: for progress only
+// | s.ranges()             | Result<vector<KeyRange>> | optional: one whole range a column
+// |                        |                          | family, what a backup without ranges
+// |                        |                          | takes
+// | s.check_held(ranges)   | Status                   | optional, of what holds a part of its
+// |                        |                          | keys only: not_found unless all of the
+// |                        |                          | ranges lie in what it holds
+// | s.kind(), s.identity() | std::string              | optional: recorded in backupmeta
+// | s.state()              | std::string              | optional: tells the state that is given
+// from |                        |                          | any other of this store, and from any
+// of |                        |                          | another; empty where it cannot. Without
+// it |                        |                          | identity() is taken for it | s.notes()
+// | vector<string>           | optional: sentences for the operator: how |                        |
+// | the state was taken, what is not in it | s.start_version(),     | std::uint64_t            |
+// optional: of an MVCC store, recorded in | s.end_version()        |                          |
+// backupmeta: the versions that it gives | s.confirm()            | Status                   |
+// optional: whether all that was scanned |                        |                          |
+// holds; asked before backupmeta is written
+//
+// Laws no compiler checks: keys strictly rise as unsigned bytes; two scans of one range give the
+// same pairs.
+
+namespace kvbackup::inline v1 {
+
+template <class S>
+concept SortedSource = std::movable<S> && requires(S s, const S& c) {
+  { c.valid() } -> std::same_as<bool>;
+  { c.key() } -> std::convertible_to<ByteView>;
+  { c.value() } -> std::convertible_to<ByteView>;
+  s.next();
+  { c.status() } -> std::convertible_to<Status>;
+};
+
+template <class S>
+concept SeekableSource = SortedSource<S> && requires(S s, ByteView key) {
+  s.seek(key);
+};
+
+template <class S>
+concept Snapshot = requires(const S& s, const KeyRange& range) {
+  { s.scan(range).ok() } -> std::same_as<bool>;
+  requires SortedSource<typename decltype(s.scan(range))::value_type>;
+};
+
+/// What a Snapshot thinks a range holds. Nothing where it cannot tell.
+struct SizeEstimate {
+  std::optional<std::uint64_t> pairs;
+  std::optional<std::uint64_t> bytes;  ///< key and value lengths
+};
+
+template <class S>
+concept SplittableSnapshot = Snapshot<S> &&
+    requires(const S& s, const KeyRange& range, std::uint64_t target_bytes) {
+  { s.split(range, target_bytes) } -> std::same_as<Result<std::vector<KeyRange>>>;
+};
+
+template <class S>
+concept EstimatingSnapshot = Snapshot<S> && requires(const S& s, const KeyRange& range) {
+  { s.estimate(range) } -> std::same_as<SizeEstimate>;
+};
+
+template <class S>
+concept EnumerableSnapshot = Snapshot<S> && requires(const S& s) {
+  { s.ranges() } -> std::same_as<Result<std::vector<KeyRange>>>;
+};
+
+template <class S>
+concept PartialSnapshot = Snapshot<S> && requires(const S& s, const std::vector<KeyRange>& ranges) {
+  { s.check_held(ranges) } -> std::same_as<Status>;
+};
+
+template <class S>
+concept IdentifiedSource = requires(const S& s) {
+  { s.kind() } -> std::convertible_to<std::string>;
+  { s.identity() } -> std::convertible_to<std::string>;
+};
+
+template <class S>
+concept StatefulSource = requires(const S& s) {
+  { s.state() } -> std::same_as<std::string>;
+};
+
+template <class S>
+concept VersionedSource = requires(const S& s) {
+  { s.start_version() } -> std::same_as<std::uint64_t>;
+  { s.end_version() } -> std::same_as<std::uint64_t>;
+};
+
+template <class S>
+concept ConfirmedSource = requires(const S& s) {
+  { s.confirm() } -> std::same_as<Status>;
+};
+
+template <class S>
+concept AnnotatedSource = requires(const S& s) {
+  { s.notes() } -> std::same_as<std::vector<std::string>>;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/backup/observer.hpp ----
+// How a run tells its host what it is doing: the library's only logging seam.
+
+namespace kvbackup::inline v1 {
+
+/// How far a run is. Numbers only grow.
+struct Progress {
+  std::uint64_t pairs = 0;          ///< logical pairs taken from the source
+  std::uint64_t bytes = 0;          ///< their key and value lengths
+  std::uint64_t stored_bytes = 0;   ///< bytes handed to the backend, for lost objects too
+  std::uint64_t files = 0;          ///< objects committed
+  std::uint64_t rebuilt_parts = 0;  ///< times that a part was built again
+  std::uint64_t resumed_files = 0;  ///< of these objects, those that an earlier run committed
+  std::uint64_t throttled_ns = 0;   ///< waited for the rate limits, all workers together
+  std::uint64_t ranges = 0;         ///< planned sub-ranges done
+  std::uint64_t total_ranges = 0;   ///< planned sub-ranges
+  SizeEstimate total;               ///< what the source expects; nothing where it cannot tell
+};
+
+/// Called by a run, from any of its threads, never two calls at once and never under a lock of the
+/// library. A slow observer slows the run. Hooks must not throw.
+class Observer {
+ public:
+  virtual ~Observer() = default;
+  /// About once a MiB of pairs and worker, and whenever a file or a sub-range is done.
+  virtual void on_progress(const Progress& /*progress*/) {}
+  /// An object of the backup was committed.
+  virtual void on_file(const File& /*file*/) {}
+  /// A part is built again, after a pause, because `lost` happened to an object of it.
+  virtual void on_rebuild(const Status& /*lost*/) {}
+  /// A sentence that the operator should read.
+  virtual void on_note(const std::string& /*note*/) {}
+};
+
+namespace detail {
+
+/// Sums what the workers do and hands it to the observer one call at a time.
+class ProgressReporter {
+ public:
+  ProgressReporter(Observer* observer, std::uint64_t total_ranges, SizeEstimate total)
+      : observer_(observer), total_ranges_(total_ranges), total_(total) {}
+
+  void add_pairs(std::uint64_t pairs, std::uint64_t bytes) {
+    pairs_.fetch_add(pairs, std::memory_order_relaxed);
+    bytes_.fetch_add(bytes, std::memory_order_relaxed);
+    notify();
+  }
+  void add_stored(std::uint64_t bytes) {
+    stored_bytes_.fetch_add(bytes, std::memory_order_relaxed);
+  }
+  void add_throttled(std::uint64_t ns) { throttled_ns_.fetch_add(ns, std::memory_order_relaxed); }
+  void add_file(const File& file) {
+    files_.fetch_add(1, std::memory_order_relaxed);
+    notify(&file);
+  }
+  /// What an earlier run of the job did.
+  void add_finished(std::uint64_t files, std::uint64_t pairs, std::uint64_t bytes,
+                    std::uint64_t stored_bytes) {
+    files_.fetch_add(files, std::memory_order_relaxed);
+    resumed_files_.fetch_add(files, std::memory_order_relaxed);
+    stored_bytes_.fetch_add(stored_bytes, std::memory_order_relaxed);
+    add_pairs(pairs, bytes);
+  }
+  void add_rebuild(const Status& lost) {
+    rebuilt_parts_.fetch_add(1, std::memory_order_relaxed);
+    notify(nullptr, &lost);
+  }
+  void add_range() {
+    ranges_.fetch_add(1, std::memory_order_relaxed);
+    notify();
+  }
+
+  [[nodiscard]] Progress progress() const {
+    Progress p;
+    p.pairs = pairs_.load(std::memory_order_relaxed);
+    p.bytes = bytes_.load(std::memory_order_relaxed);
+    p.stored_bytes = stored_bytes_.load(std::memory_order_relaxed);
+    p.files = files_.load(std::memory_order_relaxed);
+    p.rebuilt_parts = rebuilt_parts_.load(std::memory_order_relaxed);
+    p.resumed_files = resumed_files_.load(std::memory_order_relaxed);
+    p.throttled_ns = throttled_ns_.load(std::memory_order_relaxed);
+    p.ranges = ranges_.load(std::memory_order_relaxed);
+    p.total_ranges = total_ranges_;
+    p.total = total_;
+    return p;
+  }
+
+ private:
+  // Whoever finds nobody delivering delivers, for itself and for those who come meanwhile.
+  void notify(const File* file = nullptr, const Status* lost = nullptr) {
+    if (observer_ == nullptr) return;
+    {
+      const MutexLock lock(mutex_);
+      if (file != nullptr) files_to_report_.push_back(*file);
+      if (lost != nullptr) losses_to_report_.push_back(*lost);
+      dirty_ = true;
+      if (delivering_) return;
+      delivering_ = true;
+    }
+    for (;;) {
+      std::vector<File> files;
+      std::vector<Status> losses;
+      {
+        const MutexLock lock(mutex_);
+        if (!dirty_) {
+          delivering_ = false;
+          return;
+        }
+        dirty_ = false;
+        files = std::exchange(files_to_report_, {});
+        losses = std::exchange(losses_to_report_, {});
+      }
+      for (const Status& each : losses) observer_->on_rebuild(each);
+      for (const File& each : files) observer_->on_file(each);
+      observer_->on_progress(progress());
+    }
+  }
+
+  Observer* observer_;
+  std::uint64_t total_ranges_;
+  SizeEstimate total_;
+  std::atomic<std::uint64_t> pairs_{0};
+  std::atomic<std::uint64_t> bytes_{0};
+  std::atomic<std::uint64_t> stored_bytes_{0};
+  std::atomic<std::uint64_t> files_{0};
+  std::atomic<std::uint64_t> rebuilt_parts_{0};
+  std::atomic<std::uint64_t> resumed_files_{0};
+  std::atomic<std::uint64_t> throttled_ns_{0};
+  std::atomic<std::uint64_t> ranges_{0};
+  Mutex mutex_;
+  std::vector<File> files_to_report_;     // under mutex_
+  std::vector<Status> losses_to_report_;  // under mutex_
+  bool dirty_ = false;
+  bool delivering_ = false;
+};
+
+}  // namespace detail
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/base/helper_pool.hpp ----
+// How threads that have no work of their own take some off those that have.
+
+namespace kvbackup::inline v1 {
+
+/// Where owners offer jobs and helpers, threads inside help(), run them in the order of the offers.
+///
+/// An owner runs a job itself where nobody has begun it by the time it is needed. So it waits only
+/// for what another thread is doing at that moment, and a pool with fewer helpers than hoped for,
+/// or none, ends all the same. It starts no threads. Every call is safe from any thread; the pool
+/// outlives whoever uses it.
+class HelperPool {
+ public:
+  /// What an owner offers. It stays where it is while it is offered or run.
+  class Job {
+   public:
+    Job(const Job&) = delete;
+    Job& operator=(const Job&) = delete;
+
+   protected:
+    /// `run` does the work; it must not throw.
+    explicit Job(void (*run)(Job&)) noexcept : run_(run) {}
+    ~Job() = default;
+
+   private:
+    friend class HelperPool;
+    enum class State : std::uint8_t { idle, offered, begun };
+    void (*run_)(Job&);
+    Job* next_ = nullptr;        // in the queue
+    State state_ = State::idle;  // as next_, under the pool's mutex
+  };
+
+  HelperPool() noexcept = default;
+  /// `cancel`, which may be null, is for whoever runs jobs to look at; it outlives the pool.
+  explicit HelperPool(const CancelToken* cancel) noexcept : cancel_(cancel) {}
+  HelperPool(const HelperPool&) = delete;
+  HelperPool& operator=(const HelperPool&) = delete;
+
+  /// Runs what is offered, and sleeps where nothing is, until close().
+  void help() {
+    helpers_.fetch_add(1, std::memory_order_relaxed);
+    for (;;) {
+      const std::uint32_t seen = offers_.load(std::memory_order_acquire);
+      if (closed_.load(std::memory_order_relaxed)) break;
+      Job* const job = take_first();
+      if (job == nullptr) {
+        offers_.wait(seen, std::memory_order_acquire);
+        continue;
+      }
+      job->run_(*job);
+      end(*job);
+    }
+    helpers_.fetch_sub(1, std::memory_order_relaxed);
+  }
+  /// Sends the helpers away, for good; each ends the job it has begun. What is still offered is its
+  /// owner's to run.
+  void close() noexcept {
+    closed_.store(true, std::memory_order_relaxed);
+    offers_.fetch_add(1, std::memory_order_release);
+    offers_.notify_all();
+  }
+  /// Threads inside help() at the moment.
+  [[nodiscard]] std::size_t helpers() const noexcept {
+    return helpers_.load(std::memory_order_relaxed);
+  }
+  /// Jobs that are offered and not begun at the moment.
+  [[nodiscard]] std::size_t waiting() const noexcept {
+    return waiting_.load(std::memory_order_relaxed);
+  }
+  [[nodiscard]] const CancelToken* cancel() const noexcept { return cancel_; }
+
+  /// Puts a job that is not offered at the end of the queue.
+  void offer(Job& job) noexcept {
+    {
+      const MutexLock lock(mutex_);
+      job.next_ = nullptr;
+      job.state_ = Job::State::offered;
+      *end_ = &job;
+      end_ = &job.next_;
+      waiting_.fetch_add(1, std::memory_order_relaxed);
+    }
+    offers_.fetch_add(1, std::memory_order_release);
+    offers_.notify_one();
+  }
+  /// Takes a job back that nobody has begun; false if somebody has, or it was not offered.
+  [[nodiscard]] bool take_back(Job& job) noexcept {
+    const MutexLock lock(mutex_);
+    if (job.state_ != Job::State::offered) return false;
+    Job** at = &first_;
+    while (*at != &job) at = &(*at)->next_;
+    *at = job.next_;
+    if (job.next_ == nullptr) end_ = at;
+    job.state_ = Job::State::idle;
+    waiting_.fetch_sub(1, std::memory_order_relaxed);
+    return true;
+  }
+  /// Takes a job back and runs it on this thread; false if somebody has begun it.
+  [[nodiscard]] bool run_here(Job& job) {
+    if (!take_back(job)) return false;
+    job.run_(job);
+    return true;
+  }
+  /// Whether an offered job was run, or taken back. What it did is visible then.
+  [[nodiscard]] bool ended(const Job& job) noexcept {
+    const MutexLock lock(mutex_);
+    return job.state_ == Job::State::idle;
+  }
+  /// Waits until a job that somebody has begun is run.
+  void wait(const Job& job) noexcept {
+    for (;;) {
+      const std::uint32_t seen = ends_.load(std::memory_order_acquire);
+      if (ended(job)) return;
+      ends_.wait(seen, std::memory_order_acquire);
+    }
+  }
+
+ private:
+  [[nodiscard]] Job* take_first() noexcept {
+    const MutexLock lock(mutex_);
+    Job* const job = first_;
+    if (job == nullptr) return nullptr;
+    first_ = job->next_;
+    if (first_ == nullptr) end_ = &first_;
+    job->state_ = Job::State::begun;
+    waiting_.fetch_sub(1, std::memory_order_relaxed);
+    return job;
+  }
+  /// The job may be gone as soon as the lock is.
+  void end(Job& job) noexcept {
+    {
+      const MutexLock lock(mutex_);
+      job.state_ = Job::State::idle;
+    }
+    ends_.fetch_add(1, std::memory_order_release);
+    ends_.notify_all();
+  }
+
+  const CancelToken* cancel_ = nullptr;
+  Mutex mutex_;
+  Job* first_ = nullptr;  // under mutex_
+  Job** end_ = &first_;   // under mutex_: where the next job is put
+  std::atomic<std::size_t> waiting_{0};
+  std::atomic<std::size_t> helpers_{0};
+  std::atomic<bool> closed_{false};
+  // they only change, so that a thread can sleep until they do
+  std::atomic<std::uint32_t> offers_{0};
+  std::atomic<std::uint32_t> ends_{0};
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/base/wait.hpp ----
+namespace kvbackup::inline v1 {
+
+/// The longest sleep between two looks at a cancel token.
+inline constexpr std::uint64_t wait_slice_ns = 20'000'000;
+
+/// Sleeps until the steady time of `clock` is `steady_ns`, or not at all if that is past. Errors:
+/// cancelled, within a slice of the token being set; invalid_argument if the clock stands still.
+[[nodiscard]] inline Status wait_until(Clock& clock, std::uint64_t steady_ns,
+                                       const CancelToken* cancel) {
+  // sleeps in a row without a tick; a real clock moves during each
+  constexpr int longest_still = 1000;
+  std::uint64_t before = clock.steady_ns();
+  for (int still = 0; before < steady_ns;) {
+    if (Status status = check_cancel(cancel); !status.ok()) return status;
+    clock.sleep_ns(std::min(steady_ns - before, wait_slice_ns));
+    const std::uint64_t now = clock.steady_ns();
+    still = now > before ? 0 : still + 1;
+    if (still == longest_still) {
+      return Status::error(StatusCode::invalid_argument,
+                           "the clock's steady time stands still; a wait, such as a rate limit's, "
+                           "needs one that moves, such as SystemClock");
+    }
+    before = std::max(before, now);
+  }
+  return check_cancel(cancel);
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/base/rate_limiter.hpp ----
+namespace kvbackup::inline v1 {
+
+/// Holds all workers of a run together to so many bytes a second: one token bucket, thread-safe.
+///
+/// A request goes ahead once those before it are paid for, and is paid for by those after it, so
+/// one of any size is allowed. In any time T at most bytes_per_second * (T + burst), and one
+/// request, pass.
+class RateLimiter {
+ public:
+  /// What may be caught up on after a pause: a tenth of a second's worth, the refill period of
+  /// TiKV's own limiter.
+  static constexpr std::uint64_t burst_ns = 100'000'000;
+
+  /// `bytes_per_second` 0 is unlimited. `clock` is borrowed; its steady time must move.
+  RateLimiter(std::uint64_t bytes_per_second, Clock& clock) noexcept
+      : rate_(bytes_per_second), clock_(clock) {}
+  RateLimiter(const RateLimiter&) = delete;
+  RateLimiter& operator=(const RateLimiter&) = delete;
+
+  /// Returns when `bytes` may be sent. What it waited is added to `waited_ns`, if that is given.
+  /// Errors: cancelled, within a slice of the token being set; invalid_argument if the clock
+  /// stands still.
+  Status acquire(std::uint64_t bytes, const CancelToken* cancel = nullptr,
+                 std::uint64_t* waited_ns = nullptr) {
+    if (rate_ == 0) return check_cancel(cancel);
+    const std::uint64_t turn = reserve(bytes);
+    const std::uint64_t before = clock_.steady_ns();
+    Status status = wait_until(clock_, turn, cancel);
+    if (waited_ns != nullptr && turn > before) *waited_ns += clock_.steady_ns() - before;
+    return status;
+  }
+
+ private:
+  /// Takes the place behind the requests before this one, and gives its time.
+  std::uint64_t reserve(std::uint64_t bytes) {
+    const MutexLock lock(mutex_);
+    const std::uint64_t now = clock_.steady_ns();
+    if (!started_) {
+      started_ = true;
+      free_at_ = now;
+    }
+    const std::uint64_t turn = std::max(free_at_, now - std::min(now, burst_ns));
+    free_at_ = turn + std::min(cost_ns(bytes), farthest_ns - std::min(turn, farthest_ns));
+    return turn;
+  }
+
+  [[nodiscard]] std::uint64_t cost_ns(std::uint64_t bytes) const noexcept {
+    constexpr std::uint64_t second = 1'000'000'000;
+    const std::uint64_t seconds = bytes / rate_;
+    if (seconds >= farthest_ns / second) return farthest_ns;
+    const double rest = static_cast<double>(bytes % rate_) / static_cast<double>(rate_);
+    return seconds * second + static_cast<std::uint64_t>(rest * 1e9 + 0.5);
+  }
+
+  /// Times are kept below 2^62 ns (146 years), so that sums cannot overflow.
+  static constexpr std::uint64_t farthest_ns = 1ull << 62;
+
+  std::uint64_t rate_;
+  Clock& clock_;
+  Mutex mutex_;
+  std::uint64_t free_at_ = 0;  // when all requests so far are paid for; under mutex_
+  bool started_ = false;       // under mutex_
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/codec/concept.hpp ----
+// The BlockCodec contract: how one block of an SST is compressed.
+//
+// A codec is an immutable, copyable description; the state that calls need lives in contexts that
+// one worker owns and reuses.
+//
+// | expression           | result           | meaning
+// |----------------------|------------------|---------------------------------------------------
+// | codec.type()         | BlockCompression | type byte of RocksDB's block trailer
+// | codec.name()         | string_view      | as in RocksDB's property `rocksdb.compression`
+// | codec.bound(n)       | size_t           | room that any compressed block of n bytes fits
+// | codec.compressor()   | BlockCompressor  | a context for compress
+// | codec.decompressor() | BlockDecompressor| a context for decompress
+// | c.compress(in, out)  | optional<size_t> | bytes written to out, or nothing: "does not fit"
+// | d.decompress(in, out)| Status           | fills out exactly; out has the plain length
+//
+// Optional: codec.parameters() -> std::string, what beside the name decides the bytes that compress
+// gives: two codecs of one name and equal parameters give the same.
+//
+// Optional, for tables that others wrote:
+// clang-format off
+// | codec.decompressor(dictionary) | BlockDecompressor  | for blocks compressed with it; it
+// |                                |                    | outlives the context
+// | codec.plain_size(in)           | optional<uint64_t> | the plain length, where a block says it
+// clang-format on
+//
+// Laws no compiler checks: every block but type none's fits the room that bound() asks; decompress
+// inverts compress; nothing is written past `out`; damaged input is StatusCode::corruption, never
+// undefined behaviour, and the context works on after it; the same input gives the same bytes,
+// whatever the context compressed before; only type none is called "NoCompression", because readers
+// do not decompress a file of that name. The length prefix of a stored block belongs to sst/, not
+// to a codec. testing/check_codec.hpp checks a model against them.
+
+namespace kvbackup::inline v1 {
+
+/// RocksDB's CompressionType, the byte behind every block (RocksDB
+/// include/rocksdb/compression_type.h).
+enum class BlockCompression : std::uint8_t {
+  none = 0,
+  snappy = 1,
+  zlib = 2,
+  bzip2 = 3,
+  lz4 = 4,
+  lz4hc = 5,
+  xpress = 6,
+  zstd = 7,
+};
+
+template <class C>
+concept BlockCompressor = std::movable<C> && requires(C c, ByteView in, std::span<char> out) {
+  { c.compress(in, out) } -> std::same_as<std::optional<std::size_t>>;
+};
+
+template <class D>
+concept BlockDecompressor = std::movable<D> && requires(D d, ByteView in, std::span<char> out) {
+  { d.decompress(in, out) } -> std::same_as<Status>;
+};
+
+template <class C>
+concept BlockCodec = std::copyable<C> && requires(const C& codec, std::size_t n) {
+  { codec.type() } -> std::same_as<BlockCompression>;
+  { codec.name() } -> std::convertible_to<std::string_view>;
+  { codec.bound(n) } -> std::same_as<std::size_t>;
+  { codec.compressor() } -> BlockCompressor;
+  { codec.decompressor() } -> BlockDecompressor;
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/sst/detail/growing_buffer.hpp ----
+namespace kvbackup::inline v1::detail {
+
+/// Bytes that are written through a raw pointer: nothing is cleared before it is written.
+class GrowingBuffer {
+ public:
+  GrowingBuffer() = default;
+  GrowingBuffer(GrowingBuffer&& other) noexcept
+      : data_(std::move(other.data_)),
+        size_(std::exchange(other.size_, 0)),
+        capacity_(std::exchange(other.capacity_, 0)) {}
+  GrowingBuffer& operator=(GrowingBuffer&& other) noexcept {
+    data_ = std::move(other.data_);
+    size_ = std::exchange(other.size_, 0);
+    capacity_ = std::exchange(other.capacity_, 0);
+    return *this;
+  }
+
+  [[nodiscard]] const char* data() const { return data_.get(); }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] ByteView view() const { return {data_.get(), size_}; }
+  void clear() { size_ = 0; }
+
+  /// The end of the content, with room for `more` bytes behind it.
+  [[nodiscard]] char* room(std::size_t more) {
+    if (more > capacity_ - size_) grow(more);
+    return data_.get() + size_;
+  }
+  /// Makes the bytes up to `end`, which lies in the room that was asked for, content.
+  void set_end(const char* end) { size_ = static_cast<std::size_t>(end - data_.get()); }
+
+  /// Shortens the content to `size` bytes.
+  void truncate(std::size_t size) {
+    KVBACKUP_ASSERT(size <= size_);
+    size_ = size;
+  }
+
+  void append(ByteView bytes) {
+    if (bytes.empty()) return;
+    char* end = room(bytes.size());
+    std::memcpy(end, bytes.data(), bytes.size());
+    size_ += bytes.size();
+  }
+
+ private:
+  KVBACKUP_DETAIL_COLD void grow(std::size_t more) {
+    const std::size_t capacity = std::max(size_ + more, 2 * capacity_);
+    auto data = std::make_unique_for_overwrite<char[]>(capacity);
+    if (size_ > 0) std::memcpy(data.get(), data_.get(), size_);
+    data_ = std::move(data);
+    capacity_ = capacity;
+  }
+
+  std::unique_ptr<char[]> data_;
+  std::size_t size_ = 0;
+  std::size_t capacity_ = 0;
+};
+
+/// memcpy for lengths that are mostly short: up to 16 bytes without a call.
+KVBACKUP_DETAIL_ALWAYS_INLINE void copy_short(char* to, const char* from, std::size_t n) {
+  if (n > 16) {
+    std::memcpy(to, from, n);
+  } else if (n >= 8) {
+    std::uint64_t head;
+    std::uint64_t tail;
+    std::memcpy(&head, from, 8);
+    std::memcpy(&tail, from + n - 8, 8);
+    std::memcpy(to, &head, 8);
+    std::memcpy(to + n - 8, &tail, 8);
+  } else if (n >= 4) {
+    std::uint32_t head;
+    std::uint32_t tail;
+    std::memcpy(&head, from, 4);
+    std::memcpy(&tail, from + n - 4, 4);
+    std::memcpy(to, &head, 4);
+    std::memcpy(to + n - 4, &tail, 4);
+  } else if (n > 0) {
+    to[0] = from[0];
+    to[n / 2] = from[n / 2];
+    to[n - 1] = from[n - 1];
+  }
+}
+
+/// Equal bytes at the front of the eight at `a` and the eight at `b`.
+[[nodiscard]] KVBACKUP_DETAIL_ALWAYS_INLINE std::size_t equal_of_eight(const char* a,
+                                                                       const char* b) {
+  std::uint64_t x;
+  std::uint64_t y;
+  std::memcpy(&x, a, 8);
+  std::memcpy(&y, b, 8);
+  if (x == y) return 8;
+  const int zero_bits = std::endian::native == std::endian::little ? std::countr_zero(x ^ y)
+                                                                   : std::countl_zero(x ^ y);
+  return static_cast<std::size_t>(zero_bits) / 8;
+}
+
+/// Length of the common prefix of `a` and `b`.
+[[nodiscard]] KVBACKUP_DETAIL_ALWAYS_INLINE std::size_t common_prefix(ByteView a, ByteView b) {
+  const std::size_t n = std::min(a.size(), b.size());
+  std::size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    const std::size_t equal = equal_of_eight(a.data() + i, b.data() + i);
+    if (equal < 8) return i + equal;
+  }
+  while (i < n && a[i] == b[i]) ++i;
+  return i;
+}
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/sst/block_builder.hpp ----
+// Builds the prefix-compressed blocks of an SST: data, index, metaindex and properties alike.
+
+namespace kvbackup::inline v1::detail {
+
+/// What follows the user key in an internal key: le64(sequence << 8 | type).
+inline constexpr std::size_t internal_key_tail_size = 8;
+/// Sequence 0, type 1 (value): the only one in files that are meant for ingestion.
+inline constexpr std::uint64_t value_key_tail = 1;
+
+/// A block stays below this, trailer included: offsets inside it have 32 bits.
+inline constexpr std::uint64_t max_block_bytes = 0xffffffff;
+/// What an entry needs in a block of its own besides key and value: three varints, the tail of the
+/// key, one restart, the count, the trailer.
+inline constexpr std::uint64_t lone_entry_overhead = 3 * max_varint32 + internal_key_tail_size + 13;
+
+/// The least size that RocksDB aims at where a block of `size` may be `deviation` percent smaller.
+[[nodiscard]] constexpr std::uint64_t size_less_deviation(std::uint64_t size,
+                                                          std::uint32_t deviation) {
+  return (size * (100 - deviation) + 99) / 100;
+}
+
+/// When a block is closed before an entry is added (RocksDB's FlushBlockBySizePolicy).
+class CutRule {
+ public:
+  /// `aligned` = blocks are filled up, so that none may pass `size` where it need not.
+  CutRule(std::uint32_t size, std::uint32_t deviation, bool aligned)
+      : block_size_(size), limit_(size_less_deviation(size, deviation)) {
+    if (limit_ == 0) return;
+    most_after_ = aligned ? std::max<std::uint64_t>(size, block_trailer) - block_trailer : size;
+    cut_after_from_ = aligned ? 0 : limit_ + 1;
+  }
+
+  /// Below this estimate no block is cut, but for an entry that would pass max_block_bytes.
+  [[nodiscard]] std::uint64_t from() const { return std::min(block_size_, cut_after_from_); }
+  /// `estimate` = bytes of the block, not empty, as it is; `after` = with the entry.
+  [[nodiscard]] bool cuts(std::uint64_t estimate, std::uint64_t after) const {
+    return estimate >= block_size_ || (after > most_after_ && estimate >= cut_after_from_) ||
+           after + block_trailer > max_block_bytes;
+  }
+
+ private:
+  static constexpr std::uint64_t block_trailer = 5;
+  std::uint64_t block_size_;
+  std::uint64_t limit_;
+  // a block of at least cut_after_from_ is closed before it passes most_after_
+  std::uint64_t most_after_ = max_block_bytes;
+  std::uint64_t cut_after_from_ = max_block_bytes;
+};
+
+/// Entries, then the offsets of those with whole keys (restarts), then their number.
+class BlockBuilder {
+ public:
+  explicit BlockBuilder(std::uint32_t restart_interval) : interval_(restart_interval) {}
+
+  [[nodiscard]] bool empty() const { return entries_.size() == 0; }
+  /// Bytes of the block if it were finished now. An empty block counts its one restart.
+  [[nodiscard]] std::uint64_t estimate() const { return entries_.size() + restart_bytes_; }
+  /// RocksDB's upper estimate of the same with one more entry, whose key counts whole. The block is
+  /// not empty.
+  [[nodiscard]] std::uint64_t estimate_with(std::uint64_t key_size,
+                                            std::uint64_t value_size) const {
+    return estimate() + key_size + value_size + (interval_is_full() ? 4 : 0) + 4 +
+           varint_size(key_size) + varint_size(value_size);
+  }
+
+  /// Adds user_key ‖ value_key_tail. `shared` is the length of its common prefix with the previous
+  /// internal key, at most the length of `user_key`.
+  KVBACKUP_DETAIL_ALWAYS_INLINE void add_internal(std::size_t shared, ByteView user_key,
+                                                  ByteView value) {
+    // changes nothing; without it g++ 12 warns of a wrapped length where the key's size is constant
+    shared = std::min(begin_entry(shared), user_key.size());
+    const std::size_t rest = user_key.size() - shared;
+    char* p = entries_.room(3 * max_varint32 + rest + internal_key_tail_size + value.size());
+    p = store_lengths(p, shared, rest + internal_key_tail_size, value.size());
+    copy_short(p, user_key.data() + shared, rest);
+    store_le64(p + rest, value_key_tail);
+    p += rest + internal_key_tail_size;
+    copy_short(p, value.data(), value.size());
+    entries_.set_end(p + value.size());
+  }
+
+  /// Adds a key as it is.
+  void add(std::size_t shared, ByteView key, ByteView value) {
+    shared = begin_entry(shared);
+    const std::size_t rest = key.size() - shared;
+    char* p = entries_.room(3 * max_varint32 + rest + value.size());
+    p = store_lengths(p, shared, rest, value.size());
+    copy_short(p, key.data() + shared, rest);
+    copy_short(p + rest, value.data(), value.size());
+    entries_.set_end(p + rest + value.size());
+  }
+
+  /// Adds an entry of an index whose reader knows how long a value is: `changed` where the key
+  /// shares a prefix with the one before it, else `value`.
+  void add_without_length(std::size_t shared, ByteView key, ByteView value, ByteView changed) {
+    shared = begin_entry(shared);
+    const std::size_t rest = key.size() - shared;
+    if (shared > 0) value = changed;
+    char* p = entries_.room(2 * max_varint32 + rest + value.size());
+    p = store_varint(store_varint(p, shared), rest);
+    copy_short(p, key.data() + shared, rest);
+    copy_short(p + rest, value.data(), value.size());
+    entries_.set_end(p + rest + value.size());
+  }
+  /// Whether the next entry of the block, which is not empty, is a restart.
+  [[nodiscard]] bool interval_is_full() const { return until_restart_ == 0; }
+
+  /// The finished payload; the caller may append a trailer. clear() makes the builder usable again.
+  [[nodiscard]] GrowingBuffer& finish() {
+    if (restarts_.empty()) restarts_.push_back(0);  // of an empty block
+    char* p = entries_.room(sizeof(std::uint32_t) * (restarts_.size() + 1) + 5);
+    for (const std::uint32_t restart : restarts_) {
+      store_le32(p, restart);
+      p += sizeof restart;
+    }
+    store_le32(p, static_cast<std::uint32_t>(restarts_.size()));
+    entries_.set_end(p + sizeof(std::uint32_t));
+    return entries_;
+  }
+
+  void clear() {
+    entries_.clear();
+    restarts_.clear();
+    restart_bytes_ = restart_bytes(1);
+    until_restart_ = 0;
+  }
+
+ private:
+  /// What `n` restarts take, and their number.
+  [[nodiscard]] static constexpr std::uint64_t restart_bytes(std::uint64_t n) {
+    return sizeof(std::uint32_t) * (n + 1);
+  }
+
+  [[nodiscard]] KVBACKUP_DETAIL_ALWAYS_INLINE std::size_t begin_entry(std::size_t shared) {
+    if (until_restart_ == 0) {
+      begin_restart();
+      shared = 0;
+    }
+    --until_restart_;
+    return shared;
+  }
+  void begin_restart() {
+    restarts_.push_back(static_cast<std::uint32_t>(entries_.size()));
+    restart_bytes_ = restart_bytes(restarts_.size());
+    until_restart_ = interval_;
+  }
+
+  KVBACKUP_DETAIL_ALWAYS_INLINE static char* store_lengths(char* p, std::size_t shared,
+                                                           std::size_t rest, std::size_t value) {
+    if ((shared | rest | value) < 0x80) {
+      p[0] = static_cast<char>(shared);
+      p[1] = static_cast<char>(rest);
+      p[2] = static_cast<char>(value);
+      return p + 3;
+    }
+    return store_varint(store_varint(store_varint(p, shared), rest), value);
+  }
+
+  GrowingBuffer entries_;
+  std::vector<std::uint32_t> restarts_;
+  std::uint64_t restart_bytes_ = restart_bytes(1);
+  std::uint32_t interval_;
+  std::uint32_t until_restart_ = 0;  // entries that may still share a prefix
+};
+
+/// A block whose keys are names: it remembers the previous one itself.
+class MetaBlockBuilder {
+ public:
+  explicit MetaBlockBuilder(std::uint32_t restart_interval) : block_(restart_interval) {}
+
+  /// Names strictly rise.
+  void add(ByteView name, ByteView value) {
+    KVBACKUP_ASSERT(block_.empty() || last_ < name);
+    block_.add(common_prefix(last_, name), name, value);
+    last_ = name;
+  }
+  [[nodiscard]] GrowingBuffer& finish() { return block_.finish(); }
+
+ private:
+  BlockBuilder block_;
+  std::string last_;
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/sst/decoders.hpp ----
+// What a table reader can decode: a set of codecs and a set of checksums, fixed at compile time.
+
+namespace kvbackup::inline v1 {
+
+namespace detail {
+/// The context of a codec that knows a dictionary, for those that have one.
+template <class C>
+[[nodiscard]] auto decompressor_with(const C& codec, ByteView dictionary) {
+  if constexpr (requires { codec.decompressor(dictionary); }) {
+    return codec.decompressor(dictionary);
+  } else {
+    return codec.decompressor();
+  }
+}
+}  // namespace detail
+
+/// Codecs of different types: those whose blocks can be decompressed.
+template <BlockCodec... Codecs>
+class CodecSet {
+ public:
+  CodecSet() = default;
+  explicit CodecSet(Codecs... codecs) requires(sizeof...(Codecs) > 0)
+      : codecs_(std::move(codecs)...) {}
+
+  /// The contexts of the codecs, each made when it is first needed. Belongs to one thread.
+  class Contexts {
+   public:
+    /// `dictionary`, which may be empty, outlives the contexts.
+    Contexts(const CodecSet& set, ByteView dictionary) : set_(&set), dictionary_(dictionary) {}
+
+    /// Fills `out` from a block of `type`, which the set has.
+    Status decompress(BlockCompression type, bool with_dictionary, ByteView in,
+                      std::span<char> out) {
+      return decompress_by(std::index_sequence_for<Codecs...>(), type,
+                           with_dictionary && !dictionary_.empty(), in, out);
+    }
+
+   private:
+    template <class C>
+    struct Held {
+      std::optional<decltype(std::declval<const C&>().decompressor())> plain;
+      std::optional<decltype(detail::decompressor_with(std::declval<const C&>(), ByteView()))>
+          primed;
+    };
+    template <std::size_t... I>
+    Status decompress_by(std::index_sequence<I...>, BlockCompression type, bool primed, ByteView in,
+                         std::span<char> out) {
+      Status status;
+      const auto attempt = [&](const auto& codec, auto& held) {
+        if (codec.type() != type) return false;
+        if (primed) {
+          if (!held.primed) held.primed.emplace(detail::decompressor_with(codec, dictionary_));
+          status = held.primed->decompress(in, out);
+        } else {
+          if (!held.plain) held.plain.emplace(codec.decompressor());
+          status = held.plain->decompress(in, out);
+        }
+        return true;
+      };
+      const bool found = (attempt(std::get<I>(set_->codecs_), std::get<I>(held_)) || ...);
+      KVBACKUP_ASSERT(found);
+      static_cast<void>(found);
+      return status;
+    }
+
+    const CodecSet* set_;
+    ByteView dictionary_;
+    std::tuple<Held<Codecs>...> held_;
+  };
+
+  [[nodiscard]] bool has(BlockCompression type) const {
+    return std::apply([type](const auto&... codec) { return ((codec.type() == type) || ...); },
+                      codecs_);
+  }
+  /// The plain length that a block of `type` tells by itself, if its codec can say it.
+  [[nodiscard]] std::optional<std::uint64_t> plain_size(BlockCompression type, ByteView in) const {
+    std::optional<std::uint64_t> size;
+    const auto ask = [&](const auto& codec) {
+      if constexpr (requires { codec.plain_size(in); }) {
+        if (codec.type() == type) size = codec.plain_size(in);
+      }
+    };
+    std::apply([&ask](const auto&... codec) { (ask(codec), ...); }, codecs_);
+    return size;
+  }
+
+ private:
+  std::tuple<Codecs...> codecs_;
+};
+
+/// Checksums that can be verified.
+template <BlockChecksum... Checksums>
+struct ChecksumSet {
+  [[nodiscard]] static constexpr bool has(ChecksumKind kind) {
+    return ((Checksums::kind == kind) || ...);
+  }
+  /// What the checksum of `kind`, which the set has, gives.
+  [[nodiscard]] static std::uint32_t of(ChecksumKind kind, ByteView payload_and_type) {
+    std::uint32_t sum = 0;
+    const bool found =
+        ((Checksums::kind == kind && (sum = Checksums::of(payload_and_type), true)) || ...);
+    KVBACKUP_ASSERT(found);
+    static_cast<void>(found);
+    return sum;
+  }
+};
+
+/// How much longer a block may become by decompression however long that is: what LZ4 can at most.
+/// Only Zstandard goes beyond, and only for bytes that repeat.
+inline constexpr std::uint64_t trusted_ratio = 255;
+
+/// The default of TableDecoders::largest_inflated. TableWriter stores what goes beyond it plain.
+inline constexpr std::uint64_t default_largest_inflated = 256ull << 20;
+
+/// Both sets of a TableReader.
+template <class Codecs, class Checksums>
+struct TableDecoders {
+  using Contexts = typename Codecs::Contexts;
+  using ChecksumsUsed = Checksums;
+  Codecs codecs{};
+  /// The most plain bytes of a block that is more than trusted_ratio times as long as its stored
+  /// form; a longer one is resource_exhausted. It keeps a small file from asking for much memory,
+  /// and is to be raised for a table that is trusted and has values as long of bytes that repeat.
+  std::uint64_t largest_inflated = default_largest_inflated;
+};
+
+namespace detail {
+
+/// RocksDB's type before the format of Zstandard was final; the payload is the same.
+inline constexpr auto zstd_not_final = static_cast<BlockCompression>(0x40);
+
+/// The type by whose codec a block of `type` is decompressed.
+[[nodiscard]] constexpr BlockCompression decoding_type(BlockCompression type) {
+  if (type == BlockCompression::lz4hc) return BlockCompression::lz4;
+  return type == zstd_not_final ? BlockCompression::zstd : type;
+}
+
+/// A type's name in messages; nullptr for a number that is none.
+[[nodiscard]] constexpr const char* compression_name(BlockCompression type) {
+  switch (type) {
+    case BlockCompression::none: return "none";
+    case BlockCompression::snappy: return "snappy";
+    case BlockCompression::zlib: return "zlib";
+    case BlockCompression::bzip2: return "bzip2";
+    case BlockCompression::lz4: return "lz4";
+    case BlockCompression::lz4hc: return "lz4hc";
+    case BlockCompression::xpress: return "xpress";
+    case BlockCompression::zstd: return "zstd";
+    default: return type == zstd_not_final ? "zstd" : nullptr;
+  }
+}
+[[nodiscard]] constexpr const char* checksum_name(ChecksumKind kind) {
+  switch (kind) {
+    case ChecksumKind::none: return "none";
+    case ChecksumKind::crc32c: return "crc32c";
+    case ChecksumKind::xxhash: return "xxhash";
+    case ChecksumKind::xxhash64: return "xxhash64";
+    case ChecksumKind::xxh3: return "xxh3";
+  }
+  return nullptr;
+}
+
+/// The most plain bytes that `size` bytes of a compressed block can stand for, so that a small file
+/// cannot ask for much memory.
+[[nodiscard]] constexpr std::uint64_t most_plain_bytes(BlockCompression type, std::uint64_t size) {
+  switch (type) {
+    // a length byte of 255 adds 255; the last token and its first length add less than 64
+    case BlockCompression::lz4: return 255 * size + 64;
+    // three bytes copy at most 64
+    case BlockCompression::snappy: return 22 * size + 64;
+    // a block of one repeated byte: 4 bytes for 128 KiB
+    case BlockCompression::zstd: return (128 * 1024 / 4) * size + 128 * 1024;
+    // 258 bytes for two codes of at least one bit each
+    case BlockCompression::zlib: return 1032 * size + 1024;
+    // runs of 255 over 5 bytes in blocks of 900 kB, at best about 40 bytes each
+    case BlockCompression::bzip2: return 1200000 * size;
+    default: return size;
+  }
+}
+
+}  // namespace detail
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/sst/footer.hpp ----
+// Block handles, block trailers and the footer of an SST.
+
+namespace kvbackup::inline v1 {
+
+/// Where a block stands in its file; `size` does not count the trailer.
+struct BlockHandle {
+  std::uint64_t offset = 0;
+  std::uint64_t size = 0;
+  friend bool operator==(const BlockHandle&, const BlockHandle&) = default;
+};
+
+/// The longest encoded handle.
+inline constexpr std::size_t max_block_handle = 2 * max_varint64;
+
+/// Writes the handle at `p`, which has room for max_block_handle bytes, and gives its end.
+inline char* store_handle(char* p, const BlockHandle& handle) noexcept {
+  return store_varint(store_varint(p, handle.offset), handle.size);
+}
+inline void append_handle(std::string& out, const BlockHandle& handle) {
+  append_varint(out, handle.offset);
+  append_varint(out, handle.size);
+}
+/// Writes, for a block that follows right behind `before`, how its size differs, at `p`, which has
+/// room for max_varint64 bytes, and gives the end: signed, the sign in the lowest bit.
+inline char* store_handle_change(char* p, const BlockHandle& before,
+                                 const BlockHandle& handle) noexcept {
+  const std::uint64_t change = handle.size - before.size;
+  return store_varint(p, change << 1 ^ (change >> 63 != 0 ? ~std::uint64_t{0} : 0));
+}
+
+/// Takes a handle off the front of `in`; false if there is none.
+[[nodiscard]] inline bool take_handle(ByteView& in, BlockHandle& handle) noexcept {
+  return take_varint64(in, handle.offset) && take_varint64(in, handle.size);
+}
+
+/// Behind every block: its compression type, then its checksum.
+inline constexpr std::size_t block_trailer_size = 5;
+
+/// RocksDB's kBlockBasedTableMagicNumber.
+inline constexpr std::uint64_t block_based_table_magic = 0x88e241b785f4cff7;
+
+/// Size of the footer from format_version 1 on.
+inline constexpr std::size_t footer_size = 53;
+
+/// The footer of format_version 1 to 5.
+[[nodiscard]] inline std::string encode_footer(ChecksumKind kind, std::uint32_t format_version,
+                                               const BlockHandle& metaindex,
+                                               const BlockHandle& index) {
+  constexpr std::size_t kind_and_handles = 1 + 2 * max_block_handle;
+  std::string out(1, static_cast<char>(kind));
+  append_handle(out, metaindex);
+  append_handle(out, index);
+  out.resize(kind_and_handles);
+  append_le32(out, format_version);
+  append_le64(out, block_based_table_magic);
+  return out;
+}
+
+/// LevelDB's magic number, and that of RocksDB's format_version 0.
+inline constexpr std::uint64_t legacy_table_magic = 0xdb4775248b80fb57;
+
+/// Size of the footer of format_version 0 and of LevelDB.
+inline constexpr std::size_t legacy_footer_size = 48;
+
+/// What a footer says.
+struct Footer {
+  std::uint32_t format_version = 0;   ///< 0 to 7; LevelDB's is 0
+  std::uint32_t checksum_kind = 1;    ///< a ChecksumKind, if it is one that is known
+  std::uint32_t base_context = 0;     ///< mixed into the checksums from format_version 6 on
+  std::uint32_t stored_checksum = 0;  ///< of the footer itself; from format_version 6 on
+  std::uint64_t offset = 0;           ///< of the footer in its file
+  BlockHandle metaindex;
+  BlockHandle index;  ///< not set from format_version 6 on: the metaindex names it
+
+  /// What is added to the checksum of a block at `offset`, so that a block at another place or of
+  /// another file is noticed (RocksDB's ChecksumModifierForContext).
+  [[nodiscard]] std::uint32_t checksum_context(std::uint64_t block_offset) const {
+    if (base_context == 0) return 0;
+    return base_context ^ (static_cast<std::uint32_t>(block_offset) +
+                           static_cast<std::uint32_t>(block_offset >> 32));
+  }
+};
+
+namespace detail {
+
+[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status bad_footer(StatusCode code, std::string what) {
+  return Status::error(code, "cannot read a table: " + std::move(what));
+}
+
+/// From format_version 6 on: fixed fields, and the metaindex right before the footer.
+[[nodiscard]] inline Status decode_extended_footer(ByteView bytes, Footer& footer) {
+  // RocksDB's kExtendedMagic: no handle of an older footer begins so
+  constexpr ByteView marker("\x3e\0\x7a\0", 4);
+  if (bytes.substr(1, 4) != marker || load_le64(bytes.data() + 33) != 0) {
+    return bad_footer(StatusCode::corruption, "its footer is damaged; take it from another copy");
+  }
+  footer.stored_checksum = load_le32(bytes.data() + 5);
+  footer.base_context = load_le32(bytes.data() + 9);
+  footer.metaindex.size = load_le32(bytes.data() + 13);
+  const std::uint64_t with_trailer = footer.metaindex.size + block_trailer_size;
+  if (with_trailer > footer.offset) {
+    return bad_footer(
+        StatusCode::corruption,
+        "its footer names a metaindex larger than the file; take it from another copy");
+  }
+  footer.metaindex.offset = footer.offset - with_trailer;
+  return {};
+}
+
+}  // namespace detail
+
+/// Reads the footer at the end of `tail`, the last bytes of a file of `file_size`, as many as a
+/// footer has at most or the whole file. corruption if it is none; unsupported for a format that is
+/// not read. Whether the handles lie in the file, and the checksum of the footer, is not checked.
+[[nodiscard]] inline Result<Footer> decode_footer(ByteView tail, std::uint64_t file_size) {
+  using detail::bad_footer;
+  Footer footer;
+  if (tail.size() < legacy_footer_size) {
+    return bad_footer(StatusCode::corruption, "the file has " + std::to_string(file_size) +
+                                                  " bytes and is too short to be a table");
+  }
+  const std::uint64_t magic = load_le64(tail.data() + tail.size() - 8);
+  if (magic != legacy_table_magic && magic != block_based_table_magic) {
+    return bad_footer(
+        StatusCode::corruption,
+        "the file does not end as a block-based table does; it is cut off, damaged or "
+        "of another kind");
+  }
+  ByteView handles;
+  if (magic == legacy_table_magic) {
+    footer.offset = file_size - legacy_footer_size;
+    handles = tail.substr(tail.size() - legacy_footer_size, 2 * max_block_handle);
+  } else {
+    if (tail.size() < footer_size) {
+      return bad_footer(StatusCode::corruption, "the file is too short to be a table");
+    }
+    const ByteView bytes = tail.substr(tail.size() - footer_size);
+    footer.offset = file_size - footer_size;
+    footer.checksum_kind = static_cast<unsigned char>(bytes[0]);
+    footer.format_version = load_le32(bytes.data() + 41);
+    if (footer.format_version == 0) {
+      return bad_footer(StatusCode::corruption, "its footer is damaged; take it from another copy");
+    }
+    if (footer.format_version > 7) {
+      return bad_footer(StatusCode::unsupported,
+                        "its format_version is " + std::to_string(footer.format_version) +
+                            ", the newest that is read is 7; take a newer release");
+    }
+    if (footer.format_version >= 6) {
+      Status status = detail::decode_extended_footer(bytes, footer);
+      if (!status.ok()) return status;
+      return footer;
+    }
+    handles = bytes.substr(1, 2 * max_block_handle);
+  }
+  if (!take_handle(handles, footer.metaindex) || !take_handle(handles, footer.index)) {
+    return bad_footer(StatusCode::corruption, "its footer is damaged; take it from another copy");
+  }
+  return footer;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/sst/detail/stored_block.hpp ----
+// The stored form of a block: its payload, compressed where that is worth it, and the trailer.
+
+namespace kvbackup::inline v1::detail {
+
+/// Appends the compressed payload of a block where that saves an eighth or more and it can be read
+/// back by default (default_largest_inflated); else false, and `out` has what it had.
+template <BlockCodec Codec, BlockCompressor Compressor>
+[[nodiscard]] bool append_compressed(const Codec& codec, Compressor& compressor, ByteView plain,
+                                     GrowingBuffer& out) {
+  // RocksDB stores larger blocks plain: its codecs count in int.
+  constexpr std::size_t max_compressible = std::numeric_limits<std::int32_t>::max();
+  const BlockCompression type = codec.type();
+  if (type == BlockCompression::none || plain.size() >= max_compressible) return false;
+  const std::size_t bound = codec.bound(plain.size());
+  if (bound == 0) return false;
+  char* const begin = out.room(max_varint32 + bound + block_trailer_size);
+  // Snappy's own format says the plain length; every other payload has it in front.
+  char* const p = type == BlockCompression::snappy ? begin : store_varint(begin, plain.size());
+  const auto size = compressor.compress(plain, std::span<char>(p, bound));
+  if (!size) return false;
+  // what readers refuse by default is not written
+  if (plain.size() > default_largest_inflated && plain.size() / trusted_ratio > *size) {
+    return false;
+  }
+  const char* const end = p + *size;
+  if (static_cast<std::size_t>(end - begin) >= plain.size() - plain.size() / 8) return false;
+  out.set_end(end);
+  return true;
+}
+
+/// Appends type and checksum to the payload that begins at `begin` of `block`, and then `padding`
+/// zeros.
+template <BlockChecksum Checksum>
+void append_trailer(GrowingBuffer& block, std::size_t begin, BlockCompression type,
+                    std::size_t padding = 0) {
+  char* p = block.room(block_trailer_size + padding);
+  p[0] = static_cast<char>(type);
+  const ByteView payload_and_type(block.data() + begin, block.size() + 1 - begin);
+  store_le32(p + 1, Checksum::of(payload_and_type));
+  p += block_trailer_size;
+  if (padding > 0) std::memset(p, 0, padding);
+  block.set_end(p + padding);
+}
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/sst/detail/block_batches.hpp ----
+// Full blocks of one table that wait for any thread to compress them, in batches.
+
+namespace kvbackup::inline v1::detail {
+
+/// Takes blocks in the order of the file and gives them back in that order, in their stored form.
+/// The thread that adds and writes compresses too, where the others have enough to do.
+///
+/// Memory: some batches, each with its compressed form; most_batches of them, at most 14 MiB, only
+/// where a helper does not come to end one, because the system has the core do something else. And
+/// a context of the codec for each thread that is at work here at once.
+template <BlockCodec Codec, BlockChecksum Checksum>
+class BlockBatches {
+ public:
+  /// A hand-over costs some microseconds: less than a hundredth of the time that the fastest codec
+  /// takes for that many plain bytes. A few of them fit a second-level cache.
+  static constexpr std::size_t batch_bytes = 256 * 1024;
+  /// A block that has more with its keys is left to the caller, so that memory stays bounded.
+  static constexpr std::size_t largest_block = 512 * 1024;
+  /// How many are handed over and not written at most. It bridges some milliseconds.
+  static constexpr std::size_t most_batches = 20;
+
+  BlockBatches(const Codec& codec, HelperPool& pool)
+      : codec_(codec), pool_(pool), open_(std::make_unique<Batch>(*this)) {}
+  BlockBatches(const BlockBatches&) = delete;
+  BlockBatches& operator=(const BlockBatches&) = delete;
+  ~BlockBatches() {
+    for (; handed_over_ > 0; drop_first()) {
+      if (!pool_.take_back(first())) pool_.wait(first());
+    }
+  }
+
+  /// Whether a block of that many bytes, counting its last key and the next one, may be added; it
+  /// should not if nobody is there to help.
+  [[nodiscard]] bool takes(std::uint64_t size) const {
+    return size <= largest_block && pool_.helpers() > 0;
+  }
+  /// Adds a block that ends with user key `last`; the next one begins with `next`.
+  void add(ByteView plain, ByteView last, ByteView next) {
+    Batch& batch = *open_;
+    batch.blocks.push_back({.plain_size = plain.size(),
+                            .last_size = last.size(),
+                            .next_size = next.size(),
+                            .stored_size = 0});
+    if (batch.plain.size() == 0) {
+      // a quarter more, because the last block passes batch_bytes
+      static_cast<void>(batch.plain.room(std::max(batch_bytes, plain.size()) + batch_bytes / 4));
+    }
+    batch.plain.append(plain);
+    batch.keys.append(last);
+    batch.keys.append(next);
+  }
+  /// Whether the blocks added are enough to be handed over.
+  [[nodiscard]] bool full() const { return open_->size() >= batch_bytes; }
+
+  /// Hands over what was added. Calls write(last, next, stored) -> Status for every block that is
+  /// compressed by then, in order, until there is room for another batch, or with `all` until
+  /// nothing is left. The first failure ends it, and then only the destructor may follow.
+  template <class Write>
+  Status hand_over(bool all, Write&& write) {
+    if (open_->size() > 0) offer_open();
+    for (;;) {
+      for (; handed_over_ > 0 && pool_.ended(first()); drop_first()) {
+        if (Status status = write_batch(first(), write); !status.ok()) return status;
+      }
+      if (handed_over_ == 0) return {};
+      const bool room = !all && handed_over_ < most_batches && bytes_ <= most_waiting_bytes;
+      // with two at hand a helper does not run out while this thread compresses and writes one
+      if (room && pool_.waiting() <= 2 * pool_.helpers()) return {};
+      if (compress_one(room)) continue;
+      if (room) return {};
+      pool_.wait(first());
+    }
+  }
+
+ private:
+  static constexpr std::size_t most_waiting_bytes = most_batches * batch_bytes;
+  /// The buffers of larger batches are not kept.
+  static constexpr std::size_t most_kept_bytes = 2 * batch_bytes;
+
+  using Compressor = decltype(std::declval<const Codec&>().compressor());
+
+  struct Block {
+    std::size_t plain_size;
+    std::size_t last_size;
+    std::size_t next_size;
+    std::size_t stored_size;  // with the trailer; 0 until it is compressed
+  };
+
+  struct Batch final : HelperPool::Job {
+    explicit Batch(BlockBatches& batches)
+        : Job([](Job& job) {
+            auto& batch = static_cast<Batch&>(job);
+            batch.owner.compress(batch);
+          }),
+          owner(batches) {}
+    [[nodiscard]] std::size_t size() const { return plain.size() + keys.size(); }
+
+    BlockBatches& owner;
+    std::vector<Block> blocks;
+    GrowingBuffer plain;   // the blocks, one behind the other
+    GrowingBuffer keys;    // last and next of each
+    GrowingBuffer stored;  // the blocks again, compressed, with their trailers
+  };
+
+  [[nodiscard]] Batch& at(std::size_t n) { return *ring_[(first_ + n) % most_batches]; }
+  [[nodiscard]] Batch& first() { return at(0); }
+
+  void offer_open() {
+    Batch& batch = *open_;
+    bytes_ += batch.size();
+    ring_[(first_ + handed_over_) % most_batches] = std::move(open_);
+    ++handed_over_;
+    pool_.offer(batch);
+    if (spare_.empty()) {
+      open_ = std::make_unique<Batch>(*this);
+    } else {
+      open_ = std::move(spare_.back());
+      spare_.pop_back();
+    }
+  }
+  /// The newest one is in this core's cache; the oldest is what all wait for.
+  [[nodiscard]] bool compress_one(bool newest) {
+    for (std::size_t i = 0; i < handed_over_; ++i) {
+      if (pool_.run_here(at(newest ? handed_over_ - 1 - i : i))) return true;
+    }
+    return false;
+  }
+  void drop_first() {
+    Batch& batch = first();
+    bytes_ -= batch.size();
+    if (batch.size() > most_kept_bytes) {
+      batch.plain = GrowingBuffer();
+      batch.keys = GrowingBuffer();
+      batch.stored = GrowingBuffer();
+    }
+    batch.blocks.clear();
+    batch.plain.clear();
+    batch.keys.clear();
+    batch.stored.clear();
+    spare_.push_back(std::move(ring_[first_]));
+    first_ = (first_ + 1) % most_batches;
+    --handed_over_;
+  }
+
+  /// On any thread.
+  void compress(Batch& batch) {
+    std::unique_ptr<Compressor> compressor = take_compressor();
+    const char* p = batch.plain.data();
+    // enough for what compresses well
+    static_cast<void>(batch.stored.room(batch.plain.size() / 8 * 5));
+    for (Block& block : batch.blocks) {
+      if (pool_.cancel() != nullptr && pool_.cancel()->cancelled()) break;
+      const ByteView plain(p, block.plain_size);
+      const std::size_t before = batch.stored.size();
+      BlockCompression type = codec_.type();
+      if (!append_compressed(codec_, *compressor, plain, batch.stored)) {
+        type = BlockCompression::none;
+        batch.stored.append(plain);
+      }
+      append_trailer<Checksum>(batch.stored, before, type);
+      block.stored_size = batch.stored.size() - before;
+      p += block.plain_size;
+    }
+    const MutexLock lock(mutex_);
+    compressors_.push_back(std::move(compressor));
+  }
+  [[nodiscard]] std::unique_ptr<Compressor> take_compressor() {
+    {
+      const MutexLock lock(mutex_);
+      if (!compressors_.empty()) {
+        std::unique_ptr<Compressor> compressor = std::move(compressors_.back());
+        compressors_.pop_back();
+        return compressor;
+      }
+    }
+    return std::unique_ptr<Compressor>(new Compressor(codec_.compressor()));
+  }
+
+  template <class Write>
+  Status write_batch(const Batch& batch, Write& write) {
+    const char* key = batch.keys.data();
+    const char* p = batch.stored.data();
+    for (const Block& block : batch.blocks) {
+      // a block is left out only where the run was cancelled
+      if (block.stored_size == 0) return check_cancel(pool_.cancel());
+      const ByteView last(key, block.last_size);
+      const ByteView next(key + block.last_size, block.next_size);
+      Status status = write(last, next, ByteView(p, block.stored_size));
+      if (!status.ok()) return status;
+      key += block.last_size + block.next_size;
+      p += block.stored_size;
+    }
+    return {};
+  }
+
+  Codec codec_;
+  HelperPool& pool_;
+  std::unique_ptr<Batch> open_;
+  std::array<std::unique_ptr<Batch>, most_batches> ring_;  // those handed over, from first_ on
+  std::size_t first_ = 0;
+  std::size_t handed_over_ = 0;
+  std::size_t bytes_ = 0;                      // in these
+  std::vector<std::unique_ptr<Batch>> spare_;  // the last one used last, so that caches know it
+  Mutex mutex_;
+  std::vector<std::unique_ptr<Compressor>> compressors_;  // that nobody uses; under mutex_
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/sst/detail/block_output.hpp ----
+namespace kvbackup::inline v1::detail {
+
+/// Gives blocks their stored form and hands them out, one behind the other.
+template <BlockCodec Codec, BlockChecksum Checksum, ByteSink Output>
+class BlockOutput {
+ public:
+  BlockOutput(const Codec& codec, Output output)
+      : codec_(codec), compressor_(codec_.compressor()), output_(std::move(output)) {}
+
+  /// Writes a block compressed where append_compressed() does so, else plain, and then zeros up to
+  /// a multiple of `alignment`, a power of two. A plain block's buffer gets its trailer appended.
+  Status write(GrowingBuffer& plain, BlockHandle& handle, std::uint32_t alignment = 1) {
+    compressed_.clear();
+    if (append_compressed(codec_, compressor_, plain.view(), compressed_)) {
+      return hand_out(compressed_, codec_.type(), handle, alignment);
+    }
+    return hand_out(plain, BlockCompression::none, handle, alignment);
+  }
+  Status write_plain(GrowingBuffer& payload, BlockHandle& handle) {
+    return hand_out(payload, BlockCompression::none, handle, 1);
+  }
+  /// Writes a block that has its stored form, trailer included.
+  Status write_stored(ByteView stored, BlockHandle& handle) {
+    handle = {.offset = offset_, .size = stored.size() - block_trailer_size};
+    return append(stored);
+  }
+  /// Bytes that are no block.
+  Status append(ByteView bytes) {
+    Status status = output_.append(bytes);
+    if (status.ok()) offset_ += bytes.size();
+    return status;
+  }
+
+  [[nodiscard]] std::uint64_t offset() const { return offset_; }
+  [[nodiscard]] const Codec& codec() const { return codec_; }
+  [[nodiscard]] Output& output() { return output_; }
+
+ private:
+  Status hand_out(GrowingBuffer& payload, BlockCompression type, BlockHandle& handle,
+                  std::uint32_t alignment) {
+    handle = {.offset = offset_, .size = payload.size()};
+    const std::uint64_t end = offset_ + payload.size() + block_trailer_size;
+    const auto padding = static_cast<std::size_t>(-end & (alignment - 1));
+    append_trailer<Checksum>(payload, 0, type, padding);
+    return append(payload.view());
+  }
+
+  Codec codec_;
+  decltype(std::declval<const Codec&>().compressor()) compressor_;
+  Output output_;
+  GrowingBuffer compressed_;
+  std::uint64_t offset_ = 0;
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/hash/legacy_bloom_hash.hpp ----
+namespace kvbackup::inline v1 {
+
+/// The seed with which RocksDB's legacy bloom filter hashes its keys (RocksDB util/hash.h,
+/// BloomHash).
+inline constexpr std::uint32_t legacy_bloom_seed = 0xbc9f1d34;
+
+/// RocksDB's 32-bit `Hash`, murmur-like. Trailing bytes are sign-extended, as RocksDB does it;
+/// LevelDB's hash of the same name does not, so the two differ for a tail with bytes >= 0x80.
+[[nodiscard]] inline std::uint32_t legacy_bloom_hash(
+    ByteView bytes, std::uint32_t seed = legacy_bloom_seed) noexcept {
+  constexpr std::uint32_t multiplier = 0xc6a4a793;
+  // the length counts modulo 2^32
+  std::uint32_t hash = seed ^ static_cast<std::uint32_t>(bytes.size()) * multiplier;
+  const char* p = bytes.data();
+  std::size_t left = bytes.size();
+  for (; left >= 4; p += 4, left -= 4) {
+    hash += load_le32(p);
+    hash *= multiplier;
+    hash ^= hash >> 16;
+  }
+  if (left == 0) return hash;
+  const auto sign_extended = [p](std::size_t i) {
+    return static_cast<std::uint32_t>(static_cast<std::int32_t>(static_cast<signed char>(p[i])));
+  };
+  if (left == 3) hash += sign_extended(2) << 16;
+  if (left >= 2) hash += sign_extended(1) << 8;
+  hash += sign_extended(0);
+  hash *= multiplier;
+  hash ^= hash >> 24;
+  return hash;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/sst/detail/chunked_array.hpp ----
+namespace kvbackup::inline v1::detail {
+
+/// Bytes of a piece of a ChunkedArray.
+inline constexpr std::size_t chunk_bytes = 64 * 1024;
+
+/// A list that only grows, in pieces of 64 KiB: adding never copies what is there, and at most one
+/// piece is unused.
+template <class T>
+class ChunkedArray {
+ public:
+  ChunkedArray() = default;
+  ChunkedArray(ChunkedArray&& other) noexcept
+      : chunks_(std::exchange(other.chunks_, {})),
+        next_(std::exchange(other.next_, nullptr)),
+        end_(std::exchange(other.end_, nullptr)) {}
+  ChunkedArray& operator=(ChunkedArray&& other) noexcept {
+    chunks_ = std::exchange(other.chunks_, {});
+    next_ = std::exchange(other.next_, nullptr);
+    end_ = std::exchange(other.end_, nullptr);
+    return *this;
+  }
+
+  [[nodiscard]] bool empty() const { return chunks_.empty(); }
+  [[nodiscard]] std::uint64_t size() const { return chunks_.size() * chunk_size - unused(); }
+  /// The last one added; there is one.
+  [[nodiscard]] const T& back() const { return next_[-1]; }
+
+  void push_back(const T& value) {
+    if (next_ == end_) begin_chunk();
+    *next_++ = value;
+  }
+
+  /// Calls f(const T* first, size_t n) for each piece, in order.
+  template <class F>
+  void for_each_chunk(F&& f) const {
+    for (std::size_t i = 0; i < chunks_.size(); ++i) {
+      f(chunks_[i].get(), i + 1 == chunks_.size() ? chunk_size - unused() : chunk_size);
+    }
+  }
+
+  void clear() {
+    chunks_.clear();
+    next_ = nullptr;
+    end_ = nullptr;
+  }
+
+ private:
+  static constexpr std::size_t chunk_size = chunk_bytes / sizeof(T);
+
+  /// Of the last chunk.
+  [[nodiscard]] std::size_t unused() const { return static_cast<std::size_t>(end_ - next_); }
+  KVBACKUP_DETAIL_COLD void begin_chunk() {
+    chunks_.push_back(std::make_unique_for_overwrite<T[]>(chunk_size));
+    next_ = chunks_.back().get();
+    end_ = next_ + chunk_size;
+  }
+
+  std::vector<std::unique_ptr<T[]>> chunks_;
+  T* next_ = nullptr;  // in the last chunk
+  T* end_ = nullptr;
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/sst/bloom_bits.hpp ----
+// The bits of RocksDB's two bloom filters. In both, all probes of a key fall into one line of 64
+// bytes; they differ in the hash, in the number of lines and in what stands behind the bits.
+
+namespace kvbackup::inline v1::detail {
+
+inline constexpr std::size_t bloom_line_bytes = 64;
+
+/// Sets bit `bit` (0..511) of a line, counted from the low bit of its first byte.
+inline void set_bloom_bit(char* line, std::uint32_t bit) noexcept {
+  char* const word = line + bit / 64 * 8;
+  store_le64(word, load_le64(word) | std::uint64_t{1} << bit % 64);
+}
+
+inline constexpr std::size_t bloom_metadata_size = 5;
+
+/// The filter of all RocksDB versions ("full filter", the only kind before RocksDB 6.6).
+class LegacyBloomForm {
+ public:
+  using Hash = std::uint32_t;
+
+  explicit LegacyBloomForm(std::uint32_t bits_per_key) : bits_per_key_(bits_per_key) {}
+
+  [[nodiscard]] static Hash hash(ByteView key) { return legacy_bloom_hash(key); }
+  [[nodiscard]] std::uint32_t probes() const {
+    // 0.69 = ln 2, as RocksDB rounds it: the number of probes with the fewest false positives.
+    return std::clamp(static_cast<std::uint32_t>(bits_per_key_ * 0.69), 1u, 30u);
+  }
+  [[nodiscard]] std::uint32_t lines(std::uint64_t keys) const {
+    if (keys == 0) return 0;
+    // An odd number of lines lets more bits of the hash take part in choosing one. Readers count
+    // the bits in 32 bits; a filter that would need more only answers "may be there" more often.
+    constexpr std::uint64_t line_bits = 8 * bloom_line_bytes;
+    const std::uint64_t bits = std::min(keys * bits_per_key_, most_bits);
+    return static_cast<std::uint32_t>((bits + line_bits - 1) / line_bits | 1);
+  }
+  /// The most keys whose filter takes no more than `size` bytes.
+  [[nodiscard]] std::uint64_t keys_that_fit(std::uint64_t size) const {
+    std::uint64_t keys = std::min(8 * size, most_bits) / bits_per_key_ + 1;
+    while (keys > 0 && lines(keys) * bloom_line_bytes + bloom_metadata_size > size) --keys;
+    return keys;
+  }
+  void store_metadata(char* p, std::uint32_t lines) const {
+    *p = static_cast<char>(probes());
+    store_le32(p + 1, lines);
+  }
+
+  [[nodiscard]] static std::uint32_t line_of(Hash hash, std::uint32_t lines) {
+    return hash % lines;
+  }
+  /// The bits of its line that a hash chooses, one after another.
+  class Bits {
+   public:
+    explicit Bits(Hash hash) : hash_(hash), delta_(std::rotr(hash, 17)) {}
+    [[nodiscard]] std::uint32_t next() {
+      const std::uint32_t bit = hash_ % (8 * bloom_line_bytes);
+      hash_ += delta_;
+      return bit;
+    }
+
+   private:
+    Hash hash_;
+    std::uint32_t delta_;
+  };
+
+ private:
+  static constexpr std::uint64_t most_bits = 0xffff0000;
+  std::uint32_t bits_per_key_;
+};
+
+/// The filter of RocksDB 6.6 and later ("FastLocalBloom").
+class FastLocalBloomForm {
+ public:
+  using Hash = std::uint64_t;
+
+  explicit FastLocalBloomForm(std::uint32_t bits_per_key)
+      : millibits_per_key_(1000 * bits_per_key) {}
+
+  [[nodiscard]] static Hash hash(ByteView key) { return xxph3_64(key); }
+  [[nodiscard]] std::uint32_t probes() const {
+    // RocksDB's choice (FastLocalBloomImpl::ChooseNumProbes): the most thousandths of bits a key
+    // for which 1, 2, ... probes do best in lines of 64 bytes.
+    constexpr std::uint32_t most_millibits[] = {2080,  3580,  5100,  6640,  8300,  10070,
+                                                11720, 14001, 16050, 18300, 22001, 25501};
+    if (millibits_per_key_ > 50000) return 24;
+    if (millibits_per_key_ > 25501) return (millibits_per_key_ - 1) / 2000 - 1;
+    const auto* found =
+        std::lower_bound(std::begin(most_millibits), std::end(most_millibits), millibits_per_key_);
+    return static_cast<std::uint32_t>(found - most_millibits) + 1;
+  }
+  [[nodiscard]] std::uint32_t lines(std::uint64_t keys) const {
+    const std::uint64_t bytes = std::min((keys * millibits_per_key_ + 7999) / 8000, most_bytes);
+    return static_cast<std::uint32_t>((bytes + bloom_line_bytes - 1) / bloom_line_bytes);
+  }
+  [[nodiscard]] std::uint64_t keys_that_fit(std::uint64_t size) const {
+    if (size < bloom_metadata_size) return 0;
+    const std::uint64_t lines = (size - bloom_metadata_size) / bloom_line_bytes;
+    return 8000 * std::min(lines * bloom_line_bytes, most_bytes) / millibits_per_key_;
+  }
+  void store_metadata(char* p, std::uint32_t /*lines*/) const {
+    const auto probes_byte = static_cast<char>(probes());
+    // -1 says that it is no legacy filter, 0 which of the new ones, then the probes in lines of 64
+    const char bytes[bloom_metadata_size] = {'\xff', 0, probes_byte, 0, 0};
+    std::memcpy(p, bytes, sizeof bytes);
+  }
+
+  [[nodiscard]] static std::uint32_t line_of(Hash hash, std::uint32_t lines) {
+    return static_cast<std::uint32_t>((hash & 0xffffffff) * lines >> 32);
+  }
+  /// The bits of its line that a hash chooses, one after another.
+  class Bits {
+   public:
+    explicit Bits(Hash hash) : h_(static_cast<std::uint32_t>(hash >> 32)) {}
+    [[nodiscard]] std::uint32_t next() {
+      const std::uint32_t bit = h_ >> 23;
+      h_ *= 0x9e3779b9;  // 2^32 over the golden ratio, odd: runs through all values
+      return bit;
+    }
+
+   private:
+    std::uint32_t h_;
+  };
+
+ private:
+  static constexpr std::uint64_t most_bytes = 0xffffffc0;
+  std::uint32_t millibits_per_key_;
+};
+
+/// Collects the hashes of keys, each once where equal ones follow one another, and makes a filter
+/// of them.
+template <class Form>
+class BloomBits {
+ public:
+  explicit BloomBits(std::uint32_t bits_per_key) : form_(bits_per_key) {}
+
+  [[nodiscard]] bool empty() const { return hashes_.empty(); }
+  /// Keys that count.
+  [[nodiscard]] std::uint64_t size() const { return hashes_.size(); }
+  [[nodiscard]] const Form& form() const { return form_; }
+  void add(ByteView key) {
+    const auto hash = Form::hash(key);
+    if (hashes_.empty() || hashes_.back() != hash) hashes_.push_back(hash);
+  }
+
+  /// The filter block's payload, in `out`, which is empty; the builder is empty after it. Without
+  /// keys there are no lines, in which readers find nothing.
+  void finish(GrowingBuffer& out) {
+    const std::uint32_t lines = form_.lines(hashes_.size());
+    const std::size_t size = std::size_t{lines} * bloom_line_bytes;
+    char* bits = out.room(size + bloom_metadata_size + block_trailer_size);
+    std::memset(bits, 0, size);
+    const std::uint32_t probes = form_.probes();
+    hashes_.for_each_chunk([&](const typename Form::Hash* hashes, std::size_t n) {
+      if (probes == usual_probes) {
+        set_bits(bits, lines, hashes, n, [](char* line, Bits at) { set_usual_probes(line, at); });
+      } else {
+        set_bits(bits, lines, hashes, n, [probes](char* line, Bits at) {
+          for (std::uint32_t probe = 0; probe < probes; ++probe) set_bloom_bit(line, at.next());
+        });
+      }
+    });
+    form_.store_metadata(bits + size, lines);
+    out.set_end(bits + size + bloom_metadata_size);
+    hashes_.clear();
+  }
+
+ private:
+  using Bits = typename Form::Bits;
+
+  /// Of 10 bits a key, in both forms: without a loop they take a third less.
+  static constexpr std::uint32_t usual_probes = 6;
+  static void set_usual_probes(char* line, Bits at) {
+    set_bloom_bit(line, at.next());
+    set_bloom_bit(line, at.next());
+    set_bloom_bit(line, at.next());
+    set_bloom_bit(line, at.next());
+    set_bloom_bit(line, at.next());
+    set_bloom_bit(line, at.next());
+  }
+
+  /// `set_probes(line, Bits)` sets the bits of one hash.
+  template <class SetProbes>
+  static void set_bits(char* bits, std::uint32_t lines, const typename Form::Hash* hashes,
+                       std::size_t n, SetProbes&& set_probes) {
+    // The lines of a group are asked for before the first is used, so that their cache misses
+    // overlap.
+    constexpr std::size_t group_size = 16;
+    char* line[group_size];
+    for (std::size_t done = 0; done < n; done += group_size) {
+      const std::size_t group = std::min(group_size, n - done);
+      for (std::size_t i = 0; i < group; ++i) {
+        line[i] = bits + std::size_t{Form::line_of(hashes[done + i], lines)} * bloom_line_bytes;
+        KVBACKUP_DETAIL_PREFETCH_TO_WRITE(line[i]);
+      }
+      for (std::size_t i = 0; i < group; ++i) set_probes(line[i], Bits(hashes[done + i]));
+    }
+  }
+
+  ChunkedArray<typename Form::Hash> hashes_;
+  Form form_;
+};
+
+using LegacyBloomBits = BloomBits<LegacyBloomForm>;
+using FastLocalBloomBits = BloomBits<FastLocalBloomForm>;
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/sst/index_builder.hpp ----
+// Builds the index: one entry a data block, a key between its last and the next one's first.
+
+namespace kvbackup::inline v1::detail {
+
+/// Replaces `last` by a key that is not longer, greater, and still below `next` (which is above
+/// `last`), where there is one; false and unchanged where not. The choice is RocksDB's
+/// (BytewiseComparator::FindShortestSeparator), which byte-identical files depend on.
+inline bool shorten_separator(std::string& last, ByteView next) {
+  const std::size_t p = common_prefix(last, next);
+  if (p == last.size() || p == next.size()) return false;
+  const auto low = static_cast<unsigned char>(last[p]);
+  const auto high = static_cast<unsigned char>(next[p]);
+  std::size_t changed = p;
+  if (p + 1 == next.size() && low + 1 == high) {
+    changed = std::string_view(last).find_first_not_of('\xff', p + 1);
+    if (changed == std::string_view::npos) return false;
+  }
+  last[changed] = static_cast<char>(static_cast<unsigned char>(last[changed]) + 1);
+  last.resize(changed + 1);
+  return true;
+}
+
+/// Replaces `last` by a key that is not longer and greater; false and unchanged if all its bytes
+/// are 0xff.
+inline bool shorten_successor(std::string& last) {
+  const std::size_t changed = std::string_view(last).find_first_not_of('\xff');
+  if (changed == std::string_view::npos) return false;
+  last[changed] = static_cast<char>(static_cast<unsigned char>(last[changed]) + 1);
+  last.resize(changed + 1);
+  return true;
+}
+
+/// What is wrong with a table whose index grows too large.
+KVBACKUP_DETAIL_COLD inline Status index_too_large() {
+  return Status::error(StatusCode::resource_exhausted,
+                       "cannot add to a table: its index would pass 4 GiB; write smaller tables or "
+                       "larger blocks");
+}
+
+/// A block of keys and handles in the form that the options choose. The blocks of the handles
+/// follow one another in the file.
+class IndexBlock {
+ public:
+  explicit IndexBlock(const TableOptions& options)
+      : block_(options.index_block_restart_interval),
+        user_keys_(options.user_keys_in_index()),
+        delta_handles_(options.delta_handles_in_index()) {}
+
+  [[nodiscard]] bool empty() const { return block_.empty(); }
+  [[nodiscard]] std::uint64_t estimate() const { return block_.estimate(); }
+  /// RocksDB's estimate of the same with one more entry.
+  [[nodiscard]] std::uint64_t estimate_with(std::uint64_t internal_key_size,
+                                            const BlockHandle& handle) const {
+    const std::uint64_t size = varint_size(handle.offset) + varint_size(handle.size);
+    const std::uint64_t whole = block_.estimate_with(internal_key_size, size);
+    if (!delta_handles_ || block_.interval_is_full()) return whole;
+    return whole - size + size / 2 - varint_size(size);
+  }
+
+  /// False if the block would pass max_block_bytes.
+  [[nodiscard]] bool add(ByteView internal_key, const BlockHandle& handle) {
+    const ByteView key = user_keys_
+                             ? internal_key.substr(0, internal_key.size() - internal_key_tail_size)
+                             : internal_key;
+    char value[max_block_handle];
+    const auto size = static_cast<std::size_t>(store_handle(value, handle) - value);
+    if (block_.estimate() + key.size() + size + lone_entry_overhead > max_block_bytes) {
+      return false;
+    }
+    const std::size_t shared = common_prefix(last_key_, key);
+    if (delta_handles_) {
+      char change[max_varint64];
+      char* const end = store_handle_change(change, last_handle_, handle);
+      block_.add_without_length(shared, key, ByteView(value, size),
+                                ByteView(change, static_cast<std::size_t>(end - change)));
+    } else {
+      block_.add(shared, key, ByteView(value, size));
+    }
+    last_key_ = key;
+    last_handle_ = handle;
+    return true;
+  }
+  [[nodiscard]] GrowingBuffer& finish() { return block_.finish(); }
+  void clear() { block_.clear(); }
+
+ private:
+  BlockBuilder block_;
+  std::string last_key_;
+  BlockHandle last_handle_;
+  bool user_keys_;
+  bool delta_handles_;
+};
+
+/// A finished block that is written later, and the internal key by which it is found: no key in it
+/// is greater.
+struct Partition {
+  std::string key;
+  GrowingBuffer payload;
+};
+
+/// Plain payload sizes of blocks that belong together.
+struct PayloadSizes {
+  std::uint64_t all = 0;
+  std::uint64_t top_level = 0;  ///< of the one that finds the others, which `all` counts too
+};
+
+/// Writes the partitions and behind them `index`, which is empty and becomes the index of them.
+/// `write(GrowingBuffer& payload, BlockHandle& handle) -> Status` writes a block. `root` is the
+/// index's place.
+template <class Write>
+[[nodiscard]] Status write_partitions(std::vector<Partition>& partitions, IndexBlock& index,
+                                      Write&& write, BlockHandle& root, PayloadSizes& sizes) {
+  for (Partition& partition : partitions) {
+    sizes.all += partition.payload.size();
+    BlockHandle handle;
+    if (Status status = write(partition.payload, handle); !status.ok()) return status;
+    if (!index.add(partition.key, handle)) return index_too_large();
+  }
+  GrowingBuffer& payload = index.finish();
+  sizes.top_level = payload.size();
+  sizes.all += sizes.top_level;
+  return write(payload, root);
+}
+
+/// The index of a table's data blocks, whole or, with two levels, in partitions.
+class IndexBuilder {
+ public:
+  explicit IndexBuilder(const TableOptions& options)
+      : block_(options),
+        cut_(options.metadata_block_size, options.block_size_deviation, false),
+        shortening_(options.index_shortening),
+        two_level_(options.index_type == IndexType::two_level),
+        seek_tail_(seek_sequence << 8 | options.index_seek_type) {}
+
+  /// The block at `handle` ends with user key `last`; the next one begins with `next`. False if the
+  /// index would pass max_block_bytes.
+  [[nodiscard]] bool add_block(ByteView last, ByteView next, const BlockHandle& handle) {
+    if (two_level_) cut_before(last, handle);
+    key_ = last;
+    return add(shortening_ != IndexShortening::none && shorten_separator(key_, next), handle);
+  }
+  /// The same for the last block of the table.
+  [[nodiscard]] bool add_last_block(ByteView last, const BlockHandle& handle) {
+    key_ = last;
+    const bool shorten = shortening_ == IndexShortening::separators_and_successor;
+    if (!add(shorten && shorten_successor(key_), handle)) return false;
+    if (two_level_) close_partition(key_);
+    return true;
+  }
+
+  /// Asks for a new partition before the next block, unless that one is the first of a partition.
+  void request_cut() { cut_requested_ = true; }
+  /// Whether a partition was closed since the last call.
+  [[nodiscard]] bool take_closed() { return std::exchange(closed_, false); }
+  /// The internal key of the last entry.
+  [[nodiscard]] ByteView last_key() const { return key_; }
+
+  /// After add_last_block: writes all blocks as write_partitions does.
+  template <class Write>
+  [[nodiscard]] Status write(Write&& write, BlockHandle& root) {
+    if (two_level_) return write_partitions(partitions_, block_, write, root, sizes_);
+    GrowingBuffer& payload = block_.finish();
+    sizes_.all = payload.size();
+    return write(payload, root);
+  }
+  /// After write().
+  [[nodiscard]] const PayloadSizes& sizes() const { return sizes_; }
+  /// 0 with one level.
+  [[nodiscard]] std::uint64_t partitions() const { return partitions_.size(); }
+
+ private:
+  /// The highest sequence number, so that the key stands before every real one of its user key.
+  static constexpr std::uint64_t seek_sequence = (std::uint64_t{1} << 56) - 1;
+
+  [[nodiscard]] bool add(bool shortened, const BlockHandle& handle) {
+    append_le64(key_, shortened ? seek_tail_ : value_key_tail);
+    return block_.add(key_, handle);
+  }
+  /// Closes the open partition if it is full without the block that ends with user key `last`.
+  void cut_before(ByteView last, const BlockHandle& handle) {
+    if (!block_.empty()) {
+      const std::uint64_t after =
+          block_.estimate_with(last.size() + internal_key_tail_size, handle);
+      if (!cut_requested_ && !cut_.cuts(block_.estimate(), after)) return;
+      close_partition(key_);
+    }
+    cut_requested_ = false;
+  }
+  void close_partition(ByteView key) {
+    Partition& partition = partitions_.emplace_back();
+    partition.key = key;
+    const ByteView payload = block_.finish().view();
+    char* p = partition.payload.room(payload.size() + block_trailer_size);
+    std::memcpy(p, payload.data(), payload.size());
+    partition.payload.set_end(p + payload.size());
+    block_.clear();
+    closed_ = true;
+  }
+
+  IndexBlock block_;  // the open partition, or the whole index
+  std::vector<Partition> partitions_;
+  std::string key_;
+  CutRule cut_;
+  IndexShortening shortening_;
+  bool two_level_;
+  bool cut_requested_ = false;
+  bool closed_ = false;
+  std::uint64_t seek_tail_;
+  PayloadSizes sizes_;
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/sst/filter_builder.hpp ----
+// Builds the filter of a table, whole or in partitions.
+
+namespace kvbackup::inline v1::detail {
+
+/// Keys after which a filter asks for a new partition (RocksDB's PartitionedFilterBlockBuilder).
+template <class Form>
+[[nodiscard]] std::uint64_t filter_keys_per_partition(const Form& form,
+                                                      const TableOptions& options) {
+  const std::uint64_t size = std::max<std::uint64_t>(
+      size_less_deviation(options.metadata_block_size, options.block_size_deviation), 1);
+  std::uint64_t keys = form.keys_that_fit(size);
+  // a filter of one key may already be larger
+  for (std::uint64_t larger = std::max<std::uint64_t>(size + 4, 16); keys == 0;
+       larger += larger / 4) {
+    keys = larger > 100000 ? size : form.keys_that_fit(larger);
+  }
+  return keys;
+}
+
+/// Chooses what the filter remembers of each key: all of it, its prefix, or both.
+class FilterBuilder {
+ public:
+  explicit FilterBuilder(const TableOptions& options)
+      : legacy_(options.filter_bits_per_key),
+        fast_(options.filter_bits_per_key),
+        extractor_(options.prefix_extractor),
+        enabled_(options.has_filter()),
+        is_fast_(options.filter == FilterKind::fast_local_bloom),
+        whole_keys_(options.whole_key_filtering),
+        partitioned_(options.partition_filters),
+        repeats_prefixes_(options.dialect == TableDialect::rocksdb_7_8 || partitioned_) {
+    if (enabled_ && partitioned_) {
+      most_entries_ = is_fast_ ? filter_keys_per_partition(fast_.form(), options)
+                               : filter_keys_per_partition(legacy_.form(), options);
+    }
+  }
+
+  [[nodiscard]] bool enabled() const { return enabled_; }
+  [[nodiscard]] bool partitioned() const { return enabled_ && partitioned_; }
+  [[nodiscard]] bool empty() const { return num_entries() == 0; }
+  /// Keys and prefixes in the filter, those not counted that repeat the one before.
+  [[nodiscard]] std::uint64_t num_entries() const {
+    return closed_entries_ + (is_fast_ ? fast_.size() : legacy_.size());
+  }
+
+  /// The next key of the table.
+  void add(ByteView user_key) {
+    if (entries_ == most_entries_) wants_cut_ = true;
+    if (extractor_.enabled()) {
+      add_with_prefix(user_key);
+    } else if (whole_keys_) {
+      add_entry(user_key);
+    }
+  }
+
+  /// Whether a partition was full since the last call.
+  [[nodiscard]] bool take_cut_request() { return std::exchange(wants_cut_, false); }
+  /// Closes a partition, all keys of which are at most `key`, an internal key; `next` is the user
+  /// key that follows.
+  void cut(ByteView key, ByteView next) {
+    if (entries_ == most_entries_) wants_cut_ = true;
+    // A seek backwards by the prefix of the next key ends in this partition.
+    if (extractor_.in_domain(next)) {
+      const ByteView prefix = extractor_.transform(next);
+      if (prefix != last_prefix_) hash(prefix);
+    }
+    close(key);
+  }
+  /// Closes the last partition.
+  void close(ByteView key) {
+    closed_entries_ = num_entries();
+    Partition& partition = partitions_.emplace_back();
+    partition.key = key;
+    finish_bits(partition.payload);
+    entries_ = 0;
+    prefix_recorded_ = false;
+  }
+
+  /// Writes the filter, which is not empty; `write` and `root` as in write_partitions. After it
+  /// `size` counts the payloads.
+  template <class Write>
+  [[nodiscard]] Status write(const TableOptions& options, Write&& write, BlockHandle& root,
+                             std::uint64_t& size) {
+    if (partitioned_) {
+      IndexBlock index(options);
+      PayloadSizes sizes;
+      Status status = write_partitions(partitions_, index, write, root, sizes);
+      size = sizes.all;
+      return status;
+    }
+    GrowingBuffer payload;
+    finish_bits(payload);
+    size = payload.size();
+    return write(payload, root);
+  }
+
+ private:
+  void hash(ByteView bytes) {
+    if (is_fast_) {
+      fast_.add(bytes);
+    } else {
+      legacy_.add(bytes);
+    }
+  }
+  void finish_bits(GrowingBuffer& out) {
+    if (is_fast_) {
+      fast_.finish(out);
+    } else {
+      legacy_.finish(out);
+    }
+  }
+  void add_entry(ByteView bytes) {
+    ++entries_;
+    hash(bytes);
+  }
+
+  void add_with_prefix(ByteView user_key) {
+    // RocksDB from 6.29 on adds the prefix before a partition's first key once more, which is empty
+    // where whole keys are left out, because it does not remember it then.
+    if (repeats_prefixes_ && !prefix_recorded_ && last_in_domain_) {
+      add_entry(last_prefix_);
+      prefix_recorded_ = true;
+    }
+    if (whole_keys_) add_entry(user_key);
+    last_in_domain_ = extractor_.in_domain(user_key);
+    if (last_in_domain_) add_prefix(extractor_.transform(user_key));
+  }
+  void add_prefix(ByteView prefix) {
+    if (whole_keys_) {
+      // Prefixes alternate with keys, so equal ones are not neighbours among the hashes.
+      if (prefix_recorded_ && last_prefix_ == prefix) return;
+      last_prefix_ = prefix;
+      prefix_recorded_ = true;
+    }
+    add_entry(prefix);
+  }
+
+  LegacyBloomBits legacy_;  // one of both is used
+  FastLocalBloomBits fast_;
+  PrefixExtractor extractor_;
+  std::vector<Partition> partitions_;
+  std::string last_prefix_;
+  std::uint64_t entries_ = 0;  // of the open partition, repeated ones too
+  std::uint64_t most_entries_ = std::numeric_limits<std::uint64_t>::max();
+  std::uint64_t closed_entries_ = 0;
+  bool wants_cut_ = false;
+  bool prefix_recorded_ = false;
+  bool last_in_domain_ = false;
+  bool enabled_;
+  bool is_fast_;
+  bool whole_keys_;
+  bool partitioned_;
+  bool repeats_prefixes_;
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/sst/memory_bound.hpp ----
+// How much memory the writing of a table takes at most.
+
+namespace kvbackup::inline v1 {
+
+/// What a table is going to hold, at most.
+struct TableContent {
+  std::uint64_t pairs = 0;
+  std::uint64_t bytes = 0;  ///< of all keys and values together
+  std::uint64_t largest_key = 0;
+  std::uint64_t largest_value = 0;
+};
+
+namespace detail {
+
+/// A number of bytes that stays at the highest instead of passing it.
+struct Capped {
+  std::uint64_t n = 0;
+
+  friend Capped operator+(Capped a, Capped b) { return {a.n > most - b.n ? most : a.n + b.n}; }
+  friend Capped operator*(Capped a, Capped b) {
+    return {b.n != 0 && a.n > most / b.n ? most : a.n * b.n};
+  }
+  friend Capped operator/(Capped a, Capped b) { return {a.n / std::max<std::uint64_t>(b.n, 1)}; }
+  friend bool operator<(Capped a, Capped b) { return a.n < b.n; }
+
+ private:
+  static constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
+};
+
+/// What a buffer takes that doubles until it holds `size`: its last step has the old one and the
+/// new one.
+[[nodiscard]] inline Capped grown(Capped size) { return size * Capped{3}; }
+
+/// The bound of TableWriter::memory_bound, part by part.
+class MemoryBound {
+ public:
+  MemoryBound(const TableOptions& options, const TableContent& content)
+      : options_(options), pairs_{content.pairs}, key_{content.largest_key} {
+    const Capped total = Capped{content.bytes} + pairs_ * Capped{entry_overhead};
+    const Capped pair = key_ + Capped{content.largest_value} + Capped{entry_overhead};
+    const CutRule cut(options.block_size, options.block_size_deviation, options.block_align);
+    // Blocks that are filled up are cut by what comes next, so each byte counts for two of them.
+    const Capped least = without_count(
+        options.block_align ? std::max<std::uint64_t>(options.block_size, 5) - 5 : cut.from());
+    blocks_ = std::min(pairs_, total * Capped{options.block_align ? 2u : 1u} / least +
+                                   total / Capped{TableOptions::max_block_size} + Capped{1});
+    block_ = std::min(total, Capped{options.block_size} + pair) + Capped{options.alignment()} +
+             Capped{entry_overhead};
+    index_entry_ = key_ + Capped{internal_key_tail_size + max_block_handle + entry_overhead};
+    index_ = blocks_ * index_entry_ + Capped{entry_overhead};
+    partitions_ = partitions();
+  }
+
+  template <class Codec>
+  [[nodiscard]] Capped all(const Codec& codec) const {
+    return open_block(codec) + grown(key_) + index(codec) + filter() + properties() +
+           Capped{small_things};
+  }
+
+ private:
+  /// Three varints, tail and restart of an entry, more than anything else that comes with one.
+  static constexpr std::uint64_t entry_overhead = 3 * max_varint32 + internal_key_tail_size + 13;
+  /// The writer's members, lists of properties, names, what an allocation rounds up.
+  static constexpr std::uint64_t small_things = 24 * 1024;
+
+  [[nodiscard]] static Capped without_count(std::uint64_t estimate) {
+    return {std::max(estimate, sizeof(std::uint32_t)) - sizeof(std::uint32_t)};
+  }
+
+  [[nodiscard]] Capped partitions() const {
+    if (options_.index_type != IndexType::two_level) return {};
+    const CutRule cut(options_.metadata_block_size, options_.block_size_deviation, false);
+    Capped out = index_ / without_count(cut.from()) + Capped{1};
+    if (options_.has_filter() && options_.partition_filters) {
+      const std::uint64_t keys =
+          options_.filter == FilterKind::fast_local_bloom
+              ? filter_keys_per_partition(FastLocalBloomForm(options_.filter_bits_per_key),
+                                          options_)
+              : filter_keys_per_partition(LegacyBloomForm(options_.filter_bits_per_key), options_);
+      out = out + filter_entries() / Capped{keys} + Capped{1};
+    }
+    return std::min(blocks_, out);
+  }
+  /// A list of partitions, their keys and the index of them.
+  [[nodiscard]] Capped partition_list() const {
+    return partitions_ * (grown({sizeof(Partition)}) + index_entry_) +
+           grown(partitions_ * index_entry_);
+  }
+
+  template <class Codec>
+  [[nodiscard]] static Capped compressed(const Codec& codec, Capped plain) {
+    if (codec.type() == BlockCompression::none) return {};
+    const std::uint64_t most = std::numeric_limits<std::int32_t>::max();
+    const auto size = static_cast<std::size_t>(std::min(plain.n, most));
+    return grown({codec.bound(size) + entry_overhead});
+  }
+  template <class Codec>
+  [[nodiscard]] Capped open_block(const Codec& codec) const {
+    const Capped restarts = std::min(pairs_, block_ / Capped{sizeof(std::uint32_t)} + Capped{1});
+    return grown(block_) + grown(restarts * Capped{sizeof(std::uint32_t)}) +
+           compressed(codec, block_);
+  }
+  template <class Codec>
+  [[nodiscard]] Capped index(const Codec& codec) const {
+    const Capped restarts = blocks_ * Capped{sizeof(std::uint32_t)};
+    if (options_.index_type != IndexType::two_level) {
+      return grown(index_) + grown(restarts) + grown(index_entry_) + compressed(codec, index_);
+    }
+    const Capped partition = std::min(index_, Capped{options_.metadata_block_size} + index_entry_);
+    const Capped top = partitions_ * index_entry_ + Capped{entry_overhead};
+    return index_ + grown(partition) + grown(restarts) + grown(index_entry_) + partition_list() +
+           compressed(codec, std::max(partition, top));
+  }
+
+  /// Keys and prefixes in the filter, those repeated that begin a partition.
+  [[nodiscard]] Capped filter_entries() const {
+    const unsigned kinds =
+        (options_.whole_key_filtering ? 1u : 0u) + (options_.prefix_extractor.enabled() ? 1u : 0u);
+    return pairs_ * Capped{kinds} + Capped{kinds};
+  }
+  [[nodiscard]] Capped filter() const {
+    if (!options_.has_filter()) return {};
+    const Capped entries = filter_entries() + partitions_ * Capped{2};
+    const Capped hash{options_.filter == FilterKind::fast_local_bloom ? sizeof(std::uint64_t)
+                                                                      : sizeof(std::uint32_t)};
+    const Capped pieces = entries * hash / Capped{chunk_bytes} + Capped{1};
+    const Capped bits = entries * Capped{options_.filter_bits_per_key} / Capped{8};
+    // a filter is rounded up to lines, the legacy one to an odd number of them
+    const Capped filters =
+        bits + (partitions_ + Capped{1}) *
+                   Capped{2 * bloom_line_bytes + bloom_metadata_size + block_trailer_size};
+    return pieces * (Capped{chunk_bytes} + grown({sizeof(void*)})) + filters + grown(key_) +
+           (options_.partition_filters ? partition_list() : Capped{});
+  }
+
+  /// Their strings, in the options, in the list and in the block.
+  [[nodiscard]] Capped properties() const {
+    Capped bytes{options_.compression_options.size() + options_.identity.database.size() +
+                 options_.identity.session.size() + options_.identity.host.size()};
+    for (const auto& [name, value] : options_.user_properties) {
+      bytes = bytes + Capped{name.size()} + Capped{value.size()} +
+              Capped{3 * sizeof(options_.user_properties.front())};
+    }
+    return bytes * Capped{6};
+  }
+
+  const TableOptions& options_;
+  Capped pairs_;
+  Capped key_;
+  Capped blocks_;       // number of data blocks
+  Capped block_;        // bytes of one
+  Capped index_entry_;  // bytes of one
+  Capped index_;        // bytes of all entries
+  Capped partitions_;   // their number
+};
+
+}  // namespace detail
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/sst/properties.hpp ----
+// The properties block of an SST.
+
+namespace kvbackup::inline v1 {
+
+/// Sizes and counts of a finished table.
+struct TableSummary {
+  std::uint64_t file_size = 0;
+  std::uint64_t num_entries = 0;
+  std::uint64_t data_size = 0;    ///< stored data blocks with their trailers
+  std::uint64_t index_size = 0;   ///< index blocks before compression, and one trailer
+  std::uint64_t filter_size = 0;  ///< filter blocks without their trailers; 0 = none
+  std::uint64_t num_data_blocks = 0;
+  std::uint64_t raw_key_size = 0;  ///< user keys, and 8 bytes for each
+  std::uint64_t raw_value_size = 0;
+  std::uint64_t num_filter_entries = 0;    ///< keys and prefixes in the filter
+  std::uint64_t index_partitions = 0;      ///< 0 = an index of one level
+  std::uint64_t top_level_index_size = 0;  ///< of a two-level index, without its trailer
+};
+
+namespace detail {
+
+/// The name that RocksDB gives all its built-in filters in the metaindex.
+inline constexpr std::string_view filter_policy_name = "rocksdb.BuiltinBloomFilter";
+/// Key of the properties block in the metaindex.
+inline constexpr std::string_view properties_block_name = "rocksdb.properties";
+
+/// Collects names and values in any order and writes them in theirs.
+class PropertyBlockBuilder {
+ public:
+  void add(std::string_view name, ByteView bytes) { entries_.emplace_back(name, bytes); }
+  void add_varint(std::string_view name, std::uint64_t v) {
+    std::string bytes;
+    append_varint(bytes, v);
+    add(name, bytes);
+  }
+  void add_le32(std::string_view name, std::uint32_t v) {
+    std::string bytes;
+    append_le32(bytes, v);
+    add(name, bytes);
+  }
+  void add_le64(std::string_view name, std::uint64_t v) {
+    std::string bytes;
+    append_le64(bytes, v);
+    add(name, bytes);
+  }
+
+  /// False if a name was given twice, which readers refuse.
+  [[nodiscard]] bool sort() {
+    const auto by_name = [](const auto& a, const auto& b) { return a.first < b.first; };
+    const auto same_name = [](const auto& a, const auto& b) { return a.first == b.first; };
+    std::sort(entries_.begin(), entries_.end(), by_name);
+    return std::adjacent_find(entries_.begin(), entries_.end(), same_name) == entries_.end();
+  }
+  /// After sort(): the block's payload.
+  [[nodiscard]] GrowingBuffer& finish() {
+    for (const auto& [name, bytes] : entries_) block_.add(name, bytes);
+    return block_.finish();
+  }
+
+ private:
+  std::vector<std::pair<std::string, std::string>> entries_;
+  MetaBlockBuilder block_{std::numeric_limits<std::uint32_t>::max()};
+};
+
+inline void add_identity(PropertyBlockBuilder& out, const TableIdentity& identity) {
+  const auto add_if_given = [&out](std::string_view name, const std::string& text) {
+    if (!text.empty()) out.add(name, text);
+  };
+  add_if_given("rocksdb.creating.db.identity", identity.database);
+  add_if_given("rocksdb.creating.session.identity", identity.session);
+  add_if_given("rocksdb.creating.host.identity", identity.host);
+  if (identity.file_number) {
+    out.add_varint("rocksdb.original.file.number", *identity.file_number);
+  }
+}
+
+/// The properties that the options' dialect has. But for an identity that is given, nothing in them
+/// tells of the writer or the time, so equal content gives equal bytes.
+inline void add_table_properties(PropertyBlockBuilder& out, const TableOptions& options,
+                                 const TableSummary& summary, std::string_view codec_name,
+                                 std::string_view collectors) {
+  constexpr std::uint64_t unknown_column_family = 0x7fffffff;
+  out.add_varint("rocksdb.raw.key.size", summary.raw_key_size);
+  out.add_varint("rocksdb.raw.value.size", summary.raw_value_size);
+  out.add_varint("rocksdb.data.size", summary.data_size);
+  out.add_varint("rocksdb.index.size", summary.index_size);
+  out.add_varint("rocksdb.filter.size", summary.filter_size);
+  out.add_varint("rocksdb.num.entries", summary.num_entries);
+  out.add_varint("rocksdb.num.data.blocks", summary.num_data_blocks);
+  if (summary.index_partitions > 0) {
+    out.add_varint("rocksdb.index.partitions", summary.index_partitions);
+    out.add_varint("rocksdb.top-level.index.size", summary.top_level_index_size);
+  }
+  out.add_varint("rocksdb.index.key.is.user.key", options.user_keys_in_index() ? 1 : 0);
+  out.add_varint("rocksdb.index.value.is.delta.encoded", options.delta_handles_in_index() ? 1 : 0);
+  for (const std::string_view zero :
+       {"rocksdb.deleted.keys", "rocksdb.merge.operands", "rocksdb.num.range-deletions",
+        "rocksdb.format.version", "rocksdb.fixed.key.length", "rocksdb.creation.time",
+        "rocksdb.oldest.key.time"}) {
+    out.add_varint(zero, 0);
+  }
+  const bool is_7_8 = options.dialect == TableDialect::rocksdb_7_8;
+  if (is_7_8) out.add_varint("rocksdb.num.filter_entries", summary.num_filter_entries);
+  out.add_varint("rocksdb.column.family.id", unknown_column_family);
+  if (options.has_filter()) {
+    out.add("rocksdb.filter.policy", is_7_8 ? "bloomfilter" : filter_policy_name);
+  }
+  out.add("rocksdb.comparator", "leveldb.BytewiseComparator");
+  out.add("rocksdb.merge.operator", "nullptr");
+  out.add("rocksdb.prefix.extractor.name", options.prefix_extractor.name());
+  std::string list(1, '[');
+  list.append(collectors);
+  list.push_back(']');
+  out.add("rocksdb.property.collectors", list);
+  out.add("rocksdb.compression", codec_name);
+  out.add("rocksdb.compression_options", options.compression_options);
+  out.add_le32("rocksdb.block.based.table.index.type",
+               static_cast<std::uint32_t>(options.index_type));
+  out.add("rocksdb.block.based.table.whole.key.filtering", options.whole_key_filtering ? "1" : "0");
+  out.add("rocksdb.block.based.table.prefix.filtering",
+          options.prefix_extractor.enabled() ? "1" : "0");
+  // What makes a file one for ingestion: the version, and a place for the sequence number that the
+  // ingesting store assigns.
+  out.add_le32("rocksdb.external_sst_file.version", 2);
+  out.add_le64("rocksdb.external_sst_file.global_seqno", 0);
+  add_identity(out, options.identity);
+}
+
+}  // namespace detail
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/sst/table_writer.hpp ----
+// Writes a sorted run of pairs as an SST file (RocksDB's block-based table, format_version 2 to 5).
+
+namespace kvbackup::inline v1 {
+
+/// Writes one table, strictly forward: every block goes to the output when it is full.
+///
+/// The file is meant for ingestion (sequence number 0, puts only). Which RocksDB takes it depends
+/// on the options and the checksum; with those of TiKV every one from 4.6 to 11, TiKV and BR do.
+/// Equal options and pairs give equal bytes.
+///
+/// Memory beside the codec's: one data block (the options' block size, or the largest entry) and
+/// its compressed form; for each data block its index entry, about the length of a key + 20 bytes;
+/// for each key 4 bytes for the legacy filter and 8 for the fast local one, and bits_per_key bits
+/// while finish() builds it; a partitioned filter has its bits only. add() allocates only to let
+/// these grow. memory_bound() tells the most.
+///
+/// After a failure every call fails with the same status. A writer belongs to one thread. With a
+/// HelperPool the threads in it compress full blocks of data and compute their checksums, by
+/// batches of 256 KiB; everything else, the output too, stays with the writer's own thread. The
+/// bytes are the same; memory grows by 14 MiB at most and a context of the codec for each helper.
+/// Without a codec, with block_align and with partition_filters there is nothing to share, since
+/// then the place of a block in the file says what comes next.
+template <BlockCodec Codec, BlockChecksum Checksum, ByteSink Output,
+          PropertyCollector Collector = NoCollector>
+class TableWriter {
+ public:
+  /// Touches nothing; options that cannot work fail the first call (TableOptions::validate).
+  /// `helpers`, which may be null, outlives the writer.
+  TableWriter(TableOptions options, const Codec& codec, Output output, Collector collector = {},
+              HelperPool* helpers = nullptr)
+      : options_(std::move(options)),
+        blocks_(codec, std::move(output)),
+        collector_(std::move(collector)),
+        status_(validate(options_, codec)),
+        cut_(options_.block_size, options_.block_size_deviation, options_.block_align),
+        block_(options_.block_restart_interval),
+        index_(options_),
+        filter_(options_),
+        cut_from_(cut_.from()) {
+    if (helpers == nullptr || codec.type() == BlockCompression::none) return;
+    if (options_.block_align || options_.partition_filters) return;
+    cancel_ = helpers->cancel();
+    batches_ = std::make_unique<Batches>(codec, *helpers);
+  }
+
+  /// Adds a pair; the views need to live during the call only.
+  ///
+  /// out_of_order if `user_key` is not above the key before it, bytewise; resource_exhausted if the
+  /// pair does not fit a block, which is below 4 GiB; the output's failure if a block was full.
+  Status add(ByteView user_key, ByteView value) {
+    if (!status_.ok()) return status_;
+    const ByteView last = last_key_.view();
+    std::size_t shared = detail::common_prefix(last, user_key);
+    if (shared == last.size()) {
+      if (shared == user_key.size() && summary_.num_entries > 0) return fail_order(user_key);
+      shared += shared_with_tail(user_key.substr(shared));
+    } else if (shared == user_key.size() || static_cast<unsigned char>(user_key[shared]) <
+                                                static_cast<unsigned char>(last[shared])) {
+      return fail_order(user_key);
+    }
+
+    const std::uint64_t pair_size = std::uint64_t{user_key.size()} + value.size();
+    const bool large = pair_size > large_pair;
+    if (large && pair_size > max_pair) return fail_size(user_key, pair_size);
+    if ((block_.estimate() >= cut_from_ || large) && !block_.empty() &&
+        cut_.cuts(block_.estimate(),
+                  block_.estimate_with(user_key.size() + tail_size, value.size()))) {
+      if (!cut_block(user_key)) return status_;
+    }
+
+    block_.add_internal(shared, user_key, value);
+    remember(user_key);
+    if (filter_.enabled()) filter_.add(user_key);
+    collector_.add(user_key, value);
+    ++summary_.num_entries;
+    summary_.raw_key_size += user_key.size() + tail_size;
+    summary_.raw_value_size += value.size();
+    return {};
+  }
+
+  /// Writes what stands behind the data. invalid_argument if nothing was added or the collector
+  /// gives one name twice, or a name of RocksDB's; the output's failure. Nothing may be added
+  /// after it. The output is not told: to commit it is its owner's part.
+  Result<TableSummary> finish() {
+    if (status_.ok() && summary_.num_entries == 0) {
+      status_ = failure(StatusCode::invalid_argument,
+                        "cannot finish a table without entries: begin a table with its first pair");
+    }
+    if (status_.ok()) write_tail();
+    if (!status_.ok()) return status_;
+    summary_.file_size = blocks_.offset();
+    status_ = failure(StatusCode::invalid_argument,
+                      "the table is finished: begin another one for more pairs");
+    return summary_;
+  }
+
+  /// The most that a writer with these options and this codec holds while it writes `content`, in
+  /// bytes. What the codec's context, the collector with its properties, the output, and batches
+  /// for helpers hold is not counted. The bound is safe rather than close: about three times what a
+  /// large table takes.
+  [[nodiscard]] static std::uint64_t memory_bound(const TableOptions& options, const Codec& codec,
+                                                  const TableContent& content) {
+    return detail::MemoryBound(options, content).all(codec).n;
+  }
+
+  /// Bytes handed to the output so far.
+  [[nodiscard]] std::uint64_t file_size() const { return blocks_.offset(); }
+  [[nodiscard]] Output& output() { return blocks_.output(); }
+
+ private:
+  static constexpr std::size_t tail_size = detail::internal_key_tail_size;
+  /// The largest key and value that fit a block of their own.
+  static constexpr std::uint64_t max_pair = detail::max_block_bytes - detail::lone_entry_overhead;
+  /// Smaller ones cannot take a block that CutRule lets grow past max_block_bytes.
+  static constexpr std::uint64_t large_pair =
+      detail::max_block_bytes - 2 * std::uint64_t{TableOptions::max_block_size};
+
+  static Status validate(const TableOptions& options, const Codec& codec) {
+    if (options.block_align && codec.type() != BlockCompression::none) {
+      return failure(StatusCode::invalid_argument,
+                     "cannot write a table: block_align asks for no compression");
+    }
+    return options.validate();
+  }
+  /// How far the tail of the previous internal key goes on agreeing with `rest` of the new user
+  /// key.
+  static std::size_t shared_with_tail(ByteView rest) {
+    if (rest.empty() || rest[0] != static_cast<char>(detail::value_key_tail)) return 0;
+    char tail[tail_size];
+    store_le64(tail, detail::value_key_tail);
+    return detail::common_prefix(ByteView(tail, tail_size), rest);
+  }
+
+  void remember(ByteView user_key) {
+    last_key_.clear();
+    char* p = last_key_.room(user_key.size());
+    detail::copy_short(p, user_key.data(), user_key.size());
+    last_key_.set_end(p + user_key.size());
+  }
+
+  /// Writes the open block, which is followed by `next`.
+  bool cut_block(ByteView next) {
+    if (batches_ != nullptr) {
+      if (batches_->takes(block_.estimate() + last_key_.size() + next.size())) {
+        return share_block(next);
+      }
+      if (!write_batches(true)) return false;
+    }
+    BlockHandle handle;
+    if (!write_data_block(handle)) return false;
+    if (filter_.take_cut_request()) index_.request_cut();
+    if (!index_.add_block(last_key_.view(), next, handle)) return fail_index(next);
+    if (filter_.partitioned() && index_.take_closed()) filter_.cut(index_.last_key(), next);
+    return true;
+  }
+
+  bool write_data_block(BlockHandle& handle) {
+    if (!check(blocks_.write(block_.finish(), handle, options_.alignment()))) return false;
+    block_.clear();
+    count_data_block();
+    return true;
+  }
+  void count_data_block() {
+    ++summary_.num_data_blocks;
+    summary_.data_size = blocks_.offset();
+  }
+
+  /// Leaves the open block, which is followed by `next`, to whichever thread is free.
+  bool share_block(ByteView next) {
+    if (!check(check_cancel(cancel_))) return false;
+    batches_->add(block_.finish().view(), last_key_.view(), next);
+    block_.clear();
+    return !batches_->full() || write_batches(false);
+  }
+  /// Writes blocks that were shared and are compressed, or waits for all of them.
+  bool write_batches(bool all) {
+    const auto write = [this](ByteView last, ByteView next, ByteView stored) {
+      BlockHandle handle;
+      Status status = blocks_.write_stored(stored, handle);
+      if (!status.ok()) return status;
+      count_data_block();
+      if (index_.add_block(last, next, handle)) return status;
+      return detail::index_too_large().with_key(next);
+    };
+    return check(batches_->hand_over(all, write));
+  }
+
+  void write_tail() {
+    if (batches_ != nullptr && !write_batches(true)) return;
+    BlockHandle handle;
+    if (!write_data_block(handle)) return;
+    if (!index_.add_last_block(last_key_.view(), handle)) {
+      fail_index(last_key_.view());
+      return;
+    }
+    detail::MetaBlockBuilder metaindex(1);
+    if (!write_filter(metaindex)) return;
+    BlockHandle index_handle;
+    if (!write_index(index_handle)) return;
+    if (!write_properties(metaindex)) return;
+    BlockHandle metaindex_handle;
+    if (!check(blocks_.write_plain(metaindex.finish(), metaindex_handle))) return;
+    check(blocks_.append(
+        encode_footer(Checksum::kind, options_.format_version, metaindex_handle, index_handle)));
+  }
+
+  bool write_filter(detail::MetaBlockBuilder& metaindex) {
+    summary_.num_filter_entries = filter_.num_entries();
+    if (filter_.empty()) return true;
+    if (filter_.partitioned()) filter_.close(index_.last_key());
+    const auto write = [this](detail::GrowingBuffer& payload, BlockHandle& handle) {
+      return blocks_.write_plain(payload, handle);
+    };
+    BlockHandle handle;
+    if (!check(filter_.write(options_, write, handle, summary_.filter_size))) return false;
+    std::string name(filter_.partitioned() ? "partitionedfilter." : "fullfilter.");
+    name += detail::filter_policy_name;
+    add_to_metaindex(metaindex, name, handle);
+    return true;
+  }
+
+  bool write_index(BlockHandle& root) {
+    const auto write = [this](detail::GrowingBuffer& payload, BlockHandle& handle) {
+      return blocks_.write(payload, handle);
+    };
+    if (!check(index_.write(write, root))) return false;
+    // RocksDB counts one trailer, however many blocks there are.
+    summary_.index_size = index_.sizes().all + block_trailer_size;
+    summary_.index_partitions = index_.partitions();
+    summary_.top_level_index_size = index_.sizes().top_level;
+    return true;
+  }
+
+  bool write_properties(detail::MetaBlockBuilder& metaindex) {
+    detail::PropertyBlockBuilder properties;
+    const std::string collectors = collector_.name();
+    detail::add_table_properties(properties, options_, summary_, blocks_.codec().name(),
+                                 collectors);
+    auto add = [&properties](std::string_view name, ByteView bytes) {
+      properties.add(name, bytes);
+    };
+    collector_.finish(add);
+    for (const auto& [name, bytes] : options_.user_properties) properties.add(name, bytes);
+    if (!properties.sort()) {
+      status_ = failure(StatusCode::invalid_argument,
+                        "cannot write the table's properties: a name is given twice; check "
+                        "what the property collector emits and TableOptions::user_properties");
+      return false;
+    }
+    BlockHandle handle;
+    if (!check(blocks_.write_plain(properties.finish(), handle))) return false;
+    add_to_metaindex(metaindex, detail::properties_block_name, handle);
+    return true;
+  }
+
+  static void add_to_metaindex(detail::MetaBlockBuilder& metaindex, std::string_view name,
+                               const BlockHandle& handle) {
+    std::string value;
+    append_handle(value, handle);
+    metaindex.add(name, value);
+  }
+
+  bool check(Status status) {
+    status_ = std::move(status);
+    return status_.ok();
+  }
+
+  KVBACKUP_DETAIL_COLD static Status failure(StatusCode code, const char* message) {
+    return Status::error(code, message);
+  }
+  KVBACKUP_DETAIL_COLD Status fail_order(ByteView user_key) {
+    const bool twice = last_key_.view() == user_key;
+    status_ =
+        failure(StatusCode::out_of_order,
+                twice ? "cannot add to a table: the key came twice; a table has each key once"
+                      : "cannot add to a table: the key is below the one before it; keys must "
+                        "strictly rise in byte order")
+            .with_key(user_key);
+    return status_;
+  }
+  KVBACKUP_DETAIL_COLD Status fail_size(ByteView user_key, std::uint64_t pair_size) {
+    std::string message("cannot add to a table: key and value have ");
+    message += std::to_string(pair_size);
+    message += " bytes, a block takes at most ";
+    message += std::to_string(max_pair);
+    status_ = Status::error(StatusCode::resource_exhausted, std::move(message)).with_key(user_key);
+    return status_;
+  }
+  KVBACKUP_DETAIL_COLD bool fail_index(ByteView user_key) {
+    status_ = detail::index_too_large().with_key(user_key);
+    return false;
+  }
+
+  using Batches = detail::BlockBatches<Codec, Checksum>;
+
+  TableOptions options_;
+  detail::BlockOutput<Codec, Checksum, Output> blocks_;
+  Collector collector_;
+  Status status_;
+  detail::CutRule cut_;
+  detail::BlockBuilder block_;
+  detail::IndexBuilder index_;
+  detail::FilterBuilder filter_;
+  detail::GrowingBuffer last_key_;
+  std::uint64_t cut_from_;
+  TableSummary summary_;
+  const CancelToken* cancel_ = nullptr;
+  std::unique_ptr<Batches> batches_;  // where blocks may be shared
+};
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/backup/part_writer.hpp ----
+// Writes one part of a backup: the tables of its column families, each streamed to its object.
+
+namespace kvbackup::inline v1::detail {
+
+/// A committed file: its entry in backupmeta, and the checksum that BR's message has no field for.
+struct FileRecord {
+  File file;
+  std::uint32_t crc32c = 0;
+  std::string proof;  ///< ObjectInfo::proof
+};
+
+/// A part all of whose files are committed. Views live as long as the call it is given to.
+struct FinishedPart {
+  std::uint64_t sub_range = 0;
+  std::uint64_t number = 0;  ///< in its sub-range, from 0
+  ByteView start;            ///< of the keys that it covers, as `end`
+  ByteView end;
+  std::span<const FileRecord> files;
+};
+
+/// The parts of a sub-range that a run need not write again: from its start on.
+struct FinishedParts {
+  std::uint64_t count = 0;
+  std::string end;  ///< of the keys that they cover
+  std::vector<FileRecord> files;
+};
+
+/// Looks on while a run works. Called from any of its threads, also at once; a failure ends the
+/// run.
+class RunWatch {
+ public:
+  /// Called every now and then.
+  virtual Status tick() = 0;
+  /// The same, before something is written.
+  virtual Status writing() = 0;
+  virtual Status part_done(const FinishedPart& part) = 0;
+  /// Everything is stored but backupmeta.
+  virtual Status before_backupmeta() = 0;
+
+ protected:
+  ~RunWatch() = default;
+};
+
+/// Takes the files of a part that was finished, and the keys that the part covers. A failure ends
+/// the sub-range.
+using PartDone = FunctionRef<Status(ByteView start, ByteView end, std::vector<FileRecord>& files)>;
+
+/// What the parts of one run share; outlives them all.
+struct RunContext {
+  FileNameParts name;  ///< a region_id of 0 is replaced by the number of the part
+  const CancelToken* cancel = nullptr;
+  Clock* clock = nullptr;
+  RateLimiter* rate_limiter = nullptr;
+  RateLimiter* read_limiter = nullptr;
+  std::uint32_t part_retries = 0;
+  ProgressReporter* progress = nullptr;
+  std::uint64_t start_version = 0;  ///< of every file, as those below
+  std::uint64_t end_version = 0;
+  std::atomic<std::uint64_t>* backupmeta_size = nullptr;  ///< if given: what its files take there
+  HelperPool* helpers = nullptr;  ///< threads that compress beside the workers
+  RunWatch* watch = nullptr;
+  /// What an earlier run of the job has finished, one a sub-range; then its other files may be
+  /// there as well.
+  std::span<FinishedParts> finished;
+  std::optional<PartDone> part_done;  ///< called with all files of the sub-range so far
+};
+
+/// Hands the bytes of one table to its hasher and its object, as blocks finish.
+template <class Hash, class Writer>
+class TableOutput {
+ public:
+  TableOutput(const Hash& prototype, Writer writer, const RunContext& run)
+      : hash_(prototype), writer_(std::move(writer)), run_(&run) {}
+
+  Status append(ByteView bytes) {
+    if (Status status = check_cancel(run_->cancel); !status.ok()) return status;
+    if (run_->watch != nullptr) {
+      if (Status status = run_->watch->writing(); !status.ok()) return status;
+    }
+    if (run_->rate_limiter != nullptr) {
+      std::uint64_t waited_ns = 0;
+      Status status = run_->rate_limiter->acquire(bytes.size(), run_->cancel, &waited_ns);
+      run_->progress->add_throttled(waited_ns);
+      if (!status.ok()) return status;
+    }
+    hash_.add_bytes(bytes);
+    run_->progress->add_stored(bytes.size());
+    Status status = writer_.append(bytes);
+    append_failed_ = !status.ok();
+    return status;
+  }
+
+  Hash& hash() { return hash_; }
+  Writer& writer() { return writer_; }
+  [[nodiscard]] bool append_failed() const { return append_failed_; }
+
+ private:
+  Hash hash_;
+  Writer writer_;
+  const RunContext* run_;
+  bool append_failed_ = false;
+};
+
+/// One part: add() its entries, then finish(). Destroyed without finish(), it leaves nothing but
+/// what was committed. After a failure restart() begins anew, with the part's first entry.
+template <class LayoutT, BlockCodec Codec, Hasher Hash, ObjectBackend Backend>
+class PartWriter {
+ public:
+  PartWriter(LayoutT& layout, const Codec& codec, const Hash& hash, Backend& backend,
+             const RunContext& run, std::string_view range_cf, std::uint64_t part_number,
+             ByteView start)
+      : layout_(layout),
+        codec_(codec),
+        hash_(hash),
+        backend_(backend),
+        run_(run),
+        name_(run.name),
+        start_(start),
+        cfs_(layout.cfs(range_cf)),
+        files_(cfs_.size()),
+        part_number_(part_number) {
+    if (name_.region_id == 0) name_.region_id = part_number;
+  }
+
+  Status add(const SourceEntry& entry) {
+    Status status = layout_.store(entry, [this](std::size_t table, ByteView key, ByteView value) {
+      PartFile& file = files_[table];
+      if (file.table == nullptr) {
+        if (file.committed) return Status();
+        if (Status opened = open(table); !opened.ok()) return opened;
+      }
+      return file.table->add(key, value);
+    });
+    if (!status.ok()) return status;
+    if (const auto pair = layout_.counted(entry)) {
+      PartFile& file = files_[pair->table];
+      if (!file.committed) file.table->output().hash().add_pair(pair->key, pair->value);
+      bytes_ += pair->key.size() + pair->value.size();
+    }
+    return {};
+  }
+
+  /// The first key that the part covers.
+  [[nodiscard]] const std::string& start() const { return start_; }
+  /// Keys and values counted so far.
+  [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
+
+  /// Commits the part's files, which cover the keys up to `end`, and appends them to `files`.
+  Status finish(ByteView end, std::vector<FileRecord>& files) {
+    for (std::size_t i = 0; i < files_.size(); ++i) {
+      if (files_[i].table == nullptr) continue;
+      Status status = finish_table(i, end);
+      if (!status.ok()) return std::move(status).with_object(file_name(i)).with_range(start_, end);
+    }
+    for (PartFile& file : files_) {
+      if (!file.committed) continue;
+      run_.progress->add_file(file.committed->file);
+      files.push_back(*std::move(file.committed));
+    }
+    return {};
+  }
+
+  /// Whether it was an object's create, append or commit that failed.
+  [[nodiscard]] bool object_failed() const {
+    return object_failed_ || std::any_of(files_.begin(), files_.end(), [](const PartFile& file) {
+             return file.table != nullptr && file.table->output().append_failed();
+           });
+  }
+
+  /// Abandons what is not committed. Files that are committed stay, and what is added of them
+  /// again is passed over: to remove them could ask for rights that a writer does not have.
+  void restart() {
+    for (PartFile& file : files_) file.table.reset();
+    object_failed_ = false;
+    bytes_ = 0;
+  }
+
+ private:
+  using Writer = WriterOf<Backend>;
+  using Table = TableWriter<Codec, typename LayoutT::Checksum, TableOutput<Hash, Writer>,
+                            typename LayoutT::Collector>;
+
+  struct PartFile {
+    std::unique_ptr<Table> table;  // while it is written
+    std::optional<FileRecord> committed;
+    bool commit_failed = false;  // in an attempt before this one
+  };
+
+  [[nodiscard]] std::string file_name(std::size_t table) const {
+    return sst_file_name(name_, start_, cfs_[table]);
+  }
+
+  Status open(std::size_t table) {
+    auto writer = backend_.create(file_name(table), CreateOptions{});
+    if (!writer.ok()) {
+      object_failed_ = true;
+      return std::move(writer).status();
+    }
+    TableOptions options = layout_.table_options(cfs_[table]);
+    // no two tables of a session may have the same number, see TableIdentity
+    if (!options.identity.session.empty()) {
+      options.identity.file_number = (part_number_ - 1) * cfs_.size() + table + 1;
+    }
+    files_[table].table =
+        std::make_unique<Table>(std::move(options), codec_,
+                                TableOutput<Hash, Writer>(hash_, std::move(writer).value(), run_),
+                                layout_.collector(cfs_[table]), run_.helpers);
+    return {};
+  }
+
+  Status finish_table(std::size_t table, ByteView end) {
+    PartFile& file = files_[table];
+    auto summary = file.table->finish();
+    if (!summary.ok()) return std::move(summary).status();
+    if (Status status = check_cancel(run_.cancel); !status.ok()) return status;
+    const FileDigest digest = file.table->output().hash().finish();
+    FileRecord record;
+    record.file.name = file_name(table);
+    record.file.sha256 = as_bytes(digest.sha256);
+    record.file.start_key = start_;
+    record.file.end_key = end;
+    record.file.start_version = run_.start_version;
+    record.file.end_version = run_.end_version;
+    record.file.crc64xor = digest.crc64xor;
+    record.file.total_kvs = digest.total_kvs;
+    record.file.total_bytes = digest.total_bytes;
+    record.file.cf = cfs_[table];
+    record.file.size = summary.value().file_size;
+    record.crc32c = digest.crc32c;
+    if (Status status = commit(file, record); !status.ok()) {
+      object_failed_ = true;
+      file.commit_failed = true;
+      return status;
+    }
+    file.committed = std::move(record);
+    file.table.reset();
+    return {};
+  }
+
+  Status commit(PartFile& file, FileRecord& record) {
+    auto committed = file.table->output().writer().commit();
+    if (committed.ok()) {
+      record.proof = std::move(committed.value().proof);
+      return {};
+    }
+    // a commit that failed may have been done, and only its answer lost, or its record
+    if (committed.status().code() == StatusCode::already_exists &&
+        (file.commit_failed || !run_.finished.empty())) {
+      auto ours = find_stored(record.file);
+      if (!ours.ok()) return std::move(ours).status();
+      if (ours.value()) {
+        record.proof = std::move(ours.value()->proof);
+        return {};
+      }
+    }
+    return std::move(committed).status();
+  }
+
+  /// The object of that name if it is, byte for byte, the one that `description` is about.
+  Result<std::optional<ObjectInfo>> find_stored(const File& description) {
+    std::optional<ObjectInfo> stored;
+    if constexpr (ReadableBackend<Backend>) {
+      constexpr std::uint64_t most_at_once = 1u << 20;
+      auto listed = backend_.list(description.name);
+      if (!listed.ok()) return std::move(listed).status();
+      const ObjectInfo* const found = find_object(listed.value(), description.name);
+      if (found == nullptr || found->size != description.size) return stored;
+      Hash hash = hash_;
+      for (std::uint64_t at = 0; at < description.size;) {
+        if (Status status = check_cancel(run_.cancel); !status.ok()) return status;
+        const std::uint64_t length = std::min(description.size - at, most_at_once);
+        auto bytes = backend_.read_range(description.name, at, length);
+        if (!bytes.ok()) return std::move(bytes).status();
+        hash.add_bytes(bytes.value());
+        at += length;
+      }
+      const FileDigest digest = hash.finish();
+      if (as_bytes(digest.sha256) == ByteView(description.sha256)) stored = *found;
+    }
+    return stored;
+  }
+
+  LayoutT& layout_;
+  const Codec& codec_;
+  const Hash& hash_;
+  Backend& backend_;
+  const RunContext& run_;
+  FileNameParts name_;
+  std::string start_;
+  std::vector<std::string> cfs_;
+  std::vector<PartFile> files_;  // one a table
+  std::uint64_t part_number_;
+  bool object_failed_ = false;
+  std::uint64_t bytes_ = 0;
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/manifest/detail/entry_bound.hpp ----
+namespace kvbackup::inline v1::detail {
+
+/// Whether the lists of `message` have no more entries than its bytes can honestly spell. An entry
+/// takes some hundred bytes of memory and may be spelled by two, so that a small object would cost
+/// much memory before anything of it is looked at. Fields [first, last] are lists of File.
+[[nodiscard]] inline bool entries_fit(ByteView message, std::uint32_t first, std::uint32_t last) {
+  // a File has a SHA-256 (34 bytes) and a name, a range or a schema at least a name or a key
+  constexpr std::size_t least_file = 32;
+  constexpr std::size_t least_entry = 8;
+  constexpr std::size_t always = 1000;  // lists as short cost little, whatever is in them
+  std::size_t files = 0;
+  std::size_t others = 0;
+  WireReader reader(message);
+  WireField field;
+  while (reader.next(field)) {
+    if (field.wire_type != WireType::length_delimited) continue;
+    ++(field.number >= first && field.number <= last ? files : others);
+  }
+  return files <= message.size() / least_file + always &&
+         others <= message.size() / least_entry + always;
+}
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/manifest/detail/looks_random.hpp ----
+namespace kvbackup::inline v1::detail {
+
+/// Whether `bytes` look like those of a cipher, as BR's encrypted backupmeta is (a 16-byte vector,
+/// then AES-CTR): about half of them have their high bit set. In protobuf messages of names and
+/// versions a tenth has, more only where keys are long and binary, so what every backupmeta names
+/// must not be found either. Short ones are never taken for it; the bounds are four standard
+/// deviations at 128 bytes.
+[[nodiscard]] inline bool looks_random(ByteView bytes) {
+  constexpr std::size_t fewest = 128;
+  constexpr std::size_t most_looked_at = 64 * 1024;
+  if (bytes.size() < fewest) return false;
+  for (const std::string_view known : {".sst", "kvbackup", "Release Version"}) {
+    if (bytes.find(known) != ByteView::npos) return false;
+  }
+  const ByteView sample = bytes.substr(0, most_looked_at);
+  const auto high = static_cast<std::size_t>(std::count_if(
+      sample.begin(), sample.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; }));
+  return high * 3 > sample.size() && high * 3 < sample.size() * 2;
+}
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/proto/backup_index.hpp ----
+// Messages of BR 5.1 and later that proto/backup.proto does not have yet: the trees in which they
+// keep the lists of a backupmeta ("meta version 2"). Field numbers: kvproto, proto/brpb.proto.
+
+namespace kvbackup::inline v1 {
+
+/// A node of such a tree: names its children, or, as a leaf, holds a piece of a list.
+struct MetaFile {
+  /// Objects that are MetaFile messages themselves; sha256 is of the message, not of what may be
+  /// its encrypted form.
+  std::vector<File> meta_files;
+  std::vector<File> data_files;
+  std::vector<Schema> schemas;
+  std::vector<RawRange> raw_ranges;
+  /// JSON of one DDL job each.
+  std::vector<std::string> ddls;
+  std::string unknown_fields;
+
+  bool operator==(const MetaFile&) const = default;
+};
+
+template <>
+struct MessageTraits<MetaFile> {
+  static constexpr std::string_view name = "backup.MetaFile";
+  static constexpr FieldInfo fields[] = {
+      field<&MetaFile::meta_files>(1, "meta_files"), field<&MetaFile::data_files>(2, "data_files"),
+      field<&MetaFile::schemas>(3, "schemas"),       field<&MetaFile::raw_ranges>(4, "raw_ranges"),
+      bytes_field<&MetaFile::ddls>(5, "ddls"),
+  };
+};
+
+/// The fields of a BackupMeta that BackupMeta here keeps among its unknown ones.
+struct BackupMetaIndex {
+  /// 0: the lists stand in backupmeta. 1: in the trees.
+  std::int32_t version = 0;
+  std::optional<MetaFile> file_index;
+  std::optional<MetaFile> schema_index;
+  std::optional<MetaFile> raw_range_index;
+  std::optional<MetaFile> ddl_indexes;
+  /// TiKV's api-version: 0 = V1, 1 = V1 with TTL, 2 = V2.
+  std::int32_t api_version = 0;
+  std::string unknown_fields;
+
+  bool operator==(const BackupMetaIndex&) const = default;
+};
+
+template <>
+struct MessageTraits<BackupMetaIndex> {
+  static constexpr std::string_view name = "backup.BackupMeta";
+  static constexpr FieldInfo fields[] = {
+      field<&BackupMetaIndex::version>(12, "version"),
+      field<&BackupMetaIndex::file_index>(13, "file_index"),
+      field<&BackupMetaIndex::schema_index>(14, "schema_index"),
+      field<&BackupMetaIndex::raw_range_index>(15, "raw_range_index"),
+      field<&BackupMetaIndex::ddl_indexes>(16, "ddl_indexes"),
+      field<&BackupMetaIndex::api_version>(18, "api_version"),
+  };
+};
+
+static_assert(Message<MetaFile>);
+static_assert(Message<BackupMetaIndex>);
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/manifest/meta_index.hpp ----
+// Reads the trees in which BR 5.1 and later (--use-backupmeta-v2) keep the lists of a backupmeta.
+//
+//   backupmeta                         names the roots: file_index, schema_index, ...
+//   backupmeta.datafile.000000001      a MetaFile message; so are backupmeta.schema.* and .ddl.*
+//
+// An entry names an object, its size and the SHA-256 of its message, so a tree is proven from its
+// root. Each object is named once, so there is no more to read than lies there; how much that may
+// be is bounded all the same.
+
+namespace kvbackup::inline v1 {
+
+/// Bounds on the trees: how deep (BR makes one level), how many objects, how many bytes (a leaf of
+/// BR's has at most 128 MiB).
+inline constexpr std::size_t max_meta_tree_depth = 8;
+inline constexpr std::size_t max_meta_tree_objects = 65'536;
+inline constexpr std::uint64_t max_meta_tree_size = 1ull << 30;
+
+/// An object that a list was read from.
+struct MetaObject {
+  std::string name;
+  std::uint64_t size = 0;  ///< bytes
+
+  friend bool operator==(const MetaObject&, const MetaObject&) = default;
+};
+
+namespace detail {
+
+/// Whether the bytes of a MetaFile can spell its lists; the first two are of files.
+[[nodiscard]] inline bool node_fits(ByteView bytes) { return entries_fit(bytes, 1, 2); }
+
+/// Walks the trees of one backup depth first, in the order of their entries.
+template <class Backend>
+class MetaTreeReader {
+ public:
+  explicit MetaTreeReader(Backend& backend) : backend_(backend) {}
+
+  /// Appends what the tree under `root` lists to `meta`, and its DDL jobs to `ddls`.
+  Status read(MetaFile root, BackupMeta& meta, std::vector<std::string>& ddls) {
+    return take(std::move(root), meta, ddls, 0);
+  }
+
+  /// The objects read so far.
+  [[nodiscard]] std::vector<MetaObject> objects() && { return std::move(objects_); }
+
+ private:
+  // NOLINTNEXTLINE(misc-no-recursion): max_meta_tree_depth bounds it
+  Status take(MetaFile node, BackupMeta& meta, std::vector<std::string>& ddls, std::size_t depth) {
+    if (Status status = check_known(node); !status.ok()) return status;
+    append(meta.files, std::move(node.data_files));
+    append(meta.schemas, std::move(node.schemas));
+    append(meta.raw_ranges, std::move(node.raw_ranges));
+    append(ddls, std::move(node.ddls));
+    if (!node.meta_files.empty() && depth == max_meta_tree_depth) {
+      return too_much("nest more than " + std::to_string(max_meta_tree_depth) + " deep");
+    }
+    for (const File& entry : node.meta_files) {
+      auto child = fetch(entry);
+      if (!child.ok()) return std::move(child).status().with_object(entry.name);
+      Status status = take(std::move(child).value(), meta, ddls, depth + 1);
+      if (!status.ok()) return status;
+    }
+    return {};
+  }
+
+  Result<MetaFile> fetch(const File& entry) {
+    if (objects_.size() == max_meta_tree_objects) {
+      return too_much("name more than " + std::to_string(max_meta_tree_objects) + " objects");
+    }
+    // listed first: an object that is larger than it should be is not read, and a name that is no
+    // object's is not found
+    auto size = size_of(entry.name);
+    if (!size.ok()) return std::move(size).status();
+    if (entry.size != 0 && size.value() != entry.size) {
+      return damaged("it has " + std::to_string(size.value()) + " bytes instead of " +
+                     std::to_string(entry.size));
+    }
+    if (size.value() > max_meta_tree_size - bytes_) {
+      return too_much("hold more than " + std::to_string(max_meta_tree_size) + " bytes");
+    }
+    // a few objects that name one another many times over would make lists without end
+    if (!names_.insert(entry.name).second) return damaged("it is named twice");
+    bytes_ += size.value();
+    objects_.push_back({entry.name, size.value()});
+    auto bytes = backend_.read(entry.name);
+    if (!bytes.ok()) return std::move(bytes).status();
+    if (entry.sha256 != as_bytes(PortableSha256::of(bytes.value()))) {
+      return damaged(looks_random(bytes.value())
+                         ? "its SHA-256 is another one, or it is encrypted, which is not read"
+                         : "its SHA-256 is not the one that was recorded");
+    }
+    if (!node_fits(bytes.value())) {
+      return damaged("its lists have more entries than its bytes can spell");
+    }
+    auto node = decode<MetaFile>(bytes.value());
+    if (!node.ok()) return damaged(std::string(node.status().message()));
+    return node;
+  }
+
+  [[nodiscard]] Result<std::uint64_t> size_of(const std::string& name) {
+    auto listed = backend_.list(name);
+    if (!listed.ok()) return std::move(listed).status();
+    for (const auto& object : listed.value()) {
+      if (object.name == name) return std::uint64_t{object.size};
+    }
+    return damaged("it is missing");
+  }
+
+  /// BR 8 and later list files by range (MetaFile.backup_ranges = 6), which would be an empty list
+  /// here.
+  static Status check_known(const MetaFile& node) {
+    if (node.unknown_fields.empty()) return {};
+    return Status::error(StatusCode::unsupported,
+                         "this backup's lists have a form of a later BR, which is not read");
+  }
+
+  template <class T>
+  static void append(std::vector<T>& to, std::vector<T> from) {
+    if (to.empty()) {
+      to = std::move(from);
+    } else {
+      to.insert(to.end(), std::make_move_iterator(from.begin()),
+                std::make_move_iterator(from.end()));
+    }
+  }
+
+  KVBACKUP_DETAIL_COLD static Status damaged(std::string why) {
+    return Status::error(StatusCode::corruption,
+                         "an object that backupmeta names is damaged: " + std::move(why));
+  }
+  KVBACKUP_DETAIL_COLD static Status too_much(std::string how) {
+    return Status::error(
+        StatusCode::resource_exhausted,
+        "the lists of this backup " + std::move(how) + ", more than this library reads");
+  }
+
+  Backend& backend_;
+  std::vector<MetaObject> objects_;
+  std::set<std::string> names_;
+  std::uint64_t bytes_ = 0;
+};
+
+}  // namespace detail
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/manifest/manifest.hpp ----
+// The object `backupmeta`.
+//
+//   fields of BR's BackupMeta            as BR writes them
+//   field 100001, KvbackupInfo           what BR's message has no place for
+//   field 100002, bytes                  the seal: SHA-256 of every byte before this field's tag
+//
+// The seal stands exactly once, and last. BR skips both fields as unknown ones.
+
+namespace kvbackup::inline v1 {
+
+/// The KvbackupInfo::format that this library writes, and the highest it reads.
+inline constexpr std::uint32_t kvbackup_info_format = 1;
+
+/// A field number in backupmeta that BR does not use and never will: its own end below 100.
+inline constexpr std::uint32_t kvbackup_info_field = 100001;
+
+/// The largest backupmeta that is read, in bytes: 256 MiB name some half a million files, which
+/// hold 70 TiB in parts of the default size.
+inline constexpr std::uint64_t max_backupmeta_size = 256ull << 20;
+
+/// What a backupmeta says. Without a seal it is BR's own, and nothing proves that it is whole.
+struct Manifest {
+  BackupMeta meta;
+  std::optional<KvbackupInfo> info;
+  bool is_sealed = false;
+  /// What BR 5.1 and later say beyond BackupMeta; of BR's own only.
+  std::optional<BackupMetaIndex> index;
+  /// The objects beside backupmeta that its lists were read from, in that order: BR's meta version
+  /// 2. Filled in by read_manifest.
+  std::vector<MetaObject> meta_objects;
+
+  /// The lists of `meta` stand in objects of their own, and were not read yet.
+  [[nodiscard]] bool needs_meta_objects() const {
+    return index && meta_objects.empty() &&
+           (index->file_index || index->schema_index || index->raw_range_index ||
+            index->ddl_indexes);
+  }
+};
+
+/// The bytes of `backupmeta`.
+[[nodiscard]] inline std::string encode_manifest(const BackupMeta& meta, const KvbackupInfo& info) {
+  std::string out = encode(meta);
+  append_bytes_field(out, kvbackup_info_field, encode(info));
+  detail::append_seal(out);
+  return out;
+}
+
+namespace detail {
+
+[[nodiscard]] inline Status damaged_backupmeta(std::string why) {
+  return Status::error(StatusCode::corruption, "backupmeta is damaged: " + std::move(why))
+      .with_object(backupmeta_name);
+}
+
+/// What can be told of a backupmeta before anything is allocated for it.
+struct ManifestOutline {
+  std::size_t seals = 0;
+  std::size_t infos = 0;
+  bool has_later_fields = false;
+  ByteView info;
+  ByteView br_version;
+};
+
+[[nodiscard]] constexpr bool is_own_field(std::uint32_t number) {
+  return number == seal_field || number == kvbackup_info_field;
+}
+/// BackupMeta.version, and the roots of BR's trees.
+[[nodiscard]] constexpr bool is_index_field(std::uint32_t number) {
+  return number >= 12 && number <= 16;
+}
+
+[[nodiscard]] inline Result<ManifestOutline> outline_of(ByteView bytes) {
+  // BackupMeta.files
+  constexpr std::uint32_t files_field = 4;
+  // BackupMeta.br_version; what follows it is of BR 5.1 and later
+  constexpr std::uint32_t br_version_field = 11;
+  ManifestOutline outline;
+  WireReader reader(bytes);
+  WireField field;
+  bool fits = entries_fit(bytes, files_field, files_field);
+  while (reader.next(field)) {
+    const bool has_payload = field.wire_type == WireType::length_delimited;
+    if (has_payload && is_index_field(field.number)) fits = fits && node_fits(field.payload);
+    if (field.number == seal_field) {
+      ++outline.seals;
+    } else if (field.number == kvbackup_info_field) {
+      ++outline.infos;
+      if (!has_payload) return damaged_backupmeta("field 100001 is no message");
+      outline.info = field.payload;
+      fits = fits && entries_fit(field.payload, 0, 0);
+    } else if (field.number == br_version_field && has_payload) {
+      outline.br_version = field.payload;
+    } else if (field.number > br_version_field) {
+      outline.has_later_fields = true;
+    }
+  }
+  if (reader.status().ok() && !fits) {
+    return damaged_backupmeta("its lists have more entries than its bytes can spell");
+  }
+  if (reader.status().ok()) return outline;
+  if (looks_random(bytes)) {
+    return Status::error(StatusCode::unsupported,
+                         "backupmeta is no protobuf message and its bytes look random: it is "
+                         "encrypted (BR's --crypter.method), which is not read, or damaged")
+        .with_object(backupmeta_name);
+  }
+  return damaged_backupmeta(std::string(reader.status().message()));
+}
+
+/// Takes the fields that `is_dropped` names out of `unknown_fields`.
+inline void drop_fields(std::string& unknown_fields, bool (*is_dropped)(std::uint32_t number)) {
+  std::string others;
+  WireReader reader(unknown_fields);
+  WireField field;
+  while (reader.next(field)) {
+    if (!is_dropped(field.number)) others.append(field.extent);
+  }
+  unknown_fields = std::move(others);
+}
+
+/// A backup whose lists are somewhere else must not be taken for an empty one.
+[[nodiscard]] inline Status check_index(const Manifest& manifest) {
+  // BackupMeta.mode (1: copies of EBS volumes, which are no files) and BackupMeta.ranges (BR 8 and
+  // later list files there)
+  constexpr std::uint32_t mode_field = 23;
+  constexpr std::uint32_t ranges_field = 24;
+  const bool has_index = manifest.needs_meta_objects();
+  bool is_elsewhere = manifest.index->version > 1;
+  WireReader reader(manifest.index->unknown_fields);
+  WireField field;
+  while (reader.next(field)) {
+    if (field.number == mode_field && field.value != 0) is_elsewhere = true;
+    if (field.number == ranges_field && !has_index && manifest.meta.files.empty()) {
+      is_elsewhere = true;
+    }
+  }
+  if (!is_elsewhere) return {};
+  return Status::error(StatusCode::unsupported,
+                       "this backupmeta has a form of a later BR, which is not read")
+      .with_object(backupmeta_name);
+}
+
+[[nodiscard]] inline Status check_info(const KvbackupInfo& info, std::size_t files) {
+  if (info.format == 0 || info.format > kvbackup_info_format) {
+    return Status::error(StatusCode::unsupported, "this backup has format " +
+                                                      std::to_string(info.format) +
+                                                      ", and this version reads only up to " +
+                                                      std::to_string(kvbackup_info_format))
+        .with_object(backupmeta_name);
+  }
+  if (!info.file_crc32c.empty() && info.file_crc32c.size() != files) {
+    return damaged_backupmeta("it has not one checksum a file");
+  }
+  return {};
+}
+
+}  // namespace detail
+
+/// Reads the bytes of a `backupmeta` and proves its seal, before anything is made of what they say.
+/// Errors: corruption for anything that is not exactly what encode_manifest or BR writes;
+/// unsupported for a later format of ours or of BR's, and for what is probably encrypted. Lists
+/// that BR keeps in objects of their own are left empty (Manifest::needs_meta_objects).
+[[nodiscard]] inline Result<Manifest> decode_manifest(ByteView bytes) {
+  if (bytes.empty()) return detail::damaged_backupmeta("it is empty");
+  const auto outlined = detail::outline_of(bytes);
+  if (!outlined.ok()) return outlined.status();
+  const detail::ManifestOutline& outline = outlined.value();
+
+  Manifest manifest;
+  manifest.is_sealed =
+      outline.seals != 0 || outline.infos != 0 || !outline.br_version.starts_with("BR");
+  if (manifest.is_sealed) {
+    if (outline.seals != 1) return detail::damaged_backupmeta("its seal is missing or repeated");
+    if (!detail::sealed_part(bytes)) {
+      return detail::damaged_backupmeta("its bytes do not match its seal");
+    }
+    if (outline.infos != 1)
+      return detail::damaged_backupmeta("field 100001 is missing or repeated");
+  }
+  auto meta = decode<BackupMeta>(bytes);
+  if (!meta.ok()) return detail::damaged_backupmeta(std::string(meta.status().message()));
+  manifest.meta = std::move(meta).value();
+  if (!manifest.is_sealed) {
+    if (!outline.has_later_fields) return manifest;
+    auto index = decode<BackupMetaIndex>(manifest.meta.unknown_fields);
+    if (!index.ok()) return detail::damaged_backupmeta(std::string(index.status().message()));
+    manifest.index = std::move(index).value();
+    if (Status status = detail::check_index(manifest); !status.ok()) return status;
+    detail::drop_fields(manifest.meta.unknown_fields, detail::is_index_field);
+    return manifest;
+  }
+  detail::drop_fields(manifest.meta.unknown_fields, detail::is_own_field);
+
+  auto info = decode<KvbackupInfo>(outline.info);
+  if (!info.ok()) return detail::damaged_backupmeta(std::string(info.status().message()));
+  Status status = detail::check_info(info.value(), manifest.meta.files.size());
+  if (!status.ok()) return status;
+  manifest.info = std::move(info).value();
+  return manifest;
+}
+
+namespace detail {
+
+/// Fills the lists of `manifest` from BR's trees, as if they had stood in backupmeta.
+template <class Backend>
+[[nodiscard]] Status read_meta_objects(Backend& backend, Manifest& manifest) {
+  if (!manifest.needs_meta_objects()) return {};
+  MetaTreeReader<Backend> reader(backend);
+  std::vector<std::string> ddls;
+  BackupMetaIndex& index = *manifest.index;
+  for (auto* root :
+       {&index.file_index, &index.schema_index, &index.raw_range_index, &index.ddl_indexes}) {
+    if (!root->has_value()) continue;
+    Status status = reader.read(std::move(**root), manifest.meta, ddls);
+    if (!status.ok()) return status;
+    root->reset();
+  }
+  manifest.meta_objects = std::move(reader).objects();
+  if (ddls.empty()) return {};
+  // an array of jobs, as BackupMeta.ddls is
+  std::string& all = manifest.meta.ddls;
+  all = "[";
+  for (const std::string& job : ddls) {
+    if (all.size() > 1) all += ',';
+    all += job;
+  }
+  all += ']';
+  return {};
+}
+
+}  // namespace detail
+
+/// Reads and proves the backupmeta of a ReadableBackend, and the objects that it keeps its lists
+/// in; spelled out here, since that concept stands in a room of the same floor. not_found where
+/// there is no backupmeta.
+template <class Backend>
+requires requires(Backend& b, std::string_view name) {
+  { b.read(name) } -> std::same_as<Result<std::string>>;
+  { b.list(name).value().front().size } -> std::convertible_to<std::uint64_t>;
+  { b.url() } -> std::same_as<std::string>;
+}
+[[nodiscard]] Result<Manifest> read_manifest(Backend& backend) {
+  auto listed = backend.list(backupmeta_name);
+  if (!listed.ok()) return std::move(listed).status();
+  bool found = false;
+  for (const auto& object : listed.value()) {
+    if (object.name != backupmeta_name) continue;
+    found = true;
+    if (object.size <= max_backupmeta_size) continue;
+    return Status::error(StatusCode::resource_exhausted, "backupmeta has " +
+                                                             std::to_string(object.size) +
+                                                             " bytes, more than this library reads")
+        .with_object(backend.url());
+  }
+  if (!found) {
+    return Status::error(StatusCode::not_found, "there is no backup here: backupmeta is missing")
+        .with_object(backend.url());
+  }
+  auto bytes = backend.read(backupmeta_name);
+  if (!bytes.ok()) return std::move(bytes).status();
+  auto manifest = decode_manifest(bytes.value());
+  if (!manifest.ok()) return manifest;
+  Status status = detail::read_meta_objects(backend, manifest.value());
+  if (!status.ok()) return status;
+  return manifest;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/manifest/checkpoint.hpp ----
+// The checkpoint of a run that is not finished: what it does, and which parts are done.
+//
+//   kvbackup.checkpoint.{job id}.0     CheckpointJob, written before the first file
+//   kvbackup.checkpoint.{job id}.{n}   CheckpointParts, n from 1 on: each is written once
+//
+// Every object is a message of kvbackup.proto and the seal behind it. A part is recorded once all
+// of its files are stored durably; a part that is not recorded may be there as well. BR looks at
+// none of them, and they are removed once backupmeta is in place.
+
+namespace kvbackup::inline v1 {
+
+/// The CheckpointJob::format that this library writes, and the highest it reads.
+inline constexpr std::uint32_t checkpoint_format = 1;
+
+/// The largest object of a checkpoint that is read, and the most that all of one may have together,
+/// in bytes: what it names has to fit one backupmeta.
+inline constexpr std::uint64_t max_checkpoint_size = max_backupmeta_size;
+
+namespace detail {
+
+[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status damaged_checkpoint(std::string_view name,
+                                                                    std::string_view why) {
+  std::string message = "the checkpoint is damaged: ";
+  message += why;
+  return Status::error(StatusCode::corruption, message)
+      .with_object(name)
+      .with_note("remove what the unfinished run left, with `kvbackup clean`, and begin anew");
+}
+
+/// Whether the lists of CheckpointParts have no more entries than its bytes can honestly spell, as
+/// entries_fit() has it: a file has a SHA-256 and a name, a part has a file.
+[[nodiscard]] inline bool checkpoint_entries_fit(ByteView message) {
+  constexpr std::uint32_t parts_field = 3;
+  constexpr std::uint32_t files_field = 5;
+  constexpr std::size_t least_entry = 24;
+  constexpr std::size_t always = 100;
+  std::size_t entries = 0;
+  WireReader reader(message);
+  WireField part;
+  while (reader.next(part)) {
+    if (part.number != parts_field || part.wire_type != WireType::length_delimited) continue;
+    ++entries;
+    WireReader inside(part.payload);
+    WireField file;
+    while (inside.next(file)) entries += file.number == files_field ? 1 : 0;
+  }
+  return entries <= message.size() / least_entry + always;
+}
+
+/// The message before the seal.
+template <class M>
+[[nodiscard]] Result<M> decode_checkpoint(std::string_view name, ByteView bytes) {
+  if (bytes.size() > max_checkpoint_size) return damaged_checkpoint(name, "it is too large");
+  const auto message = sealed_part(bytes);
+  if (!message) return damaged_checkpoint(name, "its bytes do not match its seal");
+  if (!entries_fit(*message, 0, 0) || !checkpoint_entries_fit(*message)) {
+    return damaged_checkpoint(name, "its lists have more entries than its bytes can spell");
+  }
+  auto decoded = decode<M>(*message);
+  if (!decoded.ok()) return damaged_checkpoint(name, decoded.status().message());
+  return decoded;
+}
+
+[[nodiscard]] inline Status check_part(std::string_view name, const CheckpointPart& part) {
+  if (part.files.empty()) return damaged_checkpoint(name, "a part has no files");
+  for (const CheckpointFile& each : part.files) {
+    constexpr std::size_t sha256_size = 32;
+    if (!each.file || each.file->name.empty() || each.file->sha256.size() != sha256_size) {
+      return damaged_checkpoint(name, "a file lacks its name or its SHA-256");
+    }
+    if (each.file->start_key != part.start || each.file->end_key != part.end) {
+      return damaged_checkpoint(name, "a file has other keys than its part");
+    }
+  }
+  return {};
+}
+
+}  // namespace detail
+
+/// The bytes of the object checkpoint_name(job.job_id, 0).
+[[nodiscard]] inline std::string encode_checkpoint(const CheckpointJob& job) {
+  std::string out = encode(job);
+  detail::append_seal(out);
+  return out;
+}
+/// The bytes of the object checkpoint_name(parts.job_id, parts.number).
+[[nodiscard]] inline std::string encode_checkpoint(const CheckpointParts& parts) {
+  std::string out = encode(parts);
+  detail::append_seal(out);
+  return out;
+}
+
+/// Reads number 0 of a checkpoint, whose object has that name. Errors: corruption for anything that
+/// is not exactly what encode_checkpoint() writes under it; unsupported for a later format.
+[[nodiscard]] inline Result<CheckpointJob> decode_checkpoint_job(std::string_view name,
+                                                                 ByteView bytes) {
+  auto job = detail::decode_checkpoint<CheckpointJob>(name, bytes);
+  if (!job.ok()) return job;
+  const CheckpointJob& read = job.value();
+  if (read.format == 0 || read.format > checkpoint_format) {
+    return Status::error(StatusCode::unsupported, "this checkpoint has format " +
+                                                      std::to_string(read.format) +
+                                                      ", and this version reads only up to " +
+                                                      std::to_string(checkpoint_format))
+        .with_object(name);
+  }
+  if (checkpoint_name(read.job_id, 0) != name) {
+    return detail::damaged_checkpoint(name, "it is of another job");
+  }
+  return job;
+}
+
+/// The same of number 1 and above.
+[[nodiscard]] inline Result<CheckpointParts> decode_checkpoint_parts(std::string_view name,
+                                                                     ByteView bytes) {
+  auto parts = detail::decode_checkpoint<CheckpointParts>(name, bytes);
+  if (!parts.ok()) return parts;
+  if (parts.value().number == 0 ||
+      checkpoint_name(parts.value().job_id, parts.value().number) != name) {
+    return detail::damaged_checkpoint(name, "it is of another job");
+  }
+  for (const CheckpointPart& part : parts.value().parts) {
+    if (Status status = detail::check_part(name, part); !status.ok()) return status;
+  }
+  return parts;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/backup/checkpoint_log.hpp ----
+// Writes the checkpoint of a run.
+
+namespace kvbackup::inline v1::detail {
+
+/// Records finished parts. Thread-safe; borrows backend and clock.
+///
+/// An object is written at most once an interval, which grows by 1/256 of the time that the run has
+/// taken: a run of a day leaves some 2,000 objects, whatever the number of its parts, and what a
+/// kill costs is work of that interval, which is found again but built anew.
+template <ReadableBackend Backend>
+class CheckpointLog {
+ public:
+  CheckpointLog(Backend& backend, Clock& clock, std::uint64_t interval_ms)
+      : backend_(backend),
+        clock_(clock),
+        interval_ns_(interval_ms * 1'000'000),
+        began_ns_(clock.steady_ns()) {}
+
+  /// Writes number 0.
+  [[nodiscard]] Status begin(const CheckpointJob& job) {
+    go_on(job.job_id, 1);
+    return put_object(backend_, checkpoint_name(job_id_, 0), encode_checkpoint(job), true);
+  }
+
+  /// Goes on with the checkpoint of an earlier run, whose next object has that number.
+  void go_on(std::string job_id, std::uint64_t next) {
+    job_id_ = std::move(job_id);
+    next_ = next;
+  }
+
+  [[nodiscard]] Status record(const FinishedPart& part) {
+    CheckpointPart recorded;
+    recorded.sub_range = part.sub_range;
+    recorded.number = part.number;
+    recorded.start = part.start;
+    recorded.end = part.end;
+    for (const FileRecord& each : part.files) {
+      CheckpointFile file;
+      file.file = each.file;
+      file.crc32c = each.crc32c;
+      file.proof = each.proof;
+      recorded.files.push_back(std::move(file));
+    }
+    const MutexLock hold(mutex_);
+    waiting_.push_back(std::move(recorded));
+    const std::uint64_t now = clock_.steady_ns();
+    if (interval_ns_ != 0 && now < written_ns_ + interval_ns_ + (now - began_ns_) / 256) return {};
+    return write(now);
+  }
+
+  /// Writes what was not written yet.
+  [[nodiscard]] Status flush() {
+    const MutexLock hold(mutex_);
+    return waiting_.empty() ? Status() : write(clock_.steady_ns());
+  }
+
+ private:
+  // a failure leaves the parts to the next try
+  [[nodiscard]] Status write(std::uint64_t now) {
+    // an earlier try of ours may have been done, or a run that lost its lock may still write
+    constexpr int most_taken = 100;
+    CheckpointParts parts;
+    parts.job_id = job_id_;
+    parts.parts = std::move(waiting_);
+    waiting_.clear();
+    Status status;
+    for (int taken = 0; taken < most_taken; ++taken) {
+      parts.number = next_++;
+      status = put_object(backend_, checkpoint_name(job_id_, parts.number),
+                          encode_checkpoint(parts), true);
+      if (status.code() != StatusCode::already_exists) break;
+    }
+    if (status.ok()) {
+      written_ns_ = now;
+    } else {
+      waiting_ = std::move(parts.parts);
+    }
+    return status;
+  }
+
+  Backend& backend_;
+  Clock& clock_;
+  std::uint64_t interval_ns_;
+  std::uint64_t began_ns_;
+  std::string job_id_;
+  Mutex mutex_;
+  std::uint64_t next_ = 1;  // under mutex_, as what follows
+  std::uint64_t written_ns_ = 0;
+  std::vector<CheckpointPart> waiting_;
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/base/executor.hpp ----
+#if KVBACKUP_WITH_THREADS
+#include <pthread.h>
+#endif
+
+namespace kvbackup::inline v1 {
+
+/// The seam through which a host lends its threads to a run.
+class Executor {
+ public:
+  virtual ~Executor() = default;
+  /// Calls task(0) .. task(count-1), each once, on any threads and in any order, and returns when
+  /// all have returned. Fewer threads than `count` are fine: a task waits for another one only
+  /// where that one has begun.
+  virtual void run(std::size_t count, FunctionRef<void(std::size_t)> task) = 0;
+};
+
+/// Runs every task on the calling thread, one after the other.
+class InlineExecutor final : public Executor {
+ public:
+  void run(std::size_t count, FunctionRef<void(std::size_t)> task) override {
+    for (std::size_t i = 0; i < count; ++i) task(i);
+  }
+};
+
+#if KVBACKUP_WITH_THREADS
+/// Runs task(0) on the calling thread and each other task on a POSIX thread of its own. Where the
+/// system gives no more threads, the calling thread runs what is left.
+class ThreadExecutor final : public Executor {
+ public:
+  void run(std::size_t count, FunctionRef<void(std::size_t)> task) override {
+    // std::thread throws where a thread cannot be made; pthread_create says so
+    std::vector<Job> jobs;
+    std::vector<pthread_t> threads;
+    jobs.reserve(count);
+    threads.reserve(count);
+    std::size_t next = 1;
+    for (; next < count; ++next) {
+      jobs.push_back({task, next});
+      pthread_t thread;
+      if (::pthread_create(&thread, nullptr, &run_job, &jobs.back()) != 0) break;
+      threads.push_back(thread);
+    }
+    if (count > 0) task(0);
+    for (; next < count; ++next) task(next);
+    for (const pthread_t thread : threads) ::pthread_join(thread, nullptr);
+  }
+
+ private:
+  struct Job {
+    FunctionRef<void(std::size_t)> task;
+    std::size_t index;
+  };
+  static void* run_job(void* job) {
+    static_cast<Job*>(job)->task(static_cast<Job*>(job)->index);
+    return nullptr;
+  }
+};
+#endif
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/backup/options.hpp ----
+namespace kvbackup::inline v1 {
+
+/// TiKV 5.x's `backup.sst-max-size`: 1.5 regions of 96 MiB (raftstore coprocessor/config.rs).
+inline constexpr std::uint64_t default_part_size = 144ull << 20;
+
+/// What one run does. Everything has a default; pointers are borrowed for the length of the run.
+struct BackupOptions {
+  /// The ranges to back up. Empty: all column families of a Snapshot, or all of a plain source.
+  /// Ranges of one column family must not overlap; adjacent ones are merged.
+  std::vector<KeyRange> ranges;
+  /// A part is closed once the keys and values in it are that many bytes. At least 1.
+  std::uint64_t part_size = default_part_size;
+  /// Threads at work at once; above 1 it needs an `executor`. Each takes a sub-range, and those
+  /// that find none, because the store has fewer or the run nears its end, compress blocks for the
+  /// others. There is no second number for these: a host knows how many of its cores the run may
+  /// have, and how many of them sub-ranges keep busy depends on the data and changes during a run.
+  /// Never changes the output.
+  std::size_t concurrency = 1;
+  /// Stored bytes a second for the whole run, 0 = unlimited. Needs a `clock`.
+  std::uint64_t rate_limit = 0;
+  /// Bytes of keys and values a second that are taken from the source, for the whole run, 0 =
+  /// unlimited. Needs a `clock`. What a store reads to find them is not seen from here.
+  std::uint64_t read_rate_limit = 0;
+  /// How often one part of a Snapshot is built again where its object is lost in mid-write: where
+  /// the backend fails with a Status that is retryable(). Never changes the output.
+  std::uint32_t part_retries = 3;
+  /// Wall time and waiting. Null: the time of the run is std::chrono::system_clock's, and a part is
+  /// built again without a pause.
+  Clock* clock = nullptr;
+  /// Threads. Null: the calling thread does everything.
+  Executor* executor = nullptr;
+  Observer* observer = nullptr;
+  const CancelToken* cancel = nullptr;
+
+  /// Keep the destination with a lock while the run writes to it: of two runs never both go on.
+  /// Needs a ReadableBackend and a `clock`. A backend that keeps nothing does without.
+  bool lock = false;
+  /// Record finished parts in the destination, so that a run that ends early can be resumed.
+  /// Implies `lock`. Needs a source that tells its state, see source_state().
+  bool checkpoint = false;
+  /// Go on with the unfinished backup that is in the destination, if there is one and it is of the
+  /// same ranges, options and state of the source; else begin one. Implies `checkpoint`.
+  bool resume = false;
+  /// A checkpoint is written at most that often, in milliseconds, and less often in long runs; 0:
+  /// for every part.
+  std::uint64_t checkpoint_interval_ms = 1'000;
+  /// Of the run, in the names of its lock and checkpoint: 16 to 64 lower-case hex digits that no
+  /// other run has. Empty: made of time, process and host.
+  std::string run_id;
+
+  // What backupmeta and file names say of the cluster. A store that is no cluster leaves the
+  // defaults.
+  std::uint64_t cluster_id = 0;
+  std::string cluster_version;
+  std::uint64_t store_id = 1;
+  /// Of the one region that is backed up. 0: none, names have the number of the part in its place.
+  std::uint64_t region_id = 0;
+  std::uint64_t region_epoch = 1;
+  /// Files are named "1/2_..." and not "1_2_...", as by TiKV 6.2 and later on S3.
+  bool store_folder = false;
+};
+
+namespace detail {
+/// How many of the threads of a run find something to do where `workers` of them write.
+template <BlockCodec Codec>
+[[nodiscard]] std::size_t useful_threads(std::size_t workers, const BackupOptions& options,
+                                         const Codec& codec) {
+  // one table keeps no more busy, see BlockBatches::most_batches
+  constexpr std::size_t most_of_a_worker = 8;
+  if (codec.type() == BlockCompression::none) return workers;
+  return std::min(options.concurrency, workers * most_of_a_worker);
+}
+}  // namespace detail
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/backup/part_numbers.hpp ----
+namespace kvbackup::inline v1::detail {
+
+/// The number of a part stands where TiKV has the region's id. It rises with the part's key and
+/// depends on the plan and the data only: sub-ranges are numbered a million parts apart.
+inline constexpr std::uint64_t parts_of_a_sub_range = 1'000'000;
+
+/// The number of a part, `index` in its sub-range; both counted from 0.
+[[nodiscard]] constexpr std::uint64_t part_number_of(std::uint64_t sub_range, std::uint64_t index) {
+  return sub_range * parts_of_a_sub_range + index + 1;
+}
+
+/// No part of a plan of that many sub-ranges has a higher number.
+[[nodiscard]] constexpr std::uint64_t last_part_number(std::size_t sub_ranges) {
+  return (std::uint64_t{sub_ranges} + 1) * parts_of_a_sub_range;
+}
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/backup/unfinished_job.hpp ----
+// Reads the checkpoint of a run that did not end, and proves that it is of the same job and that
+// its files are there.
+
+namespace kvbackup::inline v1::detail {
+
+/// What the checkpoint in a destination says.
+struct UnfinishedJob {
+  CheckpointJob job;
+  std::vector<FinishedParts> finished;  ///< one a sub-range
+  std::uint64_t next_number = 1;        ///< of the checkpoint's next object
+};
+
+[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status unfinished_run(std::string_view name) {
+  return Status::error(StatusCode::already_exists,
+                       "the destination holds a backup that is not finished; go on with it "
+                       "(BackupOptions::resume, --resume), or remove what it left (kvbackup clean)")
+      .with_object(name);
+}
+
+/// The job whose checkpoint is in the destination; empty if there is none. already_exists if there
+/// are several.
+[[nodiscard]] inline Result<std::string> job_in(const std::vector<ObjectInfo>& objects) {
+  std::string job_id;
+  for (const ObjectInfo& each : objects) {
+    const auto name = parse_checkpoint_name(each.name);
+    if (!name) continue;
+    if (job_id.empty()) job_id = name->job_id;
+    if (job_id == name->job_id) continue;
+    return Status::error(StatusCode::already_exists,
+                         "the destination holds more than one backup that is not finished; remove "
+                         "what they left (kvbackup clean)")
+        .with_object(each.name);
+  }
+  return job_id;
+}
+
+/// Refuses by name what differs between the job that is asked for and the one that was begun.
+[[nodiscard]] inline Status check_same_job(const CheckpointJob& asked, const CheckpointJob& begun) {
+  const auto differs = [&](const std::string& what) {
+    return Status::error(StatusCode::invalid_argument,
+                         "the unfinished backup in the destination is another one: " + what +
+                             "; ask for the same backup again, or remove what it left (kvbackup "
+                             "clean) and begin anew")
+        .with_object(checkpoint_name(begun.job_id, 0));
+  };
+  const auto value_of = [](const CheckpointJob& job, const std::string& name) {
+    const auto at = job.settings.find(name);
+    return at == job.settings.end() ? std::string("not known") : '"' + at->second + '"';
+  };
+  for (const CheckpointJob* job : {&asked, &begun}) {
+    for (const auto& [name, value] : job->settings) {
+      const std::string now = value_of(asked, name);
+      const std::string then = value_of(begun, name);
+      if (now != then) return differs(name + " is " + now + " and was " + then);
+    }
+  }
+  if (asked.ranges != begun.ranges) return differs("its key ranges are others");
+  return {};
+}
+
+/// Whether `parts` follow one another through all of `ranges`, in their order.
+[[nodiscard]] inline bool tiles_all(const std::vector<CompletedRange>& ranges,
+                                    const std::vector<CompletedRange>& parts) {
+  std::size_t next = 0;
+  for (const CompletedRange& range : ranges) {
+    const std::string* at = &range.start;
+    for (bool open = true; open; ++next) {
+      if (next == parts.size()) return false;
+      const CompletedRange& part = parts[next];
+      const bool rises = part.end.empty() || ByteView(part.start) < ByteView(part.end);
+      if (part.cf != range.cf || part.start != *at || !rises) return false;
+      at = &part.end;
+      open = part.end != range.end;
+      if (open &&
+          (part.end.empty() || (!range.end.empty() && ByteView(part.end) > ByteView(range.end)))) {
+        return false;
+      }
+    }
+  }
+  return next == parts.size();
+}
+
+/// Gathers the parts of a checkpoint by sub-range: of each those from its start on that follow one
+/// another. A part behind a gap, which a lost object of the checkpoint leaves, is built again.
+class PartGatherer {
+ public:
+  PartGatherer(std::string_view name, const CheckpointJob& job)
+      : name_(name), job_(job), parts_(job.sub_ranges.size()) {}
+
+  [[nodiscard]] Status add(std::vector<CheckpointPart> parts) {
+    for (CheckpointPart& each : parts) {
+      if (each.sub_range >= parts_.size()) {
+        return damaged_checkpoint(name_, "a part is of no sub-range");
+      }
+      parts_[static_cast<std::size_t>(each.sub_range)].push_back(std::move(each));
+    }
+    return {};
+  }
+
+  [[nodiscard]] Result<std::vector<FinishedParts>> take() && {
+    std::vector<FinishedParts> finished(parts_.size());
+    for (std::size_t i = 0; i < parts_.size(); ++i) {
+      std::sort(parts_[i].begin(), parts_[i].end(),
+                [](const auto& a, const auto& b) { return a.number < b.number; });
+      FinishedParts& out = finished[i];
+      out.end = job_.sub_ranges[i].start;
+      for (CheckpointPart& part : parts_[i]) {
+        if (part.number != out.count) break;
+        if (Status status = take_part(part, job_.sub_ranges[i], out); !status.ok()) return status;
+      }
+    }
+    return finished;
+  }
+
+ private:
+  [[nodiscard]] Status take_part(CheckpointPart& part, const CompletedRange& range,
+                                 FinishedParts& out) const {
+    const bool is_last = out.count > 0 && out.end == range.end;
+    const bool rises = part.end.empty()
+                           ? range.end.empty()
+                           : ByteView(part.start) < ByteView(part.end) &&
+                                 (range.end.empty() || ByteView(part.end) <= ByteView(range.end));
+    if (is_last || part.start != out.end || !rises) {
+      return damaged_checkpoint(name_, "the parts of a sub-range do not follow one another");
+    }
+    for (CheckpointFile& each : part.files) {
+      FileRecord record;
+      record.file = *std::move(each.file);
+      record.crc32c = each.crc32c;
+      record.proof = std::move(each.proof);
+      out.files.push_back(std::move(record));
+    }
+    out.end = std::move(part.end);
+    ++out.count;
+    return {};
+  }
+
+  std::string name_;
+  const CheckpointJob& job_;
+  std::vector<std::vector<CheckpointPart>> parts_;
+};
+
+/// Reads the checkpoint of `job_id`, whose objects were listed, where it is that of `asked`.
+template <ReadableBackend Backend>
+[[nodiscard]] Result<UnfinishedJob> read_unfinished_job(Backend& backend,
+                                                        const std::vector<ObjectInfo>& objects,
+                                                        const std::string& job_id,
+                                                        const CheckpointJob& asked) {
+  const std::string header = checkpoint_name(job_id, 0);
+  std::uint64_t size = 0;
+  for (const ObjectInfo& each : objects) size += std::min(each.size, max_checkpoint_size);
+  if (size > max_checkpoint_size) return damaged_checkpoint(header, "it is too large");
+  if (find_object(objects, header) == nullptr) {
+    return damaged_checkpoint(header, "the object that says what the run did is gone");
+  }
+  auto bytes = backend.read(header);
+  if (!bytes.ok()) return std::move(bytes).status();
+  auto job = decode_checkpoint_job(header, bytes.value());
+  if (!job.ok()) return std::move(job).status();
+  UnfinishedJob unfinished;
+  unfinished.job = std::move(job).value();
+  if (Status status = check_same_job(asked, unfinished.job); !status.ok()) return status;
+  if (!tiles_all(unfinished.job.ranges, unfinished.job.sub_ranges)) {
+    return damaged_checkpoint(header, "its sub-ranges do not tile its ranges");
+  }
+  PartGatherer gatherer(header, unfinished.job);
+  for (const ObjectInfo& each : objects) {
+    const auto name = parse_checkpoint_name(each.name);
+    if (!name || name->job_id != job_id || name->number == 0) continue;
+    auto object = backend.read(each.name);
+    if (!object.ok()) return std::move(object).status();
+    auto parts = decode_checkpoint_parts(each.name, object.value());
+    if (!parts.ok()) return std::move(parts).status();
+    Status status = gatherer.add(std::move(parts.value().parts));
+    if (!status.ok()) return status;
+    unfinished.next_number = std::max(unfinished.next_number, name->number + 1);
+  }
+  auto finished = std::move(gatherer).take();
+  if (!finished.ok()) return std::move(finished).status();
+  unfinished.finished = std::move(finished).value();
+  return unfinished;
+}
+
+/// Proves that a file of a finished part is what was written: by the proof that the storage gave
+/// when it was committed, or where it gives none, by reading it. `tick` is called now and then.
+template <ReadableBackend Backend, Hasher Hash>
+[[nodiscard]] Status prove_file(Backend& backend, const std::vector<ObjectInfo>& listed,
+                                const FileRecord& record, const Hash& prototype,
+                                FunctionRef<Status()> tick) {
+  constexpr std::uint64_t most_at_once = 1u << 20;
+  const auto changed = [&record](const char* why) {
+    return Status::error(StatusCode::corruption,
+                         std::string("a file of the unfinished backup is not what was written: ") +
+                             why + "; remove what the run left (kvbackup clean) and begin anew")
+        .with_object(record.file.name);
+  };
+  const ObjectInfo* const found = find_object(listed, record.file.name);
+  if (found == nullptr) return changed("it is gone");
+  if (found->size != record.file.size) return changed("it has another size");
+  if (!record.proof.empty() && !found->proof.empty()) {
+    return found->proof == record.proof ? tick() : changed("it was written again");
+  }
+  Hash hash = prototype;
+  for (std::uint64_t at = 0; at < record.file.size;) {
+    if (Status status = tick(); !status.ok()) return status;
+    const std::uint64_t length = std::min(record.file.size - at, most_at_once);
+    auto bytes = backend.read_range(record.file.name, at, length);
+    if (!bytes.ok()) return std::move(bytes).status();
+    hash.add_bytes(bytes.value());
+    at += length;
+  }
+  const FileDigest digest = hash.finish();
+  if (as_bytes(digest.sha256) == ByteView(record.file.sha256) && digest.crc32c == record.crc32c) {
+    return {};
+  }
+  return changed("its SHA-256 is another");
+}
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/base/workers.hpp ----
+// Divides numbered pieces of work among the threads of an executor.
+
+namespace kvbackup::inline v1::detail {
+
+/// Calls work(0, stop) .. work(count - 1, stop) -> Status, `concurrency` at once on the executor's
+/// threads, in rising order of their beginning; without an executor one after the other. `stop`, an
+/// atomic<bool>, turns true once one of them failed, so that the others may end early; where that
+/// is of no use, work(i). Gives the first failure; no work is begun after it. internal if the
+/// executor left some out.
+///
+/// With `helpers`, `threads` of the executor take part: those that find no work help until the last
+/// work is done or one fails.
+template <class Work>
+[[nodiscard]] Status run_workers(std::size_t count, std::size_t concurrency, Executor* executor,
+                                 Work&& work, HelperPool* helpers = nullptr,
+                                 std::size_t threads = 0) {
+  std::atomic<std::size_t> next{0};
+  std::atomic<std::size_t> finished{0};
+  std::atomic<bool> stop{false};
+  Mutex mutex;
+  Status first_failure;
+  const auto call = [&](std::size_t index) -> Status {
+    if constexpr (requires { work(index, stop); }) {
+      return work(index, stop);
+    } else {
+      return work(index);
+    }
+  };
+  const auto end = [&] {
+    if (helpers != nullptr) helpers->close();
+  };
+  const auto worker = [&](std::size_t) {
+    while (!stop.load(std::memory_order_relaxed)) {
+      const std::size_t index = next.fetch_add(1, std::memory_order_relaxed);
+      if (index >= count) return;
+      Status status = call(index);
+      if (status.ok()) {
+        if (finished.fetch_add(1, std::memory_order_relaxed) + 1 == count) end();
+        continue;
+      }
+      {
+        const MutexLock lock(mutex);
+        if (first_failure.ok()) first_failure = std::move(status);
+        stop.store(true, std::memory_order_relaxed);
+      }
+      end();
+    }
+  };
+  const std::size_t workers = std::min(concurrency, count);
+  if (helpers != nullptr && workers > 0 && executor != nullptr) {
+    std::atomic<std::size_t> begun{0};
+    executor->run(std::max(workers, threads), [&](std::size_t i) {
+      if (begun.fetch_add(1, std::memory_order_relaxed) < workers) worker(i);
+      helpers->help();
+    });
+  } else if (workers <= 1 || executor == nullptr) {
+    worker(0);
+  } else {
+    executor->run(workers, worker);
+  }
+  if (!first_failure.ok()) return first_failure;
+  if (finished.load(std::memory_order_relaxed) == count) return {};
+  return Status::error(StatusCode::internal,
+                       "the executor returned without running every task it was given");
+}
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/backup/run_keeper.hpp ----
+// What a run leaves in its destination beside its files: the lock while it works, and the
+// checkpoint until backupmeta is there.
+
+namespace kvbackup::inline v1::detail {
+
+/// A name that no other run has: 32 hex digits of time, process and a counter.
+[[nodiscard]] inline std::string make_run_id(Clock& clock) {
+  static std::atomic<std::uint64_t> counter{0};
+  const ProcessIdentity self = this_process();
+  std::string seed = self.host + '\0' + self.process;
+  append_le64(seed, self.pid);
+  append_le64(seed, clock.unix_ms());
+  append_le64(seed, clock.steady_ns());
+  append_le64(seed, counter.fetch_add(1, std::memory_order_relaxed));
+  // what two processes of two hosts without any of these still differ in
+  append_le64(seed, reinterpret_cast<std::uintptr_t>(&seed));
+  const Sha256Digest digest = PortableSha256::of(seed);
+  return to_hex(as_bytes(digest).substr(0, 16));
+}
+
+[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status holds_a_backup(std::string_view url) {
+  return Status::error(StatusCode::already_exists,
+                       "the destination already holds a backup (backupmeta is there); choose an "
+                       "empty one")
+      .with_object(url);
+}
+[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status holds_br_lock(std::string_view url) {
+  return Status::error(StatusCode::already_exists,
+                       "BR has locked the destination (backup.lock is there) for a backup that is "
+                       "not finished; choose an empty one")
+      .with_object(url);
+}
+
+/// Keeps lock and checkpoint of one run. begin(), then tick() and part_done() from any thread, then
+/// before_backupmeta() and end(), or give_up(). Borrows everything.
+template <ReadableBackend Backend, Hasher Hash>
+class RunKeeper final : public RunWatch {
+ public:
+  RunKeeper(Backend& backend, const Hash& hash, const BackupOptions& options)
+      : backend_(backend),
+        hash_(hash),
+        options_(options),
+        run_id_(options.run_id.empty() ? make_run_id(*options.clock) : options.run_id),
+        keeps_checkpoint_(options.checkpoint || options.resume),
+        log_(backend, *options.clock, options.checkpoint_interval_ms) {}
+
+  /// Takes the destination for `job`, and reads and proves what an earlier run of it finished.
+  /// `names` are those of the job's files.
+  [[nodiscard]] Status begin(CheckpointJob job, const FileNameParts& names) {
+    if (Status status = survey(); !status.ok()) return status;
+    const std::string found = found_job_;
+    guard_.emplace(backend_, *options_.clock, run_id_, found.empty() ? run_id_ : found);
+    if (Status status = guard_->acquire(); !status.ok()) return status;
+    if (guard_->is_advisory()) note_advisory();
+    // what was there before could have been another run's, which has ended meanwhile
+    Status status = survey();
+    if (status.ok() && found_job_ != found) status = changed_meanwhile();
+    if (status.ok()) status = take_up(std::move(job), names);
+    if (status.ok()) return status;
+    (void)guard_->release();
+    return status;
+  }
+
+  /// What the run does: as it was begun by the first run of the job.
+  [[nodiscard]] const CheckpointJob& job() const { return state_.job; }
+  /// The parts that need not be written again, one a sub-range; of a new job none at all.
+  [[nodiscard]] std::vector<FinishedParts>& finished() { return state_.finished; }
+  /// backupmeta is there, and only end() is left to be done.
+  [[nodiscard]] bool is_complete() const { return has_backup_; }
+
+  Status tick() override { return guard_->tick(); }
+  Status writing() override {
+    wrote_.store(true, std::memory_order_relaxed);
+    return guard_->tick();
+  }
+  Status part_done(const FinishedPart& part) override {
+    if (Status status = guard_->tick(); !status.ok()) return status;
+    return keeps_checkpoint_ ? log_.record(part) : Status();
+  }
+  Status before_backupmeta() override {
+    if (Status status = keeps_checkpoint_ ? log_.flush() : Status(); !status.ok()) return status;
+    return guard_->check();
+  }
+
+  /// Removes the checkpoint and the lock; backupmeta is there. The checkpoint's number 0 goes last:
+  /// as long as it is there, a resumed run knows that the rest is to be removed.
+  [[nodiscard]] Status end() {
+    std::vector<ObjectInfo> objects;
+    if (keeps_checkpoint_) {
+      auto listed = backend_.list(checkpoint_prefix);
+      if (!listed.ok()) return std::move(listed).status();
+      objects = std::move(listed).value();
+      std::erase_if(objects, [this](const ObjectInfo& each) {
+        const auto name = parse_checkpoint_name(each.name);
+        return !name || name->job_id != state_.job.job_id || name->number == 0;
+      });
+    }
+    Status status = run_workers(
+        objects.size(), options_.concurrency, options_.executor,
+        [&](std::size_t index) { return remove_object(backend_, objects[index].name); });
+    if (status.ok()) status = guard_->release();
+    if (!status.ok() || !keeps_checkpoint_) return status;
+    return remove_object(backend_, checkpoint_name(state_.job.job_id, 0));
+  }
+
+  /// Leaves the destination to a resumed run; nothing at all if nothing was written. What fails
+  /// here changes nothing about the failure that ended the run.
+  void give_up() {
+    if (keeps_checkpoint_ && !guard_->is_lost()) {
+      (void)log_.flush();
+      if (is_new_ && !wrote_.load(std::memory_order_relaxed)) {
+        (void)remove_object(backend_, checkpoint_name(state_.job.job_id, 0));
+      }
+    }
+    (void)guard_->release();
+  }
+
+ private:
+  /// Looks at what is in the destination, and refuses what the run cannot be about.
+  [[nodiscard]] Status survey() {
+    auto backup = backend_.exists(backupmeta_name);
+    if (!backup.ok()) return std::move(backup).status();
+    has_backup_ = backup.value();
+    if (has_backup_ && !options_.resume) return holds_a_backup(backend_.url());
+    auto listed = backend_.list(checkpoint_prefix);
+    if (!listed.ok()) return std::move(listed).status();
+    objects_ = std::move(listed).value();
+    auto job = job_in(objects_);
+    if (!job.ok()) return std::move(job).status();
+    found_job_ = std::move(job).value();
+    if (!found_job_.empty() && !options_.resume) {
+      return unfinished_run(checkpoint_name(found_job_, 0));
+    }
+    if (has_backup_) return found_job_.empty() ? holds_a_backup(backend_.url()) : Status();
+    auto br_lock = backend_.exists(backup_lock_name);
+    if (!br_lock.ok()) return std::move(br_lock).status();
+    return br_lock.value() ? holds_br_lock(backend_.url()) : Status();
+  }
+
+  [[nodiscard]] Status take_up(CheckpointJob job, FileNameParts names) {
+    is_new_ = found_job_.empty();
+    if (is_new_) {
+      job.job_id = run_id_;
+      state_.job = std::move(job);
+    } else {
+      auto read = read_unfinished_job(backend_, objects_, found_job_, job);
+      if (!read.ok()) return std::move(read).status();
+      state_ = std::move(read).value();
+    }
+    names.unix_ms = state_.job.created_unix_ms;
+    if (options_.resume) {
+      if (Status status = end_own_unfinished(names); !status.ok()) return status;
+    }
+    if (Status status = guard_->remove_dead(); !status.ok()) return status;
+    if (!keeps_checkpoint_) return {};
+    if (is_new_) return log_.begin(state_.job);
+    log_.go_on(state_.job.job_id, state_.next_number);
+    return has_backup_ ? Status() : prove_parts(names);
+  }
+
+  /// Ends what the job's earlier run left open: nobody else writes objects of these names.
+  [[nodiscard]] Status end_own_unfinished(const FileNameParts& names) {
+    if constexpr (UnfinishedBackend<Backend>) {
+      auto open = backend_.list_unfinished("");
+      if (open.status().code() == StatusCode::unsupported) return {};
+      if (!open.ok()) return std::move(open).status();
+      for (const UnfinishedObject& each : open.value()) {
+        if (!is_own_name(each.name, names)) continue;
+        if (Status status = backend_.end_unfinished(each); !status.ok()) return status;
+      }
+    }
+    return {};
+  }
+
+  [[nodiscard]] bool is_own_name(std::string_view name, const FileNameParts& names) const {
+    if (name == backupmeta_name || is_lock_name(name)) return name != guard_->name();
+    if (is_checkpoint_name(name)) return true;
+    if (!name.starts_with(sst_file_prefix(names.store_id, names.store_folder))) return false;
+    const std::string time = '_' + std::to_string(names.unix_ms) + '_';
+    if (name.find(time) != std::string_view::npos) return true;
+    // a part that starts at the empty key may be named without the time
+    for (std::size_t i = 0; i < state_.job.sub_ranges.size(); ++i) {
+      const CompletedRange& range = state_.job.sub_ranges[i];
+      if (range.start.empty() && name == file_name(names, i, 0, {}, range.cf)) return true;
+    }
+    return false;
+  }
+
+  [[nodiscard]] static std::string file_name(FileNameParts names, std::uint64_t sub_range,
+                                             std::uint64_t index, ByteView start,
+                                             std::string_view cf) {
+    if (names.region_id == 0) names.region_id = part_number_of(sub_range, index);
+    return sst_file_name(names, start, cf);
+  }
+
+  [[nodiscard]] Status prove_parts(const FileNameParts& names) {
+    std::vector<const FileRecord*> records;
+    for (std::size_t i = 0; i < state_.finished.size(); ++i) {
+      std::uint64_t index = 0;
+      for (const FileRecord& each : state_.finished[i].files) {
+        // the files of a part stand together, and each part has another start
+        const bool is_next = !records.empty() && &each != &state_.finished[i].files.front() &&
+                             records.back()->file.start_key != each.file.start_key;
+        index += is_next ? 1 : 0;
+        if (each.file.name != file_name(names, i, index, each.file.start_key, each.file.cf)) {
+          return damaged_checkpoint(checkpoint_name(state_.job.job_id, 0),
+                                    "a file has a name that the job does not give");
+        }
+        records.push_back(&each);
+      }
+    }
+    if (records.empty()) return {};
+    auto listed = backend_.list(sst_file_prefix(names.store_id, names.store_folder));
+    if (!listed.ok()) return std::move(listed).status();
+    const auto tick_or_cancel = [this]() -> Status {
+      if (Status status = check_cancel(options_.cancel); !status.ok()) return status;
+      return guard_->tick();
+    };
+    return run_workers(
+        records.size(), options_.concurrency, options_.executor, [&](std::size_t index) {
+          return prove_file(backend_, listed.value(), *records[index], hash_, tick_or_cancel);
+        });
+  }
+
+  void note_advisory() const {
+    if (options_.observer == nullptr) return;
+    options_.observer->on_note(
+        "the storage does not decide which of two writers comes first, so the lock of the "
+        "destination is advisory: let no other run write there");
+  }
+
+  [[nodiscard]] KVBACKUP_DETAIL_COLD Status changed_meanwhile() const {
+    return Status::error(StatusCode::already_exists,
+                         "another run began or ended in the destination meanwhile; look at it, and "
+                         "try again")
+        .with_object(backend_.url());
+  }
+
+  Backend& backend_;
+  const Hash& hash_;
+  const BackupOptions& options_;
+  const std::string run_id_;
+  const bool keeps_checkpoint_;
+  CheckpointLog<Backend> log_;
+  std::optional<DestinationGuard<Backend>> guard_;
+  bool has_backup_ = false;
+  std::vector<ObjectInfo> objects_;  // of checkpoints
+  std::string found_job_;            // whose checkpoint they are; empty if there are none
+  bool is_new_ = true;
+  UnfinishedJob state_;
+  std::atomic<bool> wrote_{false};
+};
+
+}  // namespace kvbackup::inline v1::detail
+
+// ---- kvbackup/backup/clean.hpp ----
+// What runs that did not end left in a destination: shows it, and removes it.
+//
+// Taken for leftovers are objects whose names this library and TiKV give, and nothing else: files
+// that backupmeta does not list, checkpoints, locks of dead holders; and what writers of such names
+// began. A folder with a backup, a lock or a checkpoint of its own is another destination.
+
+namespace kvbackup::inline v1 {
+
+enum class LeftoverKind : std::uint8_t {
+  unfinished,  ///< an upload or a temporary file that no writer will finish
+  file,        ///< a file that no backupmeta lists
+  checkpoint,  ///< what a run would be resumed by
+  lock,        ///< of a holder that is dead
+};
+
+[[nodiscard]] constexpr std::string_view to_string(LeftoverKind kind) noexcept {
+  switch (kind) {
+    case LeftoverKind::unfinished: return "unfinished";
+    case LeftoverKind::file: return "file";
+    case LeftoverKind::checkpoint: return "checkpoint";
+    case LeftoverKind::lock: return "lock";
+  }
+  return "unknown";
+}
+
+struct Leftover {
+  LeftoverKind kind = LeftoverKind::file;
+  std::string name;        ///< of the object
+  std::string id;          ///< UnfinishedObject::id; of the others empty
+  std::uint64_t size = 0;  ///< bytes; 0 where it is not known
+  bool removed = false;
+};
+
+struct CleanOptions {
+  /// Without it nothing is written or removed.
+  bool remove = false;
+  /// Names the lock that is held meanwhile, as BackupOptions::run_id does.
+  std::string run_id;
+  /// Also where BR's `backup.lock` lies without a backupmeta: its run may be at work, and nothing
+  /// in that object tells.
+  bool despite_br_lock = false;
+  Clock* clock = nullptr;  ///< borrowed; needed
+  const CancelToken* cancel = nullptr;
+};
+
+struct CleanReport {
+  bool has_backup = false;  ///< a backupmeta is there, and all that it lists stays
+  /// Why nothing may be removed: who is at work there. Empty if nobody is.
+  std::string held;
+  std::vector<Leftover> leftovers;
+};
+
+namespace detail {
+
+/// Whether `name` lies in a folder that is another destination.
+[[nodiscard]] inline bool is_in_other(const std::set<std::string, std::less<>>& folders,
+                                      std::string_view name) {
+  for (std::size_t slash = name.find('/'); slash != name.npos; slash = name.find('/', slash + 1)) {
+    if (folders.contains(name.substr(0, slash + 1))) return true;
+  }
+  return false;
+}
+
+/// The folders below a destination, with a slash behind them, that are destinations themselves.
+[[nodiscard]] inline std::set<std::string, std::less<>> other_destinations(
+    const std::vector<ObjectInfo>& objects) {
+  std::set<std::string, std::less<>> folders;
+  for (const ObjectInfo& each : objects) {
+    const std::string_view name = each.name;
+    const std::size_t slash = name.rfind('/');
+    if (slash == name.npos) continue;
+    const std::string_view own = name.substr(slash + 1);
+    if (own == backupmeta_name || own == backup_lock_name || is_lock_name(own) ||
+        is_checkpoint_name(own) || is_br_checkpoint_name(own)) {
+      folders.emplace(name.substr(0, slash + 1));
+    }
+  }
+  return folders;
+}
+
+/// Of a temporary file with a long name only the start is known.
+[[nodiscard]] inline bool is_own_name(std::string_view name) {
+  return name == backupmeta_name || is_lock_name(name) || is_checkpoint_name(name) ||
+         is_sst_file_name(name);
+}
+
+/// The names of all that belongs to the backup that is there.
+[[nodiscard]] inline std::set<std::string, std::less<>> names_in(const Manifest& manifest) {
+  std::set<std::string, std::less<>> names;
+  for (const File& file : manifest.meta.files) names.insert(file.name);
+  for (const MetaObject& object : manifest.meta_objects) names.insert(object.name);
+  return names;
+}
+
+template <ReadableBackend Backend>
+class Cleaning {
+ public:
+  Cleaning(Backend& backend, const CleanOptions& options) : backend_(backend), options_(options) {}
+
+  [[nodiscard]] Result<CleanReport> run() {
+    if (!options_.remove) {
+      if (Status status = look({}); !status.ok()) return status;
+      return std::move(report_);
+    }
+    const std::string run_id =
+        options_.run_id.empty() ? make_run_id(*options_.clock) : options_.run_id;
+    DestinationGuard<Backend> guard(backend_, *options_.clock, run_id, run_id);
+    Status status = guard.acquire();
+    if (!status.ok()) return status;
+    status = look(guard.name());
+    if (status.ok() && report_.held.empty()) status = remove(guard);
+    Status released = guard.release();
+    if (!status.ok()) return status;
+    if (!released.ok()) return released;
+    return std::move(report_);
+  }
+
+ private:
+  /// `own_lock` was written by this cleaning, so no other one lives.
+  [[nodiscard]] Status look(const std::string& own_lock) {
+    auto manifest = read_manifest(backend_);
+    report_.has_backup = manifest.status().code() != StatusCode::not_found;
+    if (!manifest.ok() && report_.has_backup) {
+      return std::move(manifest).status().with_note(
+          "so what belongs to the backup and what does not cannot be told; nothing was removed");
+    }
+    std::set<std::string, std::less<>> listed;
+    if (manifest.ok()) listed = names_in(manifest.value());
+    auto objects = backend_.list("");
+    if (!objects.ok()) return std::move(objects).status();
+    const auto others = other_destinations(objects.value());
+    for (const ObjectInfo& each : objects.value()) {
+      if (each.name == own_lock) continue;
+      if (Status status = look_at(each, own_lock.empty()); !status.ok()) return status;
+      if (is_sst_file_name(each.name) && !listed.contains(each.name) &&
+          !is_in_other(others, each.name)) {
+        add(LeftoverKind::file, each);
+      }
+    }
+    return look_at_unfinished(others);
+  }
+
+  [[nodiscard]] Status look_at(const ObjectInfo& object, bool judge_locks) {
+    if (object.name == backup_lock_name && !report_.has_backup && !options_.despite_br_lock) {
+      report_.held =
+          "BR's backup.lock lies there and no backupmeta: a run of BR's, or of `kvbackup request`, "
+          "may be at work";
+    }
+    if (is_checkpoint_name(object.name)) add(LeftoverKind::checkpoint, object);
+    if (!is_lock_name(object.name)) return {};
+    auto found = read_found_lock(backend_, object);
+    if (!found.ok()) return std::move(found).status();
+    if (!found.value()) return {};
+    if (judge_locks && is_live(*found.value(), std::nullopt, options_.clock->unix_ms())) {
+      report_.held = "a run is at work: " + describe_lock(*found.value());
+    } else {
+      add(LeftoverKind::lock, object);
+    }
+    return {};
+  }
+
+  [[nodiscard]] Status look_at_unfinished(const std::set<std::string, std::less<>>& others) {
+    if constexpr (requires { backend_.list_unfinished(std::string_view()); }) {
+      auto found = backend_.list_unfinished("");
+      if (!found.ok()) return std::move(found).status();
+      for (UnfinishedObject& each : found.value()) {
+        if (!is_own_name(each.name) || is_in_other(others, each.name)) continue;
+        report_.leftovers.push_back({.kind = LeftoverKind::unfinished,
+                                     .name = std::move(each.name),
+                                     .id = std::move(each.id)});
+      }
+    }
+    return {};
+  }
+
+  void add(LeftoverKind kind, const ObjectInfo& object) {
+    report_.leftovers.push_back({.kind = kind, .name = object.name, .id = {}, .size = object.size});
+  }
+
+  /// Files before the checkpoint that names them, so that a cleaning that ends halfway leaves
+  /// nothing that looks whole.
+  [[nodiscard]] Status remove(DestinationGuard<Backend>& guard) {
+    std::stable_sort(report_.leftovers.begin(), report_.leftovers.end(),
+                     [](const Leftover& a, const Leftover& b) { return a.kind < b.kind; });
+    for (Leftover& each : report_.leftovers) {
+      Status status = check_cancel(options_.cancel);
+      if (status.ok()) status = guard.tick();
+      if (status.ok()) status = remove_one(each);
+      if (!status.ok()) return status;
+      each.removed = true;
+    }
+    return {};
+  }
+  [[nodiscard]] Status remove_one(const Leftover& leftover) {
+    if (leftover.kind != LeftoverKind::unfinished) return remove_object(backend_, leftover.name);
+    if constexpr (requires { backend_.list_unfinished(std::string_view()); }) {
+      return backend_.end_unfinished(
+          {.name = leftover.name, .id = leftover.id, .began_ms = std::nullopt});
+    } else {
+      return {};
+    }
+  }
+
+  Backend& backend_;
+  const CleanOptions& options_;
+  CleanReport report_;
+};
+
+}  // namespace detail
+
+/// Finds what dead runs left in the destination `backend`, and with `options.remove` removes it,
+/// under a lock of its own. What a complete backup lists is never among it, nor are objects with
+/// names of any other kind. Errors: already_exists if another run lives there (its lock is judged
+/// by the storage's clock; without `remove`, which writes nothing, by this host's, and is told in
+/// the report); corruption if the backupmeta that is there cannot be read; what the backend
+/// refuses.
+template <ReadableBackend Backend>
+[[nodiscard]] Result<CleanReport> clean_destination(Backend& backend, const CleanOptions& options) {
+  if (options.clock == nullptr) {
+    return Status::error(StatusCode::invalid_argument, "CleanOptions needs a clock");
+  }
+  return detail::Cleaning<Backend>(backend, options).run();
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/backup/delete.hpp ----
+// Deletes a backup: backupmeta first, so that what is left if that ends halfway is no backup but
+// leftovers, which clean_destination() knows; then its files.
+
+namespace kvbackup::inline v1 {
+
+/// Whether `child` is an incremental backup that is restored on top of `parent`: it begins with
+/// the version that `parent` ends with, and is of the same cluster. Raw backups have no children.
+[[nodiscard]] inline bool is_incremental_of(const BackupMeta& child, const BackupMeta& parent) {
+  return !child.is_raw_kv && !parent.is_raw_kv && parent.end_version != 0 &&
+         child.start_version == parent.end_version && child.end_version > child.start_version &&
+         child.cluster_id == parent.cluster_id;
+}
+
+struct DeleteOptions {
+  /// Without it nothing is written or removed.
+  bool remove = true;
+  /// Names the lock that is held meanwhile, as BackupOptions::run_id does.
+  std::string run_id;
+  Clock* clock = nullptr;  ///< borrowed; needed
+  const CancelToken* cancel = nullptr;
+};
+
+struct DeleteReport {
+  Manifest manifest;               ///< of what was deleted
+  std::vector<std::string> names;  ///< of its objects, in the order of their removal
+  std::uint64_t missing = 0;       ///< of them, which were gone already
+};
+
+namespace detail {
+
+/// All objects of the backup; a name that no object can have is not among them.
+[[nodiscard]] inline std::vector<std::string> objects_of(const Manifest& manifest) {
+  std::vector<std::string> names{std::string(backupmeta_name)};
+  for (const MetaObject& object : manifest.meta_objects) names.push_back(object.name);
+  for (const File& file : manifest.meta.files) names.push_back(file.name);
+  std::erase_if(names, [](const std::string& name) { return !check_object_name(name).ok(); });
+  return names;
+}
+
+/// BR's lock file stays where it was written, beside the backup that its run made.
+template <ReadableBackend Backend>
+[[nodiscard]] Result<bool> has_br_lock(Backend& backend) {
+  auto listed = backend.list(backup_lock_name);
+  if (!listed.ok()) return std::move(listed).status();
+  const ObjectInfo* const found = find_object(listed.value(), backup_lock_name);
+  if (found == nullptr || found->size != backup_lock_text.size()) return false;
+  auto text = backend.read(backup_lock_name);
+  if (!text.ok()) return std::move(text).status();
+  return text.value() == backup_lock_text;
+}
+
+template <ReadableBackend Backend>
+[[nodiscard]] Status remove_all(Backend& backend, DestinationGuard<Backend>& guard,
+                                const DeleteOptions& options, DeleteReport& report) {
+  for (const std::string& name : report.names) {
+    Status status = check_cancel(options.cancel);
+    if (status.ok()) status = guard.tick();
+    if (!status.ok()) return status;
+    status = backend.remove(name);
+    if (status.code() == StatusCode::not_found) {
+      ++report.missing;
+    } else if (!status.ok()) {
+      return status;
+    }
+  }
+  return {};
+}
+
+}  // namespace detail
+
+/// Deletes the backup in `backend`, under a lock of its own, and BR's backup.lock; other objects
+/// that its backupmeta does not list stay. Whether another backup needs it is not asked: see
+/// is_incremental_of(). Errors: not_found without a backup; corruption if its backupmeta is
+/// damaged, since what belongs to it cannot be told then; already_exists while another run lives
+/// there.
+template <ReadableBackend Backend>
+[[nodiscard]] Result<DeleteReport> delete_backup(Backend& backend, const DeleteOptions& options) {
+  if (options.clock == nullptr) {
+    return Status::error(StatusCode::invalid_argument, "DeleteOptions needs a clock");
+  }
+  auto manifest = read_manifest(backend);
+  if (!manifest.ok()) return std::move(manifest).status();
+  const auto br_lock = detail::has_br_lock(backend);
+  if (!br_lock.ok()) return br_lock.status();
+  const std::string run_id =
+      options.run_id.empty() ? detail::make_run_id(*options.clock) : options.run_id;
+  DestinationGuard<Backend> guard(backend, *options.clock, run_id, run_id);
+  if (options.remove) {
+    if (Status status = guard.acquire(); !status.ok()) return status;
+  }
+  DeleteReport report;
+  report.manifest = std::move(manifest).value();
+  report.names = detail::objects_of(report.manifest);
+  if (br_lock.value()) report.names.emplace_back(backup_lock_name);
+  if (!options.remove) return report;
+  Status status = detail::remove_all(backend, guard, options, report);
+  Status released = guard.release();
+  if (!status.ok()) return status;
+  if (!released.ok()) return released;
+  return report;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/base/key_ranges.hpp ----
+// Lists of key ranges, as requests name them.
+
+namespace kvbackup::inline v1 {
+
+/// Sorts, checks and merges the ranges of one request: column families in the order in which they
+/// are first named, keys rising. Errors: a range without room for a key, two
+/// ranges of one column family that overlap.
+[[nodiscard]] inline Result<std::vector<KeyRange>> normalize_ranges(std::vector<KeyRange> ranges) {
+  std::map<std::string, std::size_t> cf_ranks;
+  for (KeyRange& range : ranges) {
+    if (range.cf.empty()) range.cf = default_cf;
+    if (range.empty()) {
+      return Status::error(StatusCode::invalid_argument,
+                           "the start of a key range must be below its end")
+          .with_object(range.cf)
+          .with_range(range.start, range.end);
+    }
+    cf_ranks.try_emplace(range.cf, cf_ranks.size());
+  }
+  // by rank first, each looked up once
+  std::vector<std::vector<KeyRange>> by_cf(cf_ranks.size());
+  for (KeyRange& range : ranges) {
+    by_cf[cf_ranks.find(range.cf)->second].push_back(std::move(range));
+  }
+  ranges.clear();
+  for (std::vector<KeyRange>& of_cf : by_cf) {
+    std::sort(of_cf.begin(), of_cf.end(), [](const KeyRange& a, const KeyRange& b) {
+      return ByteView(a.start) < ByteView(b.start);
+    });
+    std::move(of_cf.begin(), of_cf.end(), std::back_inserter(ranges));
+  }
+  std::vector<KeyRange> merged;
+  for (KeyRange& range : ranges) {
+    if (merged.empty() || merged.back().cf != range.cf) {
+      merged.push_back(std::move(range));
+      continue;
+    }
+    KeyRange& before = merged.back();
+    if (before.end.empty() || before.end > range.start) {
+      return Status::error(StatusCode::invalid_argument,
+                           "two key ranges of one column family overlap; ask for their union")
+          .with_object(range.cf)
+          .with_range(range.start, range.end);
+    }
+    if (before.end == range.start) {
+      before.end = std::move(range.end);
+    } else {
+      merged.push_back(std::move(range));
+    }
+  }
+  return merged;
+}
+
+/// The keys that lie in both ranges, which are of one column family; nothing where there can be
+/// none.
+[[nodiscard]] inline std::optional<KeyRange> intersection(const KeyRange& a, const KeyRange& b) {
+  if (a.cf != b.cf) return std::nullopt;
+  KeyRange both = a;
+  if (both.start < b.start) both.start = b.start;
+  if (both.end.empty() || (!b.end.empty() && b.end < both.end)) both.end = b.end;
+  if (both.empty()) return std::nullopt;
+  return both;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/backup/plan.hpp ----
+// What a run will do, decided before any worker starts: which ranges, cut into which sub-ranges.
+// A function of the source's data and the options, never of the number of threads.
+
+namespace kvbackup::inline v1 {
+
+/// What a run will scan, and how it is divided among workers; made by make_plan().
+struct BackupPlan {
+  /// The ranges of the backup: column families in the order asked for, keys rising, adjacent
+  /// merged.
+  std::vector<KeyRange> ranges;
+  /// What the workers take, in the order of backupmeta. They tile `ranges`.
+  std::vector<KeyRange> sub_ranges;
+  /// What the source expects to give.
+  SizeEstimate total;
+};
+
+namespace detail {
+
+/// Adds up estimates; a total is known only where every part is.
+inline void add_estimate(SizeEstimate& sum, const SizeEstimate& part) {
+  const auto add = [](std::optional<std::uint64_t>& a, const std::optional<std::uint64_t>& b) {
+    a = a && b ? std::optional(*a + *b) : std::nullopt;
+  };
+  add(sum.pairs, part.pairs);
+  add(sum.bytes, part.bytes);
+}
+
+/// Whether `parts` follow one another from range.start to range.end without gap, overlap or empty
+/// one.
+[[nodiscard]] inline bool tiles(const KeyRange& range, const std::vector<KeyRange>& parts) {
+  const std::string* at = &range.start;
+  for (const KeyRange& part : parts) {
+    if (part.cf != range.cf || part.start != *at || part.empty()) return false;
+    if (part.end.empty() && &part != &parts.back()) return false;
+    at = &part.end;
+  }
+  return !parts.empty() && *at == range.end;
+}
+
+/// The sub-ranges of one range. Those without a pair are joined to a neighbour, so that each makes
+/// at least one file and the files tile the range.
+template <Snapshot S>
+[[nodiscard]] Result<std::vector<KeyRange>> split_range(const S& snapshot, const KeyRange& range,
+                                                        std::uint64_t target_bytes) {
+  std::vector<KeyRange> out;
+  if constexpr (SplittableSnapshot<S>) {
+    auto split = snapshot.split(range, target_bytes);
+    if (!split.ok()) return std::move(split).status();
+    if (!tiles(range, split.value())) {
+      return Status::error(StatusCode::internal,
+                           "the sub-ranges of the source's split() do not tile the range")
+          .with_object(range.cf)
+          .with_range(range.start, range.end);
+    }
+    bool out_has_pairs = false;
+    for (KeyRange& part : split.value()) {
+      bool has_pairs = true;
+      if (split.value().size() > 1) {
+        auto scan = snapshot.scan(part);
+        if (!scan.ok()) return std::move(scan).status();
+        has_pairs = scan.value().valid();
+        if (Status status = scan.value().status(); !status.ok()) return status;
+      }
+      if (!out.empty() && (!has_pairs || !out_has_pairs)) {
+        out.back().end = std::move(part.end);
+      } else {
+        out.push_back(std::move(part));
+      }
+      out_has_pairs = out_has_pairs || has_pairs;
+    }
+  } else {
+    out.push_back(range);
+  }
+  return out;
+}
+
+}  // namespace detail
+
+/// The plan of a run over `source`, a Snapshot or a plain source.
+template <class Source>
+[[nodiscard]] Result<BackupPlan> make_plan(const Source& source, const BackupOptions& options) {
+  std::vector<KeyRange> asked = options.ranges;
+  if constexpr (EnumerableSnapshot<Source>) {
+    if (asked.empty()) {
+      auto all = source.ranges();
+      if (!all.ok()) return std::move(all).status();
+      asked = std::move(all).value();
+    }
+  } else {
+    if (asked.empty()) asked.emplace_back();
+  }
+  auto ranges = normalize_ranges(std::move(asked));
+  if (!ranges.ok()) return std::move(ranges).status();
+  if constexpr (PartialSnapshot<Source>) {
+    if (Status status = source.check_held(ranges.value()); !status.ok()) return status;
+  }
+
+  BackupPlan plan;
+  plan.ranges = std::move(ranges).value();
+  if constexpr (Snapshot<Source>) {
+    plan.total = {.pairs = 0, .bytes = 0};
+    for (const KeyRange& range : plan.ranges) {
+      auto parts = detail::split_range(source, range, options.part_size);
+      if (!parts.ok()) return std::move(parts).status();
+      std::move(parts.value().begin(), parts.value().end(), std::back_inserter(plan.sub_ranges));
+      SizeEstimate estimate;
+      if constexpr (EstimatingSnapshot<Source>) estimate = source.estimate(range);
+      detail::add_estimate(plan.total, estimate);
+    }
+  } else {
+    if (plan.ranges.size() > 1) {
+      return Status::error(StatusCode::invalid_argument,
+                           "a source that can be read once takes one key range; give a Snapshot to "
+                           "back up several");
+    }
+    plan.sub_ranges = plan.ranges;
+  }
+  return plan;
+}
+
+}  // namespace kvbackup::inline v1
+
+// ---- kvbackup/backup/job_settings.hpp ----
+// What makes two runs the same job: whatever decides the bytes of the backup, by names for people.
+
+namespace kvbackup::inline v1 {
+
+/// What tells the state that a source gives from any other of it, and from any of another store:
+/// its state(), or where it has none its identity(). Empty where it cannot tell.
+template <class Source>
+[[nodiscard]] std::string source_state(const Source& source) {
+  if constexpr (StatefulSource<Source>) {
+    return source.state();
+  } else if constexpr (IdentifiedSource<Source>) {
+    return source.identity();
+  } else {
+    return {};
+  }
+}
+
+namespace detail {
+
+template <class Codec>
+[[nodiscard]] std::string describe_codec(const Codec& codec) {
+  std::string text(codec.name());
+  if constexpr (requires { std::string(codec.parameters()); }) {
+    const std::string parameters = codec.parameters();
+    if (!parameters.empty()) text += ' ' + parameters;
+  }
+  return text;
+}
+
+[[nodiscard]] inline std::vector<CompletedRange> recorded_ranges(
+    const std::vector<KeyRange>& ranges) {
+  std::vector<CompletedRange> out;
+  for (const KeyRange& range : ranges) {
+    CompletedRange recorded;
+    recorded.cf = range.cf;
+    recorded.start = range.start;
+    recorded.end = range.end;
+    out.push_back(std::move(recorded));
+  }
+  return out;
+}
+
+/// The job that a run does, but for its id.
+template <class Source, BlockCodec Codec, Layout LayoutT>
+[[nodiscard]] CheckpointJob job_of(const Source& source, const Codec& codec, const LayoutT& layout,
+                                   const BackupPlan& plan, const BackupOptions& options,
+                                   std::uint64_t unix_ms) {
+  CheckpointJob job;
+  job.format = checkpoint_format;
+  job.created_unix_ms = unix_ms;
+  const auto number = [](std::uint64_t n) { return std::to_string(n); };
+  // a later version may write other bytes
+  job.settings["version of kvbackup"] = KVBACKUP_VERSION_STRING;
+  job.settings["profile"] = layout.profile();
+  job.settings["key prefix"] = to_hex(layout.key_prefix());
+  job.settings["compression"] = describe_codec(codec);
+  job.settings["part size"] = number(options.part_size);
+  job.settings["store id"] = number(options.store_id);
+  job.settings["region id"] = number(options.region_id);
+  job.settings["region epoch"] = number(options.region_epoch);
+  job.settings["store folder"] = options.store_folder ? "yes" : "no";
+  job.settings["cluster id"] = number(options.cluster_id);
+  job.settings["cluster version"] = options.cluster_version;
+  if constexpr (VersionedSource<Source>) {
+    job.settings["start version"] = number(source.start_version());
+    job.settings["end version"] = number(source.end_version());
+  }
+  if constexpr (IdentifiedSource<Source>) job.settings["kind of source"] = source.kind();
+  job.settings["state of the source"] = source_state(source);
+  job.ranges = recorded_ranges(plan.ranges);
+  job.sub_ranges = recorded_ranges(plan.sub_ranges);
+  return job;
+}
+
+}  // namespace detail
+}  // namespace kvbackup::inline v1
 
 // ---- kvbackup/proto/kvrpcpb.hpp ----
 // Messages of proto/kvrpcpb.proto: why a store could not read a key. kvrpcpb.Op is LockOp here.
@@ -11189,142 +17936,6 @@ class GcWatch {
 }  // namespace detail
 }  // namespace kvbackup::inline v1
 
-// ---- kvbackup/base/key_range.hpp ----
-namespace kvbackup::inline v1 {
-
-/// The column family that TiKV, RocksDB and this library mean where none is named.
-inline constexpr std::string_view default_cf = "default";
-
-/// The keys k of one column family with start <= k < end. An empty `start` is the first key there
-/// is, an empty `end` is past the last one.
-struct KeyRange {
-  std::string cf{default_cf};
-  std::string start;
-  std::string end;
-
-  [[nodiscard]] bool contains(ByteView key) const {
-    return key >= ByteView(start) && (end.empty() || key < ByteView(end));
-  }
-  /// No key can lie in it.
-  [[nodiscard]] bool empty() const { return !end.empty() && start >= end; }
-
-  friend bool operator==(const KeyRange&, const KeyRange&) = default;
-};
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/source/concept.hpp ----
-// The contracts of what is backed up.
-//
-// SortedSource: one pass over pairs.
-// | expression   | result   | meaning
-// |--------------|----------|---------------------------------------------------------------
-// | s.valid()    | bool     | there is a current pair; false is the end OR an error
-// | s.key()      | ByteView | its key; requires valid(); dies at the next next()
-// | s.value()    | ByteView | its value; the same
-// | s.next()     | void     | to the next pair; requires valid()
-// | s.status()   | Status   | after valid() turned false: ok at the end, else what failed
-// SeekableSource adds s.seek(key): to the first pair whose key is not below `key`.
-//
-// Snapshot: any number of scans over ONE state of a store, from several threads at once.
-// | expression             | result                   | meaning
-// |------------------------|--------------------------|-----------------------------------------
-// | s.scan(range)          | Result<SortedSource>     | the pairs of that range, no others
-// | s.split(range, target) | Result<vector<KeyRange>> | optional: sub-ranges in key order that
-// |                        |                          | tile `range`, of about `target` bytes;
-// |                        |                          | depends on data and target only, never
-// |                        |                          | on the number of threads
-// | s.estimate(range)      | SizeEstimate             | optional: for progress only
-// | s.ranges()             | Result<vector<KeyRange>> | optional: one whole range a column
-// |                        |                          | family, what a backup without ranges
-// |                        |                          | takes
-// | s.check_held(ranges)   | Status                   | optional, of what holds a part of its
-// |                        |                          | keys only: not_found unless all of the
-// |                        |                          | ranges lie in what it holds
-// | s.kind(), s.identity() | std::string              | optional: recorded in backupmeta
-// | s.notes()              | vector<string>           | optional: sentences for the operator: how
-// |                        |                          | the state was taken, what is not in it
-// | s.start_version(),     | std::uint64_t            | optional: of an MVCC store, recorded in
-// | s.end_version()        |                          | backupmeta: the versions that it gives
-// | s.confirm()            | Status                   | optional: whether all that was scanned
-// |                        |                          | holds; asked before backupmeta is written
-//
-// Laws no compiler checks: keys strictly rise as unsigned bytes; two scans of one range give the
-// same pairs.
-
-namespace kvbackup::inline v1 {
-
-template <class S>
-concept SortedSource = std::movable<S> && requires(S s, const S& c) {
-  { c.valid() } -> std::same_as<bool>;
-  { c.key() } -> std::convertible_to<ByteView>;
-  { c.value() } -> std::convertible_to<ByteView>;
-  s.next();
-  { c.status() } -> std::convertible_to<Status>;
-};
-
-template <class S>
-concept SeekableSource = SortedSource<S> && requires(S s, ByteView key) {
-  s.seek(key);
-};
-
-template <class S>
-concept Snapshot = requires(const S& s, const KeyRange& range) {
-  { s.scan(range).ok() } -> std::same_as<bool>;
-  requires SortedSource<typename decltype(s.scan(range))::value_type>;
-};
-
-/// What a Snapshot thinks a range holds. Nothing where it cannot tell.
-struct SizeEstimate {
-  std::optional<std::uint64_t> pairs;
-  std::optional<std::uint64_t> bytes;  ///< key and value lengths
-};
-
-template <class S>
-concept SplittableSnapshot = Snapshot<S> &&
-    requires(const S& s, const KeyRange& range, std::uint64_t target_bytes) {
-  { s.split(range, target_bytes) } -> std::same_as<Result<std::vector<KeyRange>>>;
-};
-
-template <class S>
-concept EstimatingSnapshot = Snapshot<S> && requires(const S& s, const KeyRange& range) {
-  { s.estimate(range) } -> std::same_as<SizeEstimate>;
-};
-
-template <class S>
-concept EnumerableSnapshot = Snapshot<S> && requires(const S& s) {
-  { s.ranges() } -> std::same_as<Result<std::vector<KeyRange>>>;
-};
-
-template <class S>
-concept PartialSnapshot = Snapshot<S> && requires(const S& s, const std::vector<KeyRange>& ranges) {
-  { s.check_held(ranges) } -> std::same_as<Status>;
-};
-
-template <class S>
-concept IdentifiedSource = requires(const S& s) {
-  { s.kind() } -> std::convertible_to<std::string>;
-  { s.identity() } -> std::convertible_to<std::string>;
-};
-
-template <class S>
-concept VersionedSource = requires(const S& s) {
-  { s.start_version() } -> std::same_as<std::uint64_t>;
-  { s.end_version() } -> std::same_as<std::uint64_t>;
-};
-
-template <class S>
-concept ConfirmedSource = requires(const S& s) {
-  { s.confirm() } -> std::same_as<Status>;
-};
-
-template <class S>
-concept AnnotatedSource = requires(const S& s) {
-  { s.notes() } -> std::same_as<std::vector<std::string>>;
-};
-
-}  // namespace kvbackup::inline v1
-
 // ---- kvbackup/source/mvcc_source.hpp ----
 // The versions that a transactional backup takes from a range of TiKV's column families write and
 // default (TiKV components/backup, storage/mvcc/reader/scanner/forward.rs, LatestEntryPolicy).
@@ -11548,7 +18159,7 @@ class MvccSnapshot {
   using State = detail::MvccState<S>;
 
  public:
-  /// Takes the view of the state that `take_state()` (-> Result<S>) gives. It is called last: what
+  /// Takes the view of the state that `take_state()` gives, a `Result<S>`. It is called last: what
   /// the host knows of locks in memory must be older than the state.
   ///
   /// invalid_argument for versions that can give nothing; not_found for versions that may be
@@ -11660,6 +18271,9 @@ class MvccSnapshot {
   }
   [[nodiscard]] std::string identity() const requires IdentifiedSource<S> {
     return state_->inner.identity();
+  }
+  [[nodiscard]] std::string state() const requires StatefulSource<S> {
+    return state_->inner.state();
   }
   [[nodiscard]] std::vector<std::string> notes() const {
     std::vector<std::string> notes;
@@ -11877,3734 +18491,10 @@ static_assert(Layout<MvccLayout>);
 
 }  // namespace kvbackup::inline v1
 
-// ---- kvbackup/proto/backup.hpp ----
-// Messages of proto/backup.proto that `backupmeta` is made of. The others stand in
-// storage_backend.hpp and backup_service.hpp.
-
-namespace kvbackup::inline v1 {
-
-/// One SST file.
-struct File {
-  std::string name;
-  /// Of the bytes as they are stored.
-  std::string sha256;
-  /// The keys it answers for: [start_key, end_key), an empty one is unbounded.
-  std::string start_key;
-  std::string end_key;
-  std::uint64_t start_version = 0;
-  std::uint64_t end_version = 0;
-  /// XOR of the CRC-64/XZ of key and value of every logical pair; then their number, and the
-  /// bytes of their keys and values.
-  std::uint64_t crc64xor = 0;
-  std::uint64_t total_kvs = 0;
-  std::uint64_t total_bytes = 0;
-  /// The column family.
-  std::string cf;
-  /// Bytes as they are stored.
-  std::uint64_t size = 0;
-  std::string unknown_fields;
-
-  bool operator==(const File&) const = default;
-};
-
-template <>
-struct MessageTraits<File> {
-  static constexpr std::string_view name = "backup.File";
-  static constexpr FieldInfo fields[] = {
-      string_field<&File::name>(1, "name"),
-      bytes_field<&File::sha256>(2, "sha256"),
-      bytes_field<&File::start_key>(3, "start_key"),
-      bytes_field<&File::end_key>(4, "end_key"),
-      field<&File::start_version>(5, "start_version"),
-      field<&File::end_version>(6, "end_version"),
-      field<&File::crc64xor>(7, "crc64xor"),
-      field<&File::total_kvs>(8, "total_kvs"),
-      field<&File::total_bytes>(9, "total_bytes"),
-      string_field<&File::cf>(10, "cf"),
-      field<&File::size>(11, "size"),
-  };
-};
-
-/// One table of TiDB.
-struct Schema {
-  /// JSON of the database and of the table.
-  std::string db;
-  std::string table;
-  std::uint64_t crc64xor = 0;
-  std::uint64_t total_kvs = 0;
-  std::uint64_t total_bytes = 0;
-  std::uint32_t tiflash_replicas = 0;
-  /// JSON of the table's statistics.
-  std::string stats;
-  std::string unknown_fields;
-
-  bool operator==(const Schema&) const = default;
-};
-
-template <>
-struct MessageTraits<Schema> {
-  static constexpr std::string_view name = "backup.Schema";
-  static constexpr FieldInfo fields[] = {
-      bytes_field<&Schema::db>(1, "db"),
-      bytes_field<&Schema::table>(2, "table"),
-      field<&Schema::crc64xor>(3, "crc64xor"),
-      field<&Schema::total_kvs>(4, "total_kvs"),
-      field<&Schema::total_bytes>(5, "total_bytes"),
-      field<&Schema::tiflash_replicas>(6, "tiflash_replicas"),
-      bytes_field<&Schema::stats>(7, "stats"),
-  };
-};
-
-/// A range [start_key, end_key) of one column family of a raw store.
-struct RawRange {
-  std::string start_key;
-  std::string end_key;
-  std::string cf;
-  std::string unknown_fields;
-
-  bool operator==(const RawRange&) const = default;
-};
-
-template <>
-struct MessageTraits<RawRange> {
-  static constexpr std::string_view name = "backup.RawRange";
-  static constexpr FieldInfo fields[] = {
-      bytes_field<&RawRange::start_key>(1, "start_key"),
-      bytes_field<&RawRange::end_key>(2, "end_key"),
-      string_field<&RawRange::cf>(3, "cf"),
-  };
-};
-
-/// A whole backup: the object `backupmeta`.
-struct BackupMeta {
-  std::uint64_t cluster_id = 0;
-  /// As PD answers it: a JSON string with its quotes and the line end.
-  std::string cluster_version;
-  /// In the order of the key ranges that were backed up.
-  std::vector<File> files;
-  /// A full backup has start_version 0 and shows end_version; an incremental one holds the
-  /// changes of (start_version, end_version]. Raw backups have no versions.
-  std::uint64_t start_version = 0;
-  std::uint64_t end_version = 0;
-  std::vector<Schema> schemas;
-  /// True: the ranges stand in raw_ranges, and versions and schemas mean nothing.
-  bool is_raw_kv = false;
-  std::vector<RawRange> raw_ranges;
-  /// JSON of the DDL jobs that ended in (start_version, end_version].
-  std::string ddls;
-  /// What wrote the backup.
-  std::string br_version;
-  std::string unknown_fields;
-
-  bool operator==(const BackupMeta&) const = default;
-};
-
-template <>
-struct MessageTraits<BackupMeta> {
-  static constexpr std::string_view name = "backup.BackupMeta";
-  static constexpr FieldInfo fields[] = {
-      field<&BackupMeta::cluster_id>(1, "cluster_id"),
-      string_field<&BackupMeta::cluster_version>(2, "cluster_version"),
-      field<&BackupMeta::files>(4, "files"),
-      field<&BackupMeta::start_version>(5, "start_version"),
-      field<&BackupMeta::end_version>(6, "end_version"),
-      field<&BackupMeta::schemas>(7, "schemas"),
-      field<&BackupMeta::is_raw_kv>(8, "is_raw_kv"),
-      field<&BackupMeta::raw_ranges>(9, "raw_ranges"),
-      bytes_field<&BackupMeta::ddls>(10, "ddls"),
-      string_field<&BackupMeta::br_version>(11, "br_version"),
-  };
-};
-
-static_assert(Message<File>);
-static_assert(Message<Schema>);
-static_assert(Message<RawRange>);
-static_assert(Message<BackupMeta>);
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/backup/observer.hpp ----
-// How a run tells its host what it is doing: the library's only logging seam.
-
-namespace kvbackup::inline v1 {
-
-/// How far a run is. Numbers only grow.
-struct Progress {
-  std::uint64_t pairs = 0;          ///< logical pairs taken from the source
-  std::uint64_t bytes = 0;          ///< their key and value lengths
-  std::uint64_t stored_bytes = 0;   ///< bytes handed to the backend, for lost objects too
-  std::uint64_t files = 0;          ///< objects committed
-  std::uint64_t rebuilt_parts = 0;  ///< times that a part was built again
-  std::uint64_t ranges = 0;         ///< planned sub-ranges done
-  std::uint64_t total_ranges = 0;   ///< planned sub-ranges
-  SizeEstimate total;               ///< what the source expects; nothing where it cannot tell
-};
-
-/// Called by a run, from any of its threads, never two calls at once and never under a lock of the
-/// library. A slow observer slows the run. Hooks must not throw.
-class Observer {
- public:
-  virtual ~Observer() = default;
-  /// About once a MiB of pairs and worker, and whenever a file or a sub-range is done.
-  virtual void on_progress(const Progress& /*progress*/) {}
-  /// An object of the backup was committed.
-  virtual void on_file(const File& /*file*/) {}
-  /// A part is built again, after a pause, because `lost` happened to an object of it.
-  virtual void on_rebuild(const Status& /*lost*/) {}
-};
-
-namespace detail {
-
-/// Sums what the workers do and hands it to the observer one call at a time.
-class ProgressReporter {
- public:
-  ProgressReporter(Observer* observer, std::uint64_t total_ranges, SizeEstimate total)
-      : observer_(observer), total_ranges_(total_ranges), total_(total) {}
-
-  void add_pairs(std::uint64_t pairs, std::uint64_t bytes) {
-    pairs_.fetch_add(pairs, std::memory_order_relaxed);
-    bytes_.fetch_add(bytes, std::memory_order_relaxed);
-    notify();
-  }
-  void add_stored(std::uint64_t bytes) {
-    stored_bytes_.fetch_add(bytes, std::memory_order_relaxed);
-  }
-  void add_file(const File& file) {
-    files_.fetch_add(1, std::memory_order_relaxed);
-    notify(&file);
-  }
-  void add_rebuild(const Status& lost) {
-    rebuilt_parts_.fetch_add(1, std::memory_order_relaxed);
-    notify(nullptr, &lost);
-  }
-  void add_range() {
-    ranges_.fetch_add(1, std::memory_order_relaxed);
-    notify();
-  }
-
-  [[nodiscard]] Progress progress() const {
-    Progress p;
-    p.pairs = pairs_.load(std::memory_order_relaxed);
-    p.bytes = bytes_.load(std::memory_order_relaxed);
-    p.stored_bytes = stored_bytes_.load(std::memory_order_relaxed);
-    p.files = files_.load(std::memory_order_relaxed);
-    p.rebuilt_parts = rebuilt_parts_.load(std::memory_order_relaxed);
-    p.ranges = ranges_.load(std::memory_order_relaxed);
-    p.total_ranges = total_ranges_;
-    p.total = total_;
-    return p;
-  }
-
- private:
-  // Whoever finds nobody delivering delivers, for itself and for those who come meanwhile.
-  void notify(const File* file = nullptr, const Status* lost = nullptr) {
-    if (observer_ == nullptr) return;
-    {
-      const MutexLock lock(mutex_);
-      if (file != nullptr) files_to_report_.push_back(*file);
-      if (lost != nullptr) losses_to_report_.push_back(*lost);
-      dirty_ = true;
-      if (delivering_) return;
-      delivering_ = true;
-    }
-    for (;;) {
-      std::vector<File> files;
-      std::vector<Status> losses;
-      {
-        const MutexLock lock(mutex_);
-        if (!dirty_) {
-          delivering_ = false;
-          return;
-        }
-        dirty_ = false;
-        files = std::exchange(files_to_report_, {});
-        losses = std::exchange(losses_to_report_, {});
-      }
-      for (const Status& each : losses) observer_->on_rebuild(each);
-      for (const File& each : files) observer_->on_file(each);
-      observer_->on_progress(progress());
-    }
-  }
-
-  Observer* observer_;
-  std::uint64_t total_ranges_;
-  SizeEstimate total_;
-  std::atomic<std::uint64_t> pairs_{0};
-  std::atomic<std::uint64_t> bytes_{0};
-  std::atomic<std::uint64_t> stored_bytes_{0};
-  std::atomic<std::uint64_t> files_{0};
-  std::atomic<std::uint64_t> rebuilt_parts_{0};
-  std::atomic<std::uint64_t> ranges_{0};
-  Mutex mutex_;
-  std::vector<File> files_to_report_;     // under mutex_
-  std::vector<Status> losses_to_report_;  // under mutex_
-  bool dirty_ = false;
-  bool delivering_ = false;
-};
-
-}  // namespace detail
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/base/executor.hpp ----
-#if KVBACKUP_WITH_THREADS
-#include <pthread.h>
-#endif
-
-namespace kvbackup::inline v1 {
-
-/// The seam through which a host lends its threads to a run.
-class Executor {
- public:
-  virtual ~Executor() = default;
-  /// Calls task(0) .. task(count-1), each once, on any threads and in any order, and returns when
-  /// all have returned. Fewer threads than `count` are fine: tasks never wait for one another.
-  virtual void run(std::size_t count, FunctionRef<void(std::size_t)> task) = 0;
-};
-
-/// Runs every task on the calling thread, one after the other.
-class InlineExecutor final : public Executor {
- public:
-  void run(std::size_t count, FunctionRef<void(std::size_t)> task) override {
-    for (std::size_t i = 0; i < count; ++i) task(i);
-  }
-};
-
-#if KVBACKUP_WITH_THREADS
-/// Runs task(0) on the calling thread and each other task on a POSIX thread of its own. Where the
-/// system gives no more threads, the calling thread runs what is left.
-class ThreadExecutor final : public Executor {
- public:
-  void run(std::size_t count, FunctionRef<void(std::size_t)> task) override {
-    // std::thread throws where a thread cannot be made; pthread_create says so
-    std::vector<Job> jobs;
-    std::vector<pthread_t> threads;
-    jobs.reserve(count);
-    threads.reserve(count);
-    std::size_t next = 1;
-    for (; next < count; ++next) {
-      jobs.push_back({task, next});
-      pthread_t thread;
-      if (::pthread_create(&thread, nullptr, &run_job, &jobs.back()) != 0) break;
-      threads.push_back(thread);
-    }
-    if (count > 0) task(0);
-    for (; next < count; ++next) task(next);
-    for (const pthread_t thread : threads) ::pthread_join(thread, nullptr);
-  }
-
- private:
-  struct Job {
-    FunctionRef<void(std::size_t)> task;
-    std::size_t index;
-  };
-  static void* run_job(void* job) {
-    static_cast<Job*>(job)->task(static_cast<Job*>(job)->index);
-    return nullptr;
-  }
-};
-#endif
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/backup/options.hpp ----
-namespace kvbackup::inline v1 {
-
-/// TiKV 5.x's `backup.sst-max-size`: 1.5 regions of 96 MiB (raftstore coprocessor/config.rs).
-inline constexpr std::uint64_t default_part_size = 144ull << 20;
-
-/// What one run does. Everything has a default; pointers are borrowed for the length of the run.
-struct BackupOptions {
-  /// The ranges to back up. Empty: all column families of a Snapshot, or all of a plain source.
-  /// Ranges of one column family must not overlap; adjacent ones are merged.
-  std::vector<KeyRange> ranges;
-  /// A part is closed once the keys and values in it are that many bytes. At least 1.
-  std::uint64_t part_size = default_part_size;
-  /// Sub-ranges worked on at once. Above 1 it needs an `executor`. Never changes the output.
-  std::size_t concurrency = 1;
-  /// Stored bytes a second for the whole run, 0 = unlimited. Needs a `clock`.
-  std::uint64_t rate_limit = 0;
-  /// Bytes of keys and values a second that are taken from the source, for the whole run, 0 =
-  /// unlimited. Needs a `clock`. What a store reads to find them is not seen from here.
-  std::uint64_t read_rate_limit = 0;
-  /// How often one part of a Snapshot is built again where its object is lost in mid-write: where
-  /// the backend fails with a Status that is retryable(). Never changes the output.
-  std::uint32_t part_retries = 3;
-  /// Wall time and waiting. Null: the time of the run is std::chrono::system_clock's, and a part is
-  /// built again without a pause.
-  Clock* clock = nullptr;
-  /// Threads. Null: the calling thread does everything.
-  Executor* executor = nullptr;
-  Observer* observer = nullptr;
-  const CancelToken* cancel = nullptr;
-
-  // What backupmeta and file names say of the cluster. A store that is no cluster leaves the
-  // defaults.
-  std::uint64_t cluster_id = 0;
-  std::string cluster_version;
-  std::uint64_t store_id = 1;
-  /// Of the one region that is backed up. 0: none, names have the number of the part in its place.
-  std::uint64_t region_id = 0;
-  std::uint64_t region_epoch = 1;
-  /// Files are named "1/2_..." and not "1_2_...", as by TiKV 6.2 and later on S3.
-  bool store_folder = false;
-};
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/base/wait.hpp ----
-namespace kvbackup::inline v1 {
-
-/// The longest sleep between two looks at a cancel token.
-inline constexpr std::uint64_t wait_slice_ns = 20'000'000;
-
-/// Sleeps until the steady time of `clock` is `steady_ns`, or not at all if that is past. Errors:
-/// cancelled, within a slice of the token being set; invalid_argument if the clock stands still.
-[[nodiscard]] inline Status wait_until(Clock& clock, std::uint64_t steady_ns,
-                                       const CancelToken* cancel) {
-  // sleeps in a row without a tick; a real clock moves during each
-  constexpr int longest_still = 1000;
-  std::uint64_t before = clock.steady_ns();
-  for (int still = 0; before < steady_ns;) {
-    if (Status status = check_cancel(cancel); !status.ok()) return status;
-    clock.sleep_ns(std::min(steady_ns - before, wait_slice_ns));
-    const std::uint64_t now = clock.steady_ns();
-    still = now > before ? 0 : still + 1;
-    if (still == longest_still) {
-      return Status::error(StatusCode::invalid_argument,
-                           "the clock's steady time stands still; a wait, such as a rate limit's, "
-                           "needs one that moves, such as SystemClock");
-    }
-    before = std::max(before, now);
-  }
-  return check_cancel(cancel);
-}
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/base/rate_limiter.hpp ----
-namespace kvbackup::inline v1 {
-
-/// Holds all workers of a run together to so many bytes a second: one token bucket, thread-safe.
-///
-/// A request goes ahead once those before it are paid for, and is paid for by those after it, so
-/// one of any size is allowed. In any time T at most bytes_per_second * (T + burst), and one
-/// request, pass.
-class RateLimiter {
- public:
-  /// What may be caught up on after a pause: a tenth of a second's worth, the refill period of
-  /// TiKV's own limiter.
-  static constexpr std::uint64_t burst_ns = 100'000'000;
-
-  /// `bytes_per_second` 0 is unlimited. `clock` is borrowed; its steady time must move.
-  RateLimiter(std::uint64_t bytes_per_second, Clock& clock) noexcept
-      : rate_(bytes_per_second), clock_(clock) {}
-  RateLimiter(const RateLimiter&) = delete;
-  RateLimiter& operator=(const RateLimiter&) = delete;
-
-  /// Returns when `bytes` may be sent. Errors: cancelled, within a slice of the token being set;
-  /// invalid_argument if the clock stands still.
-  Status acquire(std::uint64_t bytes, const CancelToken* cancel = nullptr) {
-    if (rate_ == 0) return check_cancel(cancel);
-    return wait_until(clock_, reserve(bytes), cancel);
-  }
-
- private:
-  /// Takes the place behind the requests before this one, and gives its time.
-  std::uint64_t reserve(std::uint64_t bytes) {
-    const MutexLock lock(mutex_);
-    const std::uint64_t now = clock_.steady_ns();
-    if (!started_) {
-      started_ = true;
-      free_at_ = now;
-    }
-    const std::uint64_t turn = std::max(free_at_, now - std::min(now, burst_ns));
-    free_at_ = turn + std::min(cost_ns(bytes), farthest_ns - std::min(turn, farthest_ns));
-    return turn;
-  }
-
-  [[nodiscard]] std::uint64_t cost_ns(std::uint64_t bytes) const noexcept {
-    constexpr std::uint64_t second = 1'000'000'000;
-    const std::uint64_t seconds = bytes / rate_;
-    if (seconds >= farthest_ns / second) return farthest_ns;
-    const double rest = static_cast<double>(bytes % rate_) / static_cast<double>(rate_);
-    return seconds * second + static_cast<std::uint64_t>(rest * 1e9 + 0.5);
-  }
-
-  /// Times are kept below 2^62 ns (146 years), so that sums cannot overflow.
-  static constexpr std::uint64_t farthest_ns = 1ull << 62;
-
-  std::uint64_t rate_;
-  Clock& clock_;
-  Mutex mutex_;
-  std::uint64_t free_at_ = 0;  // when all requests so far are paid for; under mutex_
-  bool started_ = false;       // under mutex_
-};
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/codec/concept.hpp ----
-// The BlockCodec contract: how one block of an SST is compressed.
-//
-// A codec is an immutable, copyable description; the state that calls need lives in contexts that
-// one worker owns and reuses.
-//
-// | expression           | result           | meaning
-// |----------------------|------------------|---------------------------------------------------
-// | codec.type()         | BlockCompression | type byte of RocksDB's block trailer
-// | codec.name()         | string_view      | as in RocksDB's property `rocksdb.compression`
-// | codec.bound(n)       | size_t           | room that any compressed block of n bytes fits
-// | codec.compressor()   | BlockCompressor  | a context for compress
-// | codec.decompressor() | BlockDecompressor| a context for decompress
-// | c.compress(in, out)  | optional<size_t> | bytes written to out, or nothing: "does not fit"
-// | d.decompress(in, out)| Status           | fills out exactly; out has the plain length
-//
-// Optional, for tables that others wrote:
-// clang-format off
-// | codec.decompressor(dictionary) | BlockDecompressor  | for blocks compressed with it; it
-// |                                |                    | outlives the context
-// | codec.plain_size(in)           | optional<uint64_t> | the plain length, where a block says it
-// clang-format on
-//
-// Laws no compiler checks: every block but type none's fits the room that bound() asks; decompress
-// inverts compress; nothing is written past `out`; damaged input is StatusCode::corruption, never
-// undefined behaviour, and the context works on after it; the same input gives the same bytes,
-// whatever the context compressed before; only type none is called "NoCompression", because readers
-// do not decompress a file of that name. The length prefix of a stored block belongs to sst/, not
-// to a codec. testing/check_codec.hpp checks a model against them.
-
-namespace kvbackup::inline v1 {
-
-/// RocksDB's CompressionType, the byte behind every block (RocksDB
-/// include/rocksdb/compression_type.h).
-enum class BlockCompression : std::uint8_t {
-  none = 0,
-  snappy = 1,
-  zlib = 2,
-  bzip2 = 3,
-  lz4 = 4,
-  lz4hc = 5,
-  xpress = 6,
-  zstd = 7,
-};
-
-template <class C>
-concept BlockCompressor = std::movable<C> && requires(C c, ByteView in, std::span<char> out) {
-  { c.compress(in, out) } -> std::same_as<std::optional<std::size_t>>;
-};
-
-template <class D>
-concept BlockDecompressor = std::movable<D> && requires(D d, ByteView in, std::span<char> out) {
-  { d.decompress(in, out) } -> std::same_as<Status>;
-};
-
-template <class C>
-concept BlockCodec = std::copyable<C> && requires(const C& codec, std::size_t n) {
-  { codec.type() } -> std::same_as<BlockCompression>;
-  { codec.name() } -> std::convertible_to<std::string_view>;
-  { codec.bound(n) } -> std::same_as<std::size_t>;
-  { codec.compressor() } -> BlockCompressor;
-  { codec.decompressor() } -> BlockDecompressor;
-};
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/manifest/naming.hpp ----
-// Names of the objects of a backup, as TiKV 5.x and BR give them.
-//
-//   {store_id}_{region_id}_{epoch}_{hex(sha256(start key))}_{unix ms}_{cf}.sst
-//   {store_id}_{region_id}_{epoch}_{cf}.sst     a raw part that starts at the empty key
-//   backupmeta                                  written last; without it there is no backup
-//   backup.lock                                 written first by what many stores back up to
-//
-// (TiKV v5.1 components/backup/src/{endpoint,writer}.rs). TiKV 6.2 and later name files on S3
-// {store_id}/{region_id}_..., since S3 limits the requests a second of each prefix. A column
-// family's name may hold any byte, so what could not stand in an object name is percent-coded.
-
-namespace kvbackup::inline v1 {
-
-/// The object that makes the others a backup.
-inline constexpr std::string_view backupmeta_name = "backupmeta";
-
-/// BR's sign that a destination is in use or was; it stays there. Then its content.
-inline constexpr std::string_view backup_lock_name = "backup.lock";
-inline constexpr std::string_view backup_lock_text =
-    "DO NOT DELETE\nThis file exists to remind other backup jobs won't use this path";
-
-/// What the name of one file is made of.
-struct FileNameParts {
-  std::uint64_t store_id = 1;
-  std::uint64_t region_id = 1;
-  std::uint64_t epoch = 1;
-  std::uint64_t unix_ms = 0;
-  bool is_raw_kv = true;
-  bool store_folder = false;  ///< as TiKV 6.2 and later on S3: a folder for each store
-};
-
-/// What the names of all files of that store begin with.
-[[nodiscard]] inline std::string sst_file_prefix(std::uint64_t store_id, bool store_folder) {
-  return std::to_string(store_id) + (store_folder ? '/' : '_');
-}
-
-/// The name of the file of `cf` of the part that begins at the user key `start_key`. Files of one
-/// part differ in their cf only.
-[[nodiscard]] inline std::string sst_file_name(const FileNameParts& parts, ByteView start_key,
-                                               ByteView cf) {
-  std::string name = sst_file_prefix(parts.store_id, parts.store_folder);
-  name += std::to_string(parts.region_id);
-  name += '_';
-  name += std::to_string(parts.epoch);
-  if (!parts.is_raw_kv || !start_key.empty()) {
-    const Sha256Digest digest = PortableSha256::of(start_key);
-    name += '_';
-    append_hex(name, as_bytes(digest));
-    name += '_';
-    name += std::to_string(parts.unix_ms);
-  }
-  name += '_';
-  name += percent_encode(cf);
-  name += ".sst";
-  return name;
-}
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/sst/detail/growing_buffer.hpp ----
-namespace kvbackup::inline v1::detail {
-
-/// Bytes that are written through a raw pointer: nothing is cleared before it is written.
-class GrowingBuffer {
- public:
-  GrowingBuffer() = default;
-  GrowingBuffer(GrowingBuffer&& other) noexcept
-      : data_(std::move(other.data_)),
-        size_(std::exchange(other.size_, 0)),
-        capacity_(std::exchange(other.capacity_, 0)) {}
-  GrowingBuffer& operator=(GrowingBuffer&& other) noexcept {
-    data_ = std::move(other.data_);
-    size_ = std::exchange(other.size_, 0);
-    capacity_ = std::exchange(other.capacity_, 0);
-    return *this;
-  }
-
-  [[nodiscard]] const char* data() const { return data_.get(); }
-  [[nodiscard]] std::size_t size() const { return size_; }
-  [[nodiscard]] ByteView view() const { return {data_.get(), size_}; }
-  void clear() { size_ = 0; }
-
-  /// The end of the content, with room for `more` bytes behind it.
-  [[nodiscard]] char* room(std::size_t more) {
-    if (more > capacity_ - size_) grow(more);
-    return data_.get() + size_;
-  }
-  /// Makes the bytes up to `end`, which lies in the room that was asked for, content.
-  void set_end(const char* end) { size_ = static_cast<std::size_t>(end - data_.get()); }
-
-  /// Shortens the content to `size` bytes.
-  void truncate(std::size_t size) {
-    KVBACKUP_ASSERT(size <= size_);
-    size_ = size;
-  }
-
-  void append(ByteView bytes) {
-    if (bytes.empty()) return;
-    char* end = room(bytes.size());
-    std::memcpy(end, bytes.data(), bytes.size());
-    size_ += bytes.size();
-  }
-
- private:
-  KVBACKUP_DETAIL_COLD void grow(std::size_t more) {
-    const std::size_t capacity = std::max(size_ + more, 2 * capacity_);
-    auto data = std::make_unique_for_overwrite<char[]>(capacity);
-    if (size_ > 0) std::memcpy(data.get(), data_.get(), size_);
-    data_ = std::move(data);
-    capacity_ = capacity;
-  }
-
-  std::unique_ptr<char[]> data_;
-  std::size_t size_ = 0;
-  std::size_t capacity_ = 0;
-};
-
-/// memcpy for lengths that are mostly short: up to 16 bytes without a call.
-inline void copy_short(char* to, const char* from, std::size_t n) {
-  if (n > 16) {
-    std::memcpy(to, from, n);
-  } else if (n >= 8) {
-    std::uint64_t head;
-    std::uint64_t tail;
-    std::memcpy(&head, from, 8);
-    std::memcpy(&tail, from + n - 8, 8);
-    std::memcpy(to, &head, 8);
-    std::memcpy(to + n - 8, &tail, 8);
-  } else if (n >= 4) {
-    std::uint32_t head;
-    std::uint32_t tail;
-    std::memcpy(&head, from, 4);
-    std::memcpy(&tail, from + n - 4, 4);
-    std::memcpy(to, &head, 4);
-    std::memcpy(to + n - 4, &tail, 4);
-  } else if (n > 0) {
-    to[0] = from[0];
-    to[n / 2] = from[n / 2];
-    to[n - 1] = from[n - 1];
-  }
-}
-
-/// Length of the common prefix of `a` and `b`.
-[[nodiscard]] inline std::size_t common_prefix(ByteView a, ByteView b) {
-  const std::size_t n = std::min(a.size(), b.size());
-  std::size_t i = 0;
-  for (; i + 8 <= n; i += 8) {
-    std::uint64_t x;
-    std::uint64_t y;
-    std::memcpy(&x, a.data() + i, 8);
-    std::memcpy(&y, b.data() + i, 8);
-    if (x == y) continue;
-    const int zero_bits = std::endian::native == std::endian::little ? std::countr_zero(x ^ y)
-                                                                     : std::countl_zero(x ^ y);
-    return i + static_cast<std::size_t>(zero_bits) / 8;
-  }
-  while (i < n && a[i] == b[i]) ++i;
-  return i;
-}
-
-}  // namespace kvbackup::inline v1::detail
-
-// ---- kvbackup/sst/block_builder.hpp ----
-// Builds the prefix-compressed blocks of an SST: data, index, metaindex and properties alike.
-
-namespace kvbackup::inline v1::detail {
-
-/// What follows the user key in an internal key: le64(sequence << 8 | type).
-inline constexpr std::size_t internal_key_tail_size = 8;
-/// Sequence 0, type 1 (value): the only one in files that are meant for ingestion.
-inline constexpr std::uint64_t value_key_tail = 1;
-
-/// A block stays below this, trailer included: offsets inside it have 32 bits.
-inline constexpr std::uint64_t max_block_bytes = 0xffffffff;
-/// What an entry needs in a block of its own besides key and value: three varints, the tail of the
-/// key, one restart, the count, the trailer.
-inline constexpr std::uint64_t lone_entry_overhead = 3 * max_varint32 + internal_key_tail_size + 13;
-
-/// The least size that RocksDB aims at where a block of `size` may be `deviation` percent smaller.
-[[nodiscard]] constexpr std::uint64_t size_less_deviation(std::uint64_t size,
-                                                          std::uint32_t deviation) {
-  return (size * (100 - deviation) + 99) / 100;
-}
-
-/// When a block is closed before an entry is added (RocksDB's FlushBlockBySizePolicy).
-class CutRule {
- public:
-  /// `aligned` = blocks are filled up, so that none may pass `size` where it need not.
-  CutRule(std::uint32_t size, std::uint32_t deviation, bool aligned)
-      : block_size_(size), limit_(size_less_deviation(size, deviation)) {
-    if (limit_ == 0) return;
-    most_after_ = aligned ? std::max<std::uint64_t>(size, block_trailer) - block_trailer : size;
-    cut_after_from_ = aligned ? 0 : limit_ + 1;
-  }
-
-  /// Below this estimate no block is cut, but for an entry that would pass max_block_bytes.
-  [[nodiscard]] std::uint64_t from() const { return std::min(block_size_, cut_after_from_); }
-  /// `estimate` = bytes of the block, not empty, as it is; `after` = with the entry.
-  [[nodiscard]] bool cuts(std::uint64_t estimate, std::uint64_t after) const {
-    return estimate >= block_size_ || (after > most_after_ && estimate >= cut_after_from_) ||
-           after + block_trailer > max_block_bytes;
-  }
-
- private:
-  static constexpr std::uint64_t block_trailer = 5;
-  std::uint64_t block_size_;
-  std::uint64_t limit_;
-  // a block of at least cut_after_from_ is closed before it passes most_after_
-  std::uint64_t most_after_ = max_block_bytes;
-  std::uint64_t cut_after_from_ = max_block_bytes;
-};
-
-/// Entries, then the offsets of those with whole keys (restarts), then their number.
-class BlockBuilder {
- public:
-  explicit BlockBuilder(std::uint32_t restart_interval) : interval_(restart_interval) {}
-
-  [[nodiscard]] bool empty() const { return entries_.size() == 0; }
-  /// Bytes of the block if it were finished now. An empty block counts its one restart.
-  [[nodiscard]] std::uint64_t estimate() const {
-    return entries_.size() + sizeof(std::uint32_t) * (restarts_.empty() ? 1 : restarts_.size()) +
-           sizeof(std::uint32_t);
-  }
-  /// RocksDB's upper estimate of the same with one more entry, whose key counts whole.
-  [[nodiscard]] std::uint64_t estimate_with(std::uint64_t key_size,
-                                            std::uint64_t value_size) const {
-    return estimate() + key_size + value_size + (since_restart_ >= interval_ ? 4 : 0) + 4 +
-           varint_size(key_size) + varint_size(value_size);
-  }
-
-  /// Adds user_key ‖ value_key_tail. `shared` is the length of its common prefix with the previous
-  /// internal key, at most the length of `user_key`.
-  void add_internal(std::size_t shared, ByteView user_key, ByteView value) {
-    // changes nothing; without it g++ 12 warns of a wrapped length where the key's size is constant
-    shared = std::min(begin_entry(shared), user_key.size());
-    const std::size_t rest = user_key.size() - shared;
-    char* p = entries_.room(3 * max_varint32 + rest + internal_key_tail_size + value.size());
-    p = store_lengths(p, shared, rest + internal_key_tail_size, value.size());
-    copy_short(p, user_key.data() + shared, rest);
-    store_le64(p + rest, value_key_tail);
-    p += rest + internal_key_tail_size;
-    copy_short(p, value.data(), value.size());
-    entries_.set_end(p + value.size());
-  }
-
-  /// Adds a key as it is.
-  void add(std::size_t shared, ByteView key, ByteView value) {
-    shared = begin_entry(shared);
-    const std::size_t rest = key.size() - shared;
-    char* p = entries_.room(3 * max_varint32 + rest + value.size());
-    p = store_lengths(p, shared, rest, value.size());
-    copy_short(p, key.data() + shared, rest);
-    copy_short(p + rest, value.data(), value.size());
-    entries_.set_end(p + rest + value.size());
-  }
-
-  /// Adds an entry of an index whose reader knows how long a value is: `changed` where the key
-  /// shares a prefix with the one before it, else `value`.
-  void add_without_length(std::size_t shared, ByteView key, ByteView value, ByteView changed) {
-    shared = begin_entry(shared);
-    const std::size_t rest = key.size() - shared;
-    if (shared > 0) value = changed;
-    char* p = entries_.room(2 * max_varint32 + rest + value.size());
-    p = store_varint(store_varint(p, shared), rest);
-    copy_short(p, key.data() + shared, rest);
-    copy_short(p + rest, value.data(), value.size());
-    entries_.set_end(p + rest + value.size());
-  }
-  /// Whether the next entry is a restart because the ones before it fill an interval.
-  [[nodiscard]] bool interval_is_full() const { return since_restart_ >= interval_; }
-
-  /// The finished payload; the caller may append a trailer. clear() makes the builder usable again.
-  [[nodiscard]] GrowingBuffer& finish() {
-    if (restarts_.empty()) restarts_.push_back(0);
-    char* p = entries_.room(sizeof(std::uint32_t) * (restarts_.size() + 1) + 5);
-    for (const std::uint32_t restart : restarts_) {
-      store_le32(p, restart);
-      p += sizeof restart;
-    }
-    store_le32(p, static_cast<std::uint32_t>(restarts_.size()));
-    entries_.set_end(p + sizeof(std::uint32_t));
-    return entries_;
-  }
-
-  void clear() {
-    entries_.clear();
-    restarts_.clear();
-    since_restart_ = 0;
-  }
-
- private:
-  [[nodiscard]] std::size_t begin_entry(std::size_t shared) {
-    if (since_restart_ == interval_ || entries_.size() == 0) {
-      restarts_.push_back(static_cast<std::uint32_t>(entries_.size()));
-      since_restart_ = 0;
-      shared = 0;
-    }
-    ++since_restart_;
-    return shared;
-  }
-
-  static char* store_lengths(char* p, std::size_t shared, std::size_t rest, std::size_t value) {
-    if ((shared | rest | value) < 0x80) {
-      p[0] = static_cast<char>(shared);
-      p[1] = static_cast<char>(rest);
-      p[2] = static_cast<char>(value);
-      return p + 3;
-    }
-    return store_varint(store_varint(store_varint(p, shared), rest), value);
-  }
-
-  GrowingBuffer entries_;
-  std::vector<std::uint32_t> restarts_;
-  std::uint32_t interval_;
-  std::uint32_t since_restart_ = 0;
-};
-
-/// A block whose keys are names: it remembers the previous one itself.
-class MetaBlockBuilder {
- public:
-  explicit MetaBlockBuilder(std::uint32_t restart_interval) : block_(restart_interval) {}
-
-  /// Names strictly rise.
-  void add(ByteView name, ByteView value) {
-    KVBACKUP_ASSERT(block_.empty() || last_ < name);
-    block_.add(common_prefix(last_, name), name, value);
-    last_ = name;
-  }
-  [[nodiscard]] GrowingBuffer& finish() { return block_.finish(); }
-
- private:
-  BlockBuilder block_;
-  std::string last_;
-};
-
-}  // namespace kvbackup::inline v1::detail
-
-// ---- kvbackup/sst/decoders.hpp ----
-// What a table reader can decode: a set of codecs and a set of checksums, fixed at compile time.
-
-namespace kvbackup::inline v1 {
-
-namespace detail {
-/// The context of a codec that knows a dictionary, for those that have one.
-template <class C>
-[[nodiscard]] auto decompressor_with(const C& codec, ByteView dictionary) {
-  if constexpr (requires { codec.decompressor(dictionary); }) {
-    return codec.decompressor(dictionary);
-  } else {
-    return codec.decompressor();
-  }
-}
-}  // namespace detail
-
-/// Codecs of different types: those whose blocks can be decompressed.
-template <BlockCodec... Codecs>
-class CodecSet {
- public:
-  CodecSet() = default;
-  explicit CodecSet(Codecs... codecs) requires(sizeof...(Codecs) > 0)
-      : codecs_(std::move(codecs)...) {}
-
-  /// The contexts of the codecs, each made when it is first needed. Belongs to one thread.
-  class Contexts {
-   public:
-    /// `dictionary`, which may be empty, outlives the contexts.
-    Contexts(const CodecSet& set, ByteView dictionary) : set_(&set), dictionary_(dictionary) {}
-
-    /// Fills `out` from a block of `type`, which the set has.
-    Status decompress(BlockCompression type, bool with_dictionary, ByteView in,
-                      std::span<char> out) {
-      return decompress_by(std::index_sequence_for<Codecs...>(), type,
-                           with_dictionary && !dictionary_.empty(), in, out);
-    }
-
-   private:
-    template <class C>
-    struct Held {
-      std::optional<decltype(std::declval<const C&>().decompressor())> plain;
-      std::optional<decltype(detail::decompressor_with(std::declval<const C&>(), ByteView()))>
-          primed;
-    };
-    template <std::size_t... I>
-    Status decompress_by(std::index_sequence<I...>, BlockCompression type, bool primed, ByteView in,
-                         std::span<char> out) {
-      Status status;
-      const auto attempt = [&](const auto& codec, auto& held) {
-        if (codec.type() != type) return false;
-        if (primed) {
-          if (!held.primed) held.primed.emplace(detail::decompressor_with(codec, dictionary_));
-          status = held.primed->decompress(in, out);
-        } else {
-          if (!held.plain) held.plain.emplace(codec.decompressor());
-          status = held.plain->decompress(in, out);
-        }
-        return true;
-      };
-      const bool found = (attempt(std::get<I>(set_->codecs_), std::get<I>(held_)) || ...);
-      KVBACKUP_ASSERT(found);
-      static_cast<void>(found);
-      return status;
-    }
-
-    const CodecSet* set_;
-    ByteView dictionary_;
-    std::tuple<Held<Codecs>...> held_;
-  };
-
-  [[nodiscard]] bool has(BlockCompression type) const {
-    return std::apply([type](const auto&... codec) { return ((codec.type() == type) || ...); },
-                      codecs_);
-  }
-  /// The plain length that a block of `type` tells by itself, if its codec can say it.
-  [[nodiscard]] std::optional<std::uint64_t> plain_size(BlockCompression type, ByteView in) const {
-    std::optional<std::uint64_t> size;
-    const auto ask = [&](const auto& codec) {
-      if constexpr (requires { codec.plain_size(in); }) {
-        if (codec.type() == type) size = codec.plain_size(in);
-      }
-    };
-    std::apply([&ask](const auto&... codec) { (ask(codec), ...); }, codecs_);
-    return size;
-  }
-
- private:
-  std::tuple<Codecs...> codecs_;
-};
-
-/// Checksums that can be verified.
-template <BlockChecksum... Checksums>
-struct ChecksumSet {
-  [[nodiscard]] static constexpr bool has(ChecksumKind kind) {
-    return ((Checksums::kind == kind) || ...);
-  }
-  /// What the checksum of `kind`, which the set has, gives.
-  [[nodiscard]] static std::uint32_t of(ChecksumKind kind, ByteView payload_and_type) {
-    std::uint32_t sum = 0;
-    const bool found =
-        ((Checksums::kind == kind && (sum = Checksums::of(payload_and_type), true)) || ...);
-    KVBACKUP_ASSERT(found);
-    static_cast<void>(found);
-    return sum;
-  }
-};
-
-/// How much longer a block may become by decompression however long that is: what LZ4 can at most.
-/// Only Zstandard goes beyond, and only for bytes that repeat.
-inline constexpr std::uint64_t trusted_ratio = 255;
-
-/// The default of TableDecoders::largest_inflated. TableWriter stores what goes beyond it plain.
-inline constexpr std::uint64_t default_largest_inflated = 256ull << 20;
-
-/// Both sets of a TableReader.
-template <class Codecs, class Checksums>
-struct TableDecoders {
-  using Contexts = typename Codecs::Contexts;
-  using ChecksumsUsed = Checksums;
-  Codecs codecs{};
-  /// The most plain bytes of a block that is more than trusted_ratio times as long as its stored
-  /// form; a longer one is resource_exhausted. It keeps a small file from asking for much memory,
-  /// and is to be raised for a table that is trusted and has values as long of bytes that repeat.
-  std::uint64_t largest_inflated = default_largest_inflated;
-};
-
-namespace detail {
-
-/// RocksDB's type before the format of Zstandard was final; the payload is the same.
-inline constexpr auto zstd_not_final = static_cast<BlockCompression>(0x40);
-
-/// The type by whose codec a block of `type` is decompressed.
-[[nodiscard]] constexpr BlockCompression decoding_type(BlockCompression type) {
-  if (type == BlockCompression::lz4hc) return BlockCompression::lz4;
-  return type == zstd_not_final ? BlockCompression::zstd : type;
-}
-
-/// A type's name in messages; nullptr for a number that is none.
-[[nodiscard]] constexpr const char* compression_name(BlockCompression type) {
-  switch (type) {
-    case BlockCompression::none: return "none";
-    case BlockCompression::snappy: return "snappy";
-    case BlockCompression::zlib: return "zlib";
-    case BlockCompression::bzip2: return "bzip2";
-    case BlockCompression::lz4: return "lz4";
-    case BlockCompression::lz4hc: return "lz4hc";
-    case BlockCompression::xpress: return "xpress";
-    case BlockCompression::zstd: return "zstd";
-    default: return type == zstd_not_final ? "zstd" : nullptr;
-  }
-}
-[[nodiscard]] constexpr const char* checksum_name(ChecksumKind kind) {
-  switch (kind) {
-    case ChecksumKind::none: return "none";
-    case ChecksumKind::crc32c: return "crc32c";
-    case ChecksumKind::xxhash: return "xxhash";
-    case ChecksumKind::xxhash64: return "xxhash64";
-    case ChecksumKind::xxh3: return "xxh3";
-  }
-  return nullptr;
-}
-
-/// The most plain bytes that `size` bytes of a compressed block can stand for, so that a small file
-/// cannot ask for much memory.
-[[nodiscard]] constexpr std::uint64_t most_plain_bytes(BlockCompression type, std::uint64_t size) {
-  switch (type) {
-    // a length byte of 255 adds 255; the last token and its first length add less than 64
-    case BlockCompression::lz4: return 255 * size + 64;
-    // three bytes copy at most 64
-    case BlockCompression::snappy: return 22 * size + 64;
-    // a block of one repeated byte: 4 bytes for 128 KiB
-    case BlockCompression::zstd: return (128 * 1024 / 4) * size + 128 * 1024;
-    // 258 bytes for two codes of at least one bit each
-    case BlockCompression::zlib: return 1032 * size + 1024;
-    // runs of 255 over 5 bytes in blocks of 900 kB, at best about 40 bytes each
-    case BlockCompression::bzip2: return 1200000 * size;
-    default: return size;
-  }
-}
-
-}  // namespace detail
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/sst/footer.hpp ----
-// Block handles, block trailers and the footer of an SST.
-
-namespace kvbackup::inline v1 {
-
-/// Where a block stands in its file; `size` does not count the trailer.
-struct BlockHandle {
-  std::uint64_t offset = 0;
-  std::uint64_t size = 0;
-  friend bool operator==(const BlockHandle&, const BlockHandle&) = default;
-};
-
-/// The longest encoded handle.
-inline constexpr std::size_t max_block_handle = 2 * max_varint64;
-
-/// Writes the handle at `p`, which has room for max_block_handle bytes, and gives its end.
-inline char* store_handle(char* p, const BlockHandle& handle) noexcept {
-  return store_varint(store_varint(p, handle.offset), handle.size);
-}
-inline void append_handle(std::string& out, const BlockHandle& handle) {
-  append_varint(out, handle.offset);
-  append_varint(out, handle.size);
-}
-/// Writes, for a block that follows right behind `before`, how its size differs, at `p`, which has
-/// room for max_varint64 bytes, and gives the end: signed, the sign in the lowest bit.
-inline char* store_handle_change(char* p, const BlockHandle& before,
-                                 const BlockHandle& handle) noexcept {
-  const std::uint64_t change = handle.size - before.size;
-  return store_varint(p, change << 1 ^ (change >> 63 != 0 ? ~std::uint64_t{0} : 0));
-}
-
-/// Takes a handle off the front of `in`; false if there is none.
-[[nodiscard]] inline bool take_handle(ByteView& in, BlockHandle& handle) noexcept {
-  return take_varint64(in, handle.offset) && take_varint64(in, handle.size);
-}
-
-/// Behind every block: its compression type, then its checksum.
-inline constexpr std::size_t block_trailer_size = 5;
-
-/// RocksDB's kBlockBasedTableMagicNumber.
-inline constexpr std::uint64_t block_based_table_magic = 0x88e241b785f4cff7;
-
-/// Size of the footer from format_version 1 on.
-inline constexpr std::size_t footer_size = 53;
-
-/// The footer of format_version 1 to 5.
-[[nodiscard]] inline std::string encode_footer(ChecksumKind kind, std::uint32_t format_version,
-                                               const BlockHandle& metaindex,
-                                               const BlockHandle& index) {
-  constexpr std::size_t kind_and_handles = 1 + 2 * max_block_handle;
-  std::string out(1, static_cast<char>(kind));
-  append_handle(out, metaindex);
-  append_handle(out, index);
-  out.resize(kind_and_handles);
-  append_le32(out, format_version);
-  append_le64(out, block_based_table_magic);
-  return out;
-}
-
-/// LevelDB's magic number, and that of RocksDB's format_version 0.
-inline constexpr std::uint64_t legacy_table_magic = 0xdb4775248b80fb57;
-
-/// Size of the footer of format_version 0 and of LevelDB.
-inline constexpr std::size_t legacy_footer_size = 48;
-
-/// What a footer says.
-struct Footer {
-  std::uint32_t format_version = 0;   ///< 0 to 7; LevelDB's is 0
-  std::uint32_t checksum_kind = 1;    ///< a ChecksumKind, if it is one that is known
-  std::uint32_t base_context = 0;     ///< mixed into the checksums from format_version 6 on
-  std::uint32_t stored_checksum = 0;  ///< of the footer itself; from format_version 6 on
-  std::uint64_t offset = 0;           ///< of the footer in its file
-  BlockHandle metaindex;
-  BlockHandle index;  ///< not set from format_version 6 on: the metaindex names it
-
-  /// What is added to the checksum of a block at `offset`, so that a block at another place or of
-  /// another file is noticed (RocksDB's ChecksumModifierForContext).
-  [[nodiscard]] std::uint32_t checksum_context(std::uint64_t block_offset) const {
-    if (base_context == 0) return 0;
-    return base_context ^ (static_cast<std::uint32_t>(block_offset) +
-                           static_cast<std::uint32_t>(block_offset >> 32));
-  }
-};
-
-namespace detail {
-
-[[nodiscard]] KVBACKUP_DETAIL_COLD inline Status bad_footer(StatusCode code, std::string what) {
-  return Status::error(code, "cannot read a table: " + std::move(what));
-}
-
-/// From format_version 6 on: fixed fields, and the metaindex right before the footer.
-[[nodiscard]] inline Status decode_extended_footer(ByteView bytes, Footer& footer) {
-  // RocksDB's kExtendedMagic: no handle of an older footer begins so
-  constexpr ByteView marker("\x3e\0\x7a\0", 4);
-  if (bytes.substr(1, 4) != marker || load_le64(bytes.data() + 33) != 0) {
-    return bad_footer(StatusCode::corruption, "its footer is damaged; take it from another copy");
-  }
-  footer.stored_checksum = load_le32(bytes.data() + 5);
-  footer.base_context = load_le32(bytes.data() + 9);
-  footer.metaindex.size = load_le32(bytes.data() + 13);
-  const std::uint64_t with_trailer = footer.metaindex.size + block_trailer_size;
-  if (with_trailer > footer.offset) {
-    return bad_footer(
-        StatusCode::corruption,
-        "its footer names a metaindex larger than the file; take it from another copy");
-  }
-  footer.metaindex.offset = footer.offset - with_trailer;
-  return {};
-}
-
-}  // namespace detail
-
-/// Reads the footer at the end of `tail`, the last bytes of a file of `file_size`, as many as a
-/// footer has at most or the whole file. corruption if it is none; unsupported for a format that is
-/// not read. Whether the handles lie in the file, and the checksum of the footer, is not checked.
-[[nodiscard]] inline Result<Footer> decode_footer(ByteView tail, std::uint64_t file_size) {
-  using detail::bad_footer;
-  Footer footer;
-  if (tail.size() < legacy_footer_size) {
-    return bad_footer(StatusCode::corruption, "the file has " + std::to_string(file_size) +
-                                                  " bytes and is too short to be a table");
-  }
-  const std::uint64_t magic = load_le64(tail.data() + tail.size() - 8);
-  if (magic != legacy_table_magic && magic != block_based_table_magic) {
-    return bad_footer(
-        StatusCode::corruption,
-        "the file does not end as a block-based table does; it is cut off, damaged or "
-        "of another kind");
-  }
-  ByteView handles;
-  if (magic == legacy_table_magic) {
-    footer.offset = file_size - legacy_footer_size;
-    handles = tail.substr(tail.size() - legacy_footer_size, 2 * max_block_handle);
-  } else {
-    if (tail.size() < footer_size) {
-      return bad_footer(StatusCode::corruption, "the file is too short to be a table");
-    }
-    const ByteView bytes = tail.substr(tail.size() - footer_size);
-    footer.offset = file_size - footer_size;
-    footer.checksum_kind = static_cast<unsigned char>(bytes[0]);
-    footer.format_version = load_le32(bytes.data() + 41);
-    if (footer.format_version == 0) {
-      return bad_footer(StatusCode::corruption, "its footer is damaged; take it from another copy");
-    }
-    if (footer.format_version > 7) {
-      return bad_footer(StatusCode::unsupported,
-                        "its format_version is " + std::to_string(footer.format_version) +
-                            ", the newest that is read is 7; take a newer release");
-    }
-    if (footer.format_version >= 6) {
-      Status status = detail::decode_extended_footer(bytes, footer);
-      if (!status.ok()) return status;
-      return footer;
-    }
-    handles = bytes.substr(1, 2 * max_block_handle);
-  }
-  if (!take_handle(handles, footer.metaindex) || !take_handle(handles, footer.index)) {
-    return bad_footer(StatusCode::corruption, "its footer is damaged; take it from another copy");
-  }
-  return footer;
-}
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/sst/detail/block_output.hpp ----
-namespace kvbackup::inline v1::detail {
-
-/// Gives blocks their stored form and hands them out, one behind the other.
-template <BlockCodec Codec, BlockChecksum Checksum, ByteSink Output>
-class BlockOutput {
- public:
-  BlockOutput(const Codec& codec, Output output)
-      : codec_(codec), compressor_(codec_.compressor()), output_(std::move(output)) {}
-
-  /// Writes a block compressed where that saves an eighth or more and it can be read back by
-  /// default (default_largest_inflated), else plain, and then zeros up to
-  /// a multiple of `alignment`, a power of two. A plain block's buffer gets its trailer appended.
-  Status write(GrowingBuffer& plain, BlockHandle& handle, std::uint32_t alignment = 1) {
-    if (compress(plain.view())) return hand_out(compressed_, codec_.type(), handle, alignment);
-    return hand_out(plain, BlockCompression::none, handle, alignment);
-  }
-  Status write_plain(GrowingBuffer& payload, BlockHandle& handle) {
-    return hand_out(payload, BlockCompression::none, handle, 1);
-  }
-  /// Bytes that are no block.
-  Status append(ByteView bytes) {
-    Status status = output_.append(bytes);
-    if (status.ok()) offset_ += bytes.size();
-    return status;
-  }
-
-  [[nodiscard]] std::uint64_t offset() const { return offset_; }
-  [[nodiscard]] const Codec& codec() const { return codec_; }
-  [[nodiscard]] Output& output() { return output_; }
-
- private:
-  /// RocksDB stores larger blocks plain: its codecs count in int.
-  static constexpr std::size_t max_compressible = std::numeric_limits<std::int32_t>::max();
-
-  Status hand_out(GrowingBuffer& payload, BlockCompression type, BlockHandle& handle,
-                  std::uint32_t alignment) {
-    handle = {.offset = offset_, .size = payload.size()};
-    const std::uint64_t end = offset_ + payload.size() + block_trailer_size;
-    const auto padding = static_cast<std::size_t>(-end & (alignment - 1));
-    char* p = payload.room(block_trailer_size + padding);
-    p[0] = static_cast<char>(type);
-    store_le32(p + 1, Checksum::of(ByteView(payload.data(), payload.size() + 1)));
-    p += block_trailer_size;
-    std::memset(p, 0, padding);
-    payload.set_end(p + padding);
-    return append(payload.view());
-  }
-
-  /// Fills compressed_ with the stored form of `plain`; false if it is not worth it.
-  bool compress(ByteView plain) {
-    const BlockCompression type = codec_.type();
-    if (type == BlockCompression::none || plain.size() >= max_compressible) return false;
-    const std::size_t bound = codec_.bound(plain.size());
-    if (bound == 0) return false;
-    compressed_.clear();
-    char* const begin = compressed_.room(max_varint32 + bound + block_trailer_size);
-    // Snappy's own format says the plain length; every other payload has it in front.
-    char* const p = type == BlockCompression::snappy ? begin : store_varint(begin, plain.size());
-    const auto size = compressor_.compress(plain, std::span<char>(p, bound));
-    if (!size) return false;
-    compressed_.set_end(p + *size);
-    // what readers refuse by default is not written
-    if (plain.size() > default_largest_inflated && plain.size() / trusted_ratio > *size) {
-      return false;
-    }
-    return compressed_.size() < plain.size() - plain.size() / 8;
-  }
-
-  Codec codec_;
-  decltype(std::declval<const Codec&>().compressor()) compressor_;
-  Output output_;
-  GrowingBuffer compressed_;
-  std::uint64_t offset_ = 0;
-};
-
-}  // namespace kvbackup::inline v1::detail
-
-// ---- kvbackup/hash/legacy_bloom_hash.hpp ----
-namespace kvbackup::inline v1 {
-
-/// The seed with which RocksDB's legacy bloom filter hashes its keys (RocksDB util/hash.h,
-/// BloomHash).
-inline constexpr std::uint32_t legacy_bloom_seed = 0xbc9f1d34;
-
-/// RocksDB's 32-bit `Hash`, murmur-like. Trailing bytes are sign-extended, as RocksDB does it;
-/// LevelDB's hash of the same name does not, so the two differ for a tail with bytes >= 0x80.
-[[nodiscard]] inline std::uint32_t legacy_bloom_hash(
-    ByteView bytes, std::uint32_t seed = legacy_bloom_seed) noexcept {
-  constexpr std::uint32_t multiplier = 0xc6a4a793;
-  // the length counts modulo 2^32
-  std::uint32_t hash = seed ^ static_cast<std::uint32_t>(bytes.size()) * multiplier;
-  const char* p = bytes.data();
-  std::size_t left = bytes.size();
-  for (; left >= 4; p += 4, left -= 4) {
-    hash += load_le32(p);
-    hash *= multiplier;
-    hash ^= hash >> 16;
-  }
-  if (left == 0) return hash;
-  const auto sign_extended = [p](std::size_t i) {
-    return static_cast<std::uint32_t>(static_cast<std::int32_t>(static_cast<signed char>(p[i])));
-  };
-  if (left == 3) hash += sign_extended(2) << 16;
-  if (left >= 2) hash += sign_extended(1) << 8;
-  hash += sign_extended(0);
-  hash *= multiplier;
-  hash ^= hash >> 24;
-  return hash;
-}
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/hash/xxph3.hpp ----
-// XXPH3: the preview of XXH3 that RocksDB froze into its filters (RocksDB util/xxph3.h). It equals
-// the final XXH3 at no length, so libxxhash cannot stand in for it.
-
-namespace kvbackup::inline v1 {
-
-namespace detail::xxph3 {
-
-// The primes of xxHash, 64 and 32 bits wide.
-inline constexpr std::uint64_t prime64_1 = 0x9e3779b185ebca87;
-inline constexpr std::uint64_t prime64_2 = 0xc2b2ae3d27d4eb4f;
-inline constexpr std::uint64_t prime64_3 = 0x165667b19e3779f9;
-inline constexpr std::uint64_t prime64_4 = 0x85ebca77c2b2ae63;
-inline constexpr std::uint64_t prime64_5 = 0x27d4eb2f165667c5;
-inline constexpr std::uint64_t prime32_1 = 0x9e3779b1;
-inline constexpr std::uint64_t prime32_2 = 0x85ebca77;
-inline constexpr std::uint64_t prime32_3 = 0xc2b2ae3d;
-
-/// XXH3's default secret, 192 bytes; every 8 that are used are loaded little-endian.
-inline constexpr unsigned char secret_bytes[192] = {
-    0xb8, 0xfe, 0x6c, 0x39, 0x23, 0xa4, 0x4b, 0xbe, 0x7c, 0x01, 0x81, 0x2c, 0xf7, 0x21, 0xad, 0x1c,
-    0xde, 0xd4, 0x6d, 0xe9, 0x83, 0x90, 0x97, 0xdb, 0x72, 0x40, 0xa4, 0xa4, 0xb7, 0xb3, 0x67, 0x1f,
-    0xcb, 0x79, 0xe6, 0x4e, 0xcc, 0xc0, 0xe5, 0x78, 0x82, 0x5a, 0xd0, 0x7d, 0xcc, 0xff, 0x72, 0x21,
-    0xb8, 0x08, 0x46, 0x74, 0xf7, 0x43, 0x24, 0x8e, 0xe0, 0x35, 0x90, 0xe6, 0x81, 0x3a, 0x26, 0x4c,
-    0x3c, 0x28, 0x52, 0xbb, 0x91, 0xc3, 0x00, 0xcb, 0x88, 0xd0, 0x65, 0x8b, 0x1b, 0x53, 0x2e, 0xa3,
-    0x71, 0x64, 0x48, 0x97, 0xa2, 0x0d, 0xf9, 0x4e, 0x38, 0x19, 0xef, 0x46, 0xa9, 0xde, 0xac, 0xd8,
-    0xa8, 0xfa, 0x76, 0x3f, 0xe3, 0x9c, 0x34, 0x3f, 0xf9, 0xdc, 0xbb, 0xc7, 0xc7, 0x0b, 0x4f, 0x1d,
-    0x8a, 0x51, 0xe0, 0x4b, 0xcd, 0xb4, 0x59, 0x31, 0xc8, 0x9f, 0x7e, 0xc9, 0xd9, 0x78, 0x73, 0x64,
-    0xea, 0xc5, 0xac, 0x83, 0x34, 0xd3, 0xeb, 0xc3, 0xc5, 0x81, 0xa0, 0xff, 0xfa, 0x13, 0x63, 0xeb,
-    0x17, 0x0d, 0xdd, 0x51, 0xb7, 0xf0, 0xda, 0x49, 0xd3, 0x16, 0x55, 0x26, 0x29, 0xd4, 0x68, 0x9e,
-    0x2b, 0x16, 0xbe, 0x58, 0x7d, 0x47, 0xa1, 0xfc, 0x8f, 0xf8, 0xb8, 0xd1, 0x7a, 0xd0, 0x31, 0xce,
-    0x45, 0xcb, 0x3a, 0x8f, 0x95, 0x16, 0x04, 0x28, 0xaf, 0xd7, 0xfb, 0xca, 0xbb, 0x4b, 0x40, 0x7e};
-
-[[nodiscard]] inline std::uint64_t secret(std::size_t at) noexcept {
-  return load_le64(reinterpret_cast<const char*>(secret_bytes) + at);
-}
-
-/// Both halves of a * b, XORed.
-[[nodiscard]] inline std::uint64_t fold(std::uint64_t a, std::uint64_t b) noexcept {
-#if KVBACKUP_DETAIL_INT128
-  __extension__ using Wide = unsigned __int128;
-  const Wide product = static_cast<Wide>(a) * b;
-  return static_cast<std::uint64_t>(product) ^ static_cast<std::uint64_t>(product >> 64);
-#else
-  constexpr std::uint64_t low_half = 0xffffffff;
-  const std::uint64_t low = (a & low_half) * (b & low_half);
-  const std::uint64_t mid_a = (a >> 32) * (b & low_half) + (low >> 32);
-  const std::uint64_t mid_b = (a & low_half) * (b >> 32) + (mid_a & low_half);
-  const std::uint64_t high = (a >> 32) * (b >> 32) + (mid_a >> 32) + (mid_b >> 32);
-  return (mid_b << 32 | (low & low_half)) ^ high;
-#endif
-}
-
-[[nodiscard]] inline std::uint64_t avalanche(std::uint64_t h) noexcept {
-  h ^= h >> 37;
-  h *= prime64_3;
-  return h ^ h >> 32;
-}
-
-/// 16 bytes of input against 16 of the secret.
-[[nodiscard]] inline std::uint64_t mix(const char* p, std::size_t secret_at) noexcept {
-  return fold(load_le64(p) ^ secret(secret_at), load_le64(p + 8) ^ secret(secret_at + 8));
-}
-
-[[nodiscard]] inline std::uint64_t upto_16(const char* p, std::size_t n) noexcept {
-  if (n > 8) {
-    const std::uint64_t u = load_le64(p) ^ secret(0);
-    const std::uint64_t v = load_le64(p + n - 8) ^ secret(8);
-    return avalanche(n + u + v + fold(u, v));
-  }
-  if (n >= 4) {
-    const std::uint64_t ends = load_le32(p) | static_cast<std::uint64_t>(load_le32(p + n - 4))
-                                                  << 32;
-    const std::uint64_t keyed = ends ^ secret(0);
-    const std::uint64_t m = n + (keyed ^ keyed >> 51) * prime32_1;
-    return avalanche((m ^ m >> 47) * prime64_2);
-  }
-  if (n == 0) return fold(secret(0), prime64_2);
-  const auto byte = [p](std::size_t i) {
-    return static_cast<std::uint32_t>(static_cast<unsigned char>(p[i]));
-  };
-  const std::uint32_t all =
-      byte(0) | byte(n >> 1) << 8 | byte(n - 1) << 16 | static_cast<std::uint32_t>(n) << 24;
-  return avalanche((all ^ (secret(0) & 0xffffffff)) * prime64_1);
-}
-
-[[nodiscard]] inline std::uint64_t upto_128(const char* p, std::size_t n) noexcept {
-  std::uint64_t sum = n * prime64_1;
-  if (n > 32) {
-    if (n > 64) {
-      if (n > 96) sum += mix(p + 48, 96) + mix(p + n - 64, 112);
-      sum += mix(p + 32, 64) + mix(p + n - 48, 80);
-    }
-    sum += mix(p + 16, 32) + mix(p + n - 32, 48);
-  }
-  sum += mix(p, 0) + mix(p + n - 16, 16);
-  return avalanche(sum);
-}
-
-[[nodiscard]] inline std::uint64_t upto_240(const char* p, std::size_t n) noexcept {
-  std::uint64_t sum = n * prime64_1;
-  for (std::size_t i = 0; i < 8; ++i) sum += mix(p + 16 * i, 16 * i);
-  sum = avalanche(sum);
-  for (std::size_t i = 8; i < n / 16; ++i) sum += mix(p + 16 * i, 16 * (i - 8) + 3);
-  return avalanche(sum + mix(p + n - 16, 119));
-}
-
-/// The eight running sums of an input over 240 bytes.
-class Lanes {
- public:
-  void add_stripe(const char* p, std::size_t secret_at) noexcept {
-    for (std::size_t i = 0; i < 8; ++i) {
-      const std::uint64_t data = load_le64(p + 8 * i);
-      const std::uint64_t keyed = data ^ secret(secret_at + 8 * i);
-      sums_[i] += data + (keyed & 0xffffffff) * (keyed >> 32);
-    }
-  }
-  void scramble() noexcept {
-    for (std::size_t i = 0; i < 8; ++i) {
-      sums_[i] = (sums_[i] ^ sums_[i] >> 47 ^ secret(128 + 8 * i)) * prime32_1;
-    }
-  }
-  [[nodiscard]] std::uint64_t merged(std::size_t n) const noexcept {
-    std::uint64_t sum = n * prime64_1;
-    for (std::size_t i = 0; i < 4; ++i) {
-      sum += fold(sums_[2 * i] ^ secret(11 + 16 * i), sums_[2 * i + 1] ^ secret(19 + 16 * i));
-    }
-    return avalanche(sum);
-  }
-
- private:
-  std::array<std::uint64_t, 8> sums_ = {prime32_3, prime64_1, prime64_2, prime64_3,
-                                        prime64_4, prime32_2, prime64_5, prime32_1};
-};
-
-[[nodiscard]] inline std::uint64_t over_240(const char* p, std::size_t n) noexcept {
-  constexpr std::size_t stripe = 64;
-  constexpr std::size_t stripes_a_block = 16;
-  Lanes lanes;
-  std::size_t at = 0;
-  for (; n - at >= stripe * stripes_a_block; at += stripe * stripes_a_block) {
-    for (std::size_t i = 0; i < stripes_a_block; ++i) lanes.add_stripe(p + at + stripe * i, 8 * i);
-    lanes.scramble();
-  }
-  for (std::size_t i = 0; n - at >= stripe; ++i, at += stripe) lanes.add_stripe(p + at, 8 * i);
-  if (at != n) lanes.add_stripe(p + n - stripe, 121);
-  return lanes.merged(n);
-}
-
-}  // namespace detail::xxph3
-
-/// The 64-bit XXPH3 of `bytes`, seed 0: what RocksDB's filters since 6.6 hash keys with. The same
-/// on any machine.
-[[nodiscard]] inline std::uint64_t xxph3_64(ByteView bytes) noexcept {
-  const char* const p = bytes.data();
-  const std::size_t n = bytes.size();
-  if (n <= 16) return detail::xxph3::upto_16(p, n);
-  if (n <= 128) return detail::xxph3::upto_128(p, n);
-  if (n <= 240) return detail::xxph3::upto_240(p, n);
-  return detail::xxph3::over_240(p, n);
-}
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/sst/detail/chunked_array.hpp ----
-namespace kvbackup::inline v1::detail {
-
-/// Bytes of a piece of a ChunkedArray.
-inline constexpr std::size_t chunk_bytes = 64 * 1024;
-
-/// A list that only grows, in pieces of 64 KiB: adding never copies what is there, and at most one
-/// piece is unused.
-template <class T>
-class ChunkedArray {
- public:
-  [[nodiscard]] std::uint64_t size() const {
-    return chunks_.empty() ? 0 : (chunks_.size() - 1) * chunk_size + used_;
-  }
-  /// The last one added; there is one.
-  [[nodiscard]] const T& back() const { return chunks_.back()[used_ - 1]; }
-
-  void push_back(const T& value) {
-    if (chunks_.empty() || used_ == chunk_size) {
-      chunks_.push_back(std::make_unique_for_overwrite<T[]>(chunk_size));
-      used_ = 0;
-    }
-    chunks_.back()[used_++] = value;
-  }
-
-  /// Calls f(const T* first, size_t n) for each piece, in order.
-  template <class F>
-  void for_each_chunk(F&& f) const {
-    for (std::size_t i = 0; i < chunks_.size(); ++i) {
-      f(chunks_[i].get(), i + 1 == chunks_.size() ? used_ : chunk_size);
-    }
-  }
-
-  void clear() {
-    chunks_.clear();
-    used_ = 0;
-  }
-
- private:
-  static constexpr std::size_t chunk_size = chunk_bytes / sizeof(T);
-  std::vector<std::unique_ptr<T[]>> chunks_;
-  std::size_t used_ = 0;  // of the last chunk
-};
-
-}  // namespace kvbackup::inline v1::detail
-
-// ---- kvbackup/sst/bloom_bits.hpp ----
-// The bits of RocksDB's two bloom filters. In both, all probes of a key fall into one line of 64
-// bytes; they differ in the hash, in the number of lines and in what stands behind the bits.
-
-namespace kvbackup::inline v1::detail {
-
-inline constexpr std::size_t bloom_line_bytes = 64;
-inline constexpr std::size_t bloom_metadata_size = 5;
-
-/// The filter of all RocksDB versions ("full filter", the only kind before RocksDB 6.6).
-class LegacyBloomForm {
- public:
-  using Hash = std::uint32_t;
-
-  explicit LegacyBloomForm(std::uint32_t bits_per_key) : bits_per_key_(bits_per_key) {}
-
-  [[nodiscard]] static Hash hash(ByteView key) { return legacy_bloom_hash(key); }
-  [[nodiscard]] std::uint32_t probes() const {
-    // 0.69 = ln 2, as RocksDB rounds it: the number of probes with the fewest false positives.
-    return std::clamp(static_cast<std::uint32_t>(bits_per_key_ * 0.69), 1u, 30u);
-  }
-  [[nodiscard]] std::uint32_t lines(std::uint64_t keys) const {
-    if (keys == 0) return 0;
-    // An odd number of lines lets more bits of the hash take part in choosing one. Readers count
-    // the bits in 32 bits; a filter that would need more only answers "may be there" more often.
-    constexpr std::uint64_t line_bits = 8 * bloom_line_bytes;
-    const std::uint64_t bits = std::min(keys * bits_per_key_, most_bits);
-    return static_cast<std::uint32_t>((bits + line_bits - 1) / line_bits | 1);
-  }
-  /// The most keys whose filter takes no more than `size` bytes.
-  [[nodiscard]] std::uint64_t keys_that_fit(std::uint64_t size) const {
-    std::uint64_t keys = std::min(8 * size, most_bits) / bits_per_key_ + 1;
-    while (keys > 0 && lines(keys) * bloom_line_bytes + bloom_metadata_size > size) --keys;
-    return keys;
-  }
-  void store_metadata(char* p, std::uint32_t lines) const {
-    *p = static_cast<char>(probes());
-    store_le32(p + 1, lines);
-  }
-
-  [[nodiscard]] static std::uint32_t line_of(Hash hash, std::uint32_t lines) {
-    return hash % lines;
-  }
-  static void set_bits(char* line, Hash hash, std::uint32_t probes) {
-    const std::uint32_t delta = std::rotr(hash, 17);
-    for (std::uint32_t probe = 0; probe < probes; ++probe) {
-      const std::uint32_t bit = hash % (8 * bloom_line_bytes);
-      line[bit / 8] = static_cast<char>(line[bit / 8] | 1 << bit % 8);
-      hash += delta;
-    }
-  }
-
- private:
-  static constexpr std::uint64_t most_bits = 0xffff0000;
-  std::uint32_t bits_per_key_;
-};
-
-/// The filter of RocksDB 6.6 and later ("FastLocalBloom").
-class FastLocalBloomForm {
- public:
-  using Hash = std::uint64_t;
-
-  explicit FastLocalBloomForm(std::uint32_t bits_per_key)
-      : millibits_per_key_(1000 * bits_per_key) {}
-
-  [[nodiscard]] static Hash hash(ByteView key) { return xxph3_64(key); }
-  [[nodiscard]] std::uint32_t probes() const {
-    // RocksDB's choice (FastLocalBloomImpl::ChooseNumProbes): the most thousandths of bits a key
-    // for which 1, 2, ... probes do best in lines of 64 bytes.
-    constexpr std::uint32_t most_millibits[] = {2080,  3580,  5100,  6640,  8300,  10070,
-                                                11720, 14001, 16050, 18300, 22001, 25501};
-    if (millibits_per_key_ > 50000) return 24;
-    if (millibits_per_key_ > 25501) return (millibits_per_key_ - 1) / 2000 - 1;
-    const auto* found =
-        std::lower_bound(std::begin(most_millibits), std::end(most_millibits), millibits_per_key_);
-    return static_cast<std::uint32_t>(found - most_millibits) + 1;
-  }
-  [[nodiscard]] std::uint32_t lines(std::uint64_t keys) const {
-    const std::uint64_t bytes = std::min((keys * millibits_per_key_ + 7999) / 8000, most_bytes);
-    return static_cast<std::uint32_t>((bytes + bloom_line_bytes - 1) / bloom_line_bytes);
-  }
-  [[nodiscard]] std::uint64_t keys_that_fit(std::uint64_t size) const {
-    if (size < bloom_metadata_size) return 0;
-    const std::uint64_t lines = (size - bloom_metadata_size) / bloom_line_bytes;
-    return 8000 * std::min(lines * bloom_line_bytes, most_bytes) / millibits_per_key_;
-  }
-  void store_metadata(char* p, std::uint32_t /*lines*/) const {
-    const auto probes_byte = static_cast<char>(probes());
-    // -1 says that it is no legacy filter, 0 which of the new ones, then the probes in lines of 64
-    const char bytes[bloom_metadata_size] = {'\xff', 0, probes_byte, 0, 0};
-    std::memcpy(p, bytes, sizeof bytes);
-  }
-
-  [[nodiscard]] static std::uint32_t line_of(Hash hash, std::uint32_t lines) {
-    return static_cast<std::uint32_t>((hash & 0xffffffff) * lines >> 32);
-  }
-  static void set_bits(char* line, Hash hash, std::uint32_t probes) {
-    auto h = static_cast<std::uint32_t>(hash >> 32);
-    for (std::uint32_t probe = 0; probe < probes; ++probe) {
-      const std::uint32_t bit = h >> 23;
-      line[bit / 8] = static_cast<char>(line[bit / 8] | 1 << bit % 8);
-      h *= 0x9e3779b9;  // 2^32 over the golden ratio, odd: runs through all values
-    }
-  }
-
- private:
-  static constexpr std::uint64_t most_bytes = 0xffffffc0;
-  std::uint32_t millibits_per_key_;
-};
-
-/// Collects the hashes of keys, each once where equal ones follow one another, and makes a filter
-/// of them.
-template <class Form>
-class BloomBits {
- public:
-  explicit BloomBits(std::uint32_t bits_per_key) : form_(bits_per_key) {}
-
-  [[nodiscard]] bool empty() const { return hashes_.size() == 0; }
-  /// Keys that count.
-  [[nodiscard]] std::uint64_t size() const { return hashes_.size(); }
-  [[nodiscard]] const Form& form() const { return form_; }
-  void add(ByteView key) {
-    const auto hash = Form::hash(key);
-    if (hashes_.size() == 0 || hashes_.back() != hash) hashes_.push_back(hash);
-  }
-
-  /// The filter block's payload, in `out`, which is empty; the builder is empty after it. Without
-  /// keys there are no lines, in which readers find nothing.
-  void finish(GrowingBuffer& out) {
-    const std::uint32_t lines = form_.lines(hashes_.size());
-    const std::size_t size = std::size_t{lines} * bloom_line_bytes;
-    char* bits = out.room(size + bloom_metadata_size + block_trailer_size);
-    std::memset(bits, 0, size);
-    const std::uint32_t probes = form_.probes();
-    hashes_.for_each_chunk([&](const typename Form::Hash* hashes, std::size_t n) {
-      set_bits(bits, lines, probes, hashes, n);
-    });
-    form_.store_metadata(bits + size, lines);
-    out.set_end(bits + size + bloom_metadata_size);
-    hashes_.clear();
-  }
-
- private:
-  static void set_bits(char* bits, std::uint32_t lines, std::uint32_t probes,
-                       const typename Form::Hash* hashes, std::size_t n) {
-    // The lines of a group are asked for before the first is used, so that their cache misses
-    // overlap.
-    constexpr std::size_t group_size = 16;
-    char* line[group_size];
-    for (std::size_t done = 0; done < n; done += group_size) {
-      const std::size_t group = std::min(group_size, n - done);
-      for (std::size_t i = 0; i < group; ++i) {
-        line[i] = bits + std::size_t{Form::line_of(hashes[done + i], lines)} * bloom_line_bytes;
-        KVBACKUP_DETAIL_PREFETCH_TO_WRITE(line[i]);
-      }
-      for (std::size_t i = 0; i < group; ++i) Form::set_bits(line[i], hashes[done + i], probes);
-    }
-  }
-
-  ChunkedArray<typename Form::Hash> hashes_;
-  Form form_;
-};
-
-using LegacyBloomBits = BloomBits<LegacyBloomForm>;
-using FastLocalBloomBits = BloomBits<FastLocalBloomForm>;
-
-}  // namespace kvbackup::inline v1::detail
-
-// ---- kvbackup/sst/index_builder.hpp ----
-// Builds the index: one entry a data block, a key between its last and the next one's first.
-
-namespace kvbackup::inline v1::detail {
-
-/// Replaces `last` by a key that is not longer, greater, and still below `next` (which is above
-/// `last`), where there is one; false and unchanged where not. The choice is RocksDB's
-/// (BytewiseComparator::FindShortestSeparator), which byte-identical files depend on.
-inline bool shorten_separator(std::string& last, ByteView next) {
-  const std::size_t p = common_prefix(last, next);
-  if (p == last.size() || p == next.size()) return false;
-  const auto low = static_cast<unsigned char>(last[p]);
-  const auto high = static_cast<unsigned char>(next[p]);
-  std::size_t changed = p;
-  if (p + 1 == next.size() && low + 1 == high) {
-    changed = std::string_view(last).find_first_not_of('\xff', p + 1);
-    if (changed == std::string_view::npos) return false;
-  }
-  last[changed] = static_cast<char>(static_cast<unsigned char>(last[changed]) + 1);
-  last.resize(changed + 1);
-  return true;
-}
-
-/// Replaces `last` by a key that is not longer and greater; false and unchanged if all its bytes
-/// are 0xff.
-inline bool shorten_successor(std::string& last) {
-  const std::size_t changed = std::string_view(last).find_first_not_of('\xff');
-  if (changed == std::string_view::npos) return false;
-  last[changed] = static_cast<char>(static_cast<unsigned char>(last[changed]) + 1);
-  last.resize(changed + 1);
-  return true;
-}
-
-/// What is wrong with a table whose index grows too large.
-KVBACKUP_DETAIL_COLD inline Status index_too_large() {
-  return Status::error(StatusCode::resource_exhausted,
-                       "cannot add to a table: its index would pass 4 GiB; write smaller tables or "
-                       "larger blocks");
-}
-
-/// A block of keys and handles in the form that the options choose. The blocks of the handles
-/// follow one another in the file.
-class IndexBlock {
- public:
-  explicit IndexBlock(const TableOptions& options)
-      : block_(options.index_block_restart_interval),
-        user_keys_(options.user_keys_in_index()),
-        delta_handles_(options.delta_handles_in_index()) {}
-
-  [[nodiscard]] bool empty() const { return block_.empty(); }
-  [[nodiscard]] std::uint64_t estimate() const { return block_.estimate(); }
-  /// RocksDB's estimate of the same with one more entry.
-  [[nodiscard]] std::uint64_t estimate_with(std::uint64_t internal_key_size,
-                                            const BlockHandle& handle) const {
-    const std::uint64_t size = varint_size(handle.offset) + varint_size(handle.size);
-    const std::uint64_t whole = block_.estimate_with(internal_key_size, size);
-    if (!delta_handles_ || block_.interval_is_full()) return whole;
-    return whole - size + size / 2 - varint_size(size);
-  }
-
-  /// False if the block would pass max_block_bytes.
-  [[nodiscard]] bool add(ByteView internal_key, const BlockHandle& handle) {
-    const ByteView key = user_keys_
-                             ? internal_key.substr(0, internal_key.size() - internal_key_tail_size)
-                             : internal_key;
-    char value[max_block_handle];
-    const auto size = static_cast<std::size_t>(store_handle(value, handle) - value);
-    if (block_.estimate() + key.size() + size + lone_entry_overhead > max_block_bytes) {
-      return false;
-    }
-    const std::size_t shared = common_prefix(last_key_, key);
-    if (delta_handles_) {
-      char change[max_varint64];
-      char* const end = store_handle_change(change, last_handle_, handle);
-      block_.add_without_length(shared, key, ByteView(value, size),
-                                ByteView(change, static_cast<std::size_t>(end - change)));
-    } else {
-      block_.add(shared, key, ByteView(value, size));
-    }
-    last_key_ = key;
-    last_handle_ = handle;
-    return true;
-  }
-  [[nodiscard]] GrowingBuffer& finish() { return block_.finish(); }
-  void clear() { block_.clear(); }
-
- private:
-  BlockBuilder block_;
-  std::string last_key_;
-  BlockHandle last_handle_;
-  bool user_keys_;
-  bool delta_handles_;
-};
-
-/// A finished block that is written later, and the internal key by which it is found: no key in it
-/// is greater.
-struct Partition {
-  std::string key;
-  GrowingBuffer payload;
-};
-
-/// Plain payload sizes of blocks that belong together.
-struct PayloadSizes {
-  std::uint64_t all = 0;
-  std::uint64_t top_level = 0;  ///< of the one that finds the others, which `all` counts too
-};
-
-/// Writes the partitions and behind them `index`, which is empty and becomes the index of them.
-/// `write(GrowingBuffer& payload, BlockHandle& handle) -> Status` writes a block. `root` is the
-/// index's place.
-template <class Write>
-[[nodiscard]] Status write_partitions(std::vector<Partition>& partitions, IndexBlock& index,
-                                      Write&& write, BlockHandle& root, PayloadSizes& sizes) {
-  for (Partition& partition : partitions) {
-    sizes.all += partition.payload.size();
-    BlockHandle handle;
-    if (Status status = write(partition.payload, handle); !status.ok()) return status;
-    if (!index.add(partition.key, handle)) return index_too_large();
-  }
-  GrowingBuffer& payload = index.finish();
-  sizes.top_level = payload.size();
-  sizes.all += sizes.top_level;
-  return write(payload, root);
-}
-
-/// The index of a table's data blocks, whole or, with two levels, in partitions.
-class IndexBuilder {
- public:
-  explicit IndexBuilder(const TableOptions& options)
-      : block_(options),
-        cut_(options.metadata_block_size, options.block_size_deviation, false),
-        shortening_(options.index_shortening),
-        two_level_(options.index_type == IndexType::two_level),
-        seek_tail_(seek_sequence << 8 | options.index_seek_type) {}
-
-  /// The block at `handle` ends with user key `last`; the next one begins with `next`. False if the
-  /// index would pass max_block_bytes.
-  [[nodiscard]] bool add_block(ByteView last, ByteView next, const BlockHandle& handle) {
-    if (two_level_) cut_before(last, handle);
-    key_ = last;
-    return add(shortening_ != IndexShortening::none && shorten_separator(key_, next), handle);
-  }
-  /// The same for the last block of the table.
-  [[nodiscard]] bool add_last_block(ByteView last, const BlockHandle& handle) {
-    key_ = last;
-    const bool shorten = shortening_ == IndexShortening::separators_and_successor;
-    if (!add(shorten && shorten_successor(key_), handle)) return false;
-    if (two_level_) close_partition(key_);
-    return true;
-  }
-
-  /// Asks for a new partition before the next block, unless that one is the first of a partition.
-  void request_cut() { cut_requested_ = true; }
-  /// Whether a partition was closed since the last call.
-  [[nodiscard]] bool take_closed() { return std::exchange(closed_, false); }
-  /// The internal key of the last entry.
-  [[nodiscard]] ByteView last_key() const { return key_; }
-
-  /// After add_last_block: writes all blocks as write_partitions does.
-  template <class Write>
-  [[nodiscard]] Status write(Write&& write, BlockHandle& root) {
-    if (two_level_) return write_partitions(partitions_, block_, write, root, sizes_);
-    GrowingBuffer& payload = block_.finish();
-    sizes_.all = payload.size();
-    return write(payload, root);
-  }
-  /// After write().
-  [[nodiscard]] const PayloadSizes& sizes() const { return sizes_; }
-  /// 0 with one level.
-  [[nodiscard]] std::uint64_t partitions() const { return partitions_.size(); }
-
- private:
-  /// The highest sequence number, so that the key stands before every real one of its user key.
-  static constexpr std::uint64_t seek_sequence = (std::uint64_t{1} << 56) - 1;
-
-  [[nodiscard]] bool add(bool shortened, const BlockHandle& handle) {
-    append_le64(key_, shortened ? seek_tail_ : value_key_tail);
-    return block_.add(key_, handle);
-  }
-  /// Closes the open partition if it is full without the block that ends with user key `last`.
-  void cut_before(ByteView last, const BlockHandle& handle) {
-    if (!block_.empty()) {
-      const std::uint64_t after =
-          block_.estimate_with(last.size() + internal_key_tail_size, handle);
-      if (!cut_requested_ && !cut_.cuts(block_.estimate(), after)) return;
-      close_partition(key_);
-    }
-    cut_requested_ = false;
-  }
-  void close_partition(ByteView key) {
-    Partition& partition = partitions_.emplace_back();
-    partition.key = key;
-    const ByteView payload = block_.finish().view();
-    char* p = partition.payload.room(payload.size() + block_trailer_size);
-    std::memcpy(p, payload.data(), payload.size());
-    partition.payload.set_end(p + payload.size());
-    block_.clear();
-    closed_ = true;
-  }
-
-  IndexBlock block_;  // the open partition, or the whole index
-  std::vector<Partition> partitions_;
-  std::string key_;
-  CutRule cut_;
-  IndexShortening shortening_;
-  bool two_level_;
-  bool cut_requested_ = false;
-  bool closed_ = false;
-  std::uint64_t seek_tail_;
-  PayloadSizes sizes_;
-};
-
-}  // namespace kvbackup::inline v1::detail
-
-// ---- kvbackup/sst/filter_builder.hpp ----
-// Builds the filter of a table, whole or in partitions.
-
-namespace kvbackup::inline v1::detail {
-
-/// Keys after which a filter asks for a new partition (RocksDB's PartitionedFilterBlockBuilder).
-template <class Form>
-[[nodiscard]] std::uint64_t filter_keys_per_partition(const Form& form,
-                                                      const TableOptions& options) {
-  const std::uint64_t size = std::max<std::uint64_t>(
-      size_less_deviation(options.metadata_block_size, options.block_size_deviation), 1);
-  std::uint64_t keys = form.keys_that_fit(size);
-  // a filter of one key may already be larger
-  for (std::uint64_t larger = std::max<std::uint64_t>(size + 4, 16); keys == 0;
-       larger += larger / 4) {
-    keys = larger > 100000 ? size : form.keys_that_fit(larger);
-  }
-  return keys;
-}
-
-/// Chooses what the filter remembers of each key: all of it, its prefix, or both.
-class FilterBuilder {
- public:
-  explicit FilterBuilder(const TableOptions& options)
-      : legacy_(options.filter_bits_per_key),
-        fast_(options.filter_bits_per_key),
-        extractor_(options.prefix_extractor),
-        enabled_(options.has_filter()),
-        is_fast_(options.filter == FilterKind::fast_local_bloom),
-        whole_keys_(options.whole_key_filtering),
-        partitioned_(options.partition_filters),
-        repeats_prefixes_(options.dialect == TableDialect::rocksdb_7_8 || partitioned_) {
-    if (enabled_ && partitioned_) {
-      most_entries_ = is_fast_ ? filter_keys_per_partition(fast_.form(), options)
-                               : filter_keys_per_partition(legacy_.form(), options);
-    }
-  }
-
-  [[nodiscard]] bool enabled() const { return enabled_; }
-  [[nodiscard]] bool partitioned() const { return enabled_ && partitioned_; }
-  [[nodiscard]] bool empty() const { return num_entries() == 0; }
-  /// Keys and prefixes in the filter, those not counted that repeat the one before.
-  [[nodiscard]] std::uint64_t num_entries() const {
-    return closed_entries_ + (is_fast_ ? fast_.size() : legacy_.size());
-  }
-
-  /// The next key of the table.
-  void add(ByteView user_key) {
-    if (entries_ == most_entries_) wants_cut_ = true;
-    if (extractor_.enabled()) {
-      add_with_prefix(user_key);
-    } else if (whole_keys_) {
-      add_entry(user_key);
-    }
-  }
-
-  /// Whether a partition was full since the last call.
-  [[nodiscard]] bool take_cut_request() { return std::exchange(wants_cut_, false); }
-  /// Closes a partition, all keys of which are at most `key`, an internal key; `next` is the user
-  /// key that follows.
-  void cut(ByteView key, ByteView next) {
-    if (entries_ == most_entries_) wants_cut_ = true;
-    // A seek backwards by the prefix of the next key ends in this partition.
-    if (extractor_.in_domain(next)) {
-      const ByteView prefix = extractor_.transform(next);
-      if (prefix != last_prefix_) hash(prefix);
-    }
-    close(key);
-  }
-  /// Closes the last partition.
-  void close(ByteView key) {
-    closed_entries_ = num_entries();
-    Partition& partition = partitions_.emplace_back();
-    partition.key = key;
-    finish_bits(partition.payload);
-    entries_ = 0;
-    prefix_recorded_ = false;
-  }
-
-  /// Writes the filter, which is not empty; `write` and `root` as in write_partitions. After it
-  /// `size` counts the payloads.
-  template <class Write>
-  [[nodiscard]] Status write(const TableOptions& options, Write&& write, BlockHandle& root,
-                             std::uint64_t& size) {
-    if (partitioned_) {
-      IndexBlock index(options);
-      PayloadSizes sizes;
-      Status status = write_partitions(partitions_, index, write, root, sizes);
-      size = sizes.all;
-      return status;
-    }
-    GrowingBuffer payload;
-    finish_bits(payload);
-    size = payload.size();
-    return write(payload, root);
-  }
-
- private:
-  void hash(ByteView bytes) {
-    if (is_fast_) {
-      fast_.add(bytes);
-    } else {
-      legacy_.add(bytes);
-    }
-  }
-  void finish_bits(GrowingBuffer& out) {
-    if (is_fast_) {
-      fast_.finish(out);
-    } else {
-      legacy_.finish(out);
-    }
-  }
-  void add_entry(ByteView bytes) {
-    ++entries_;
-    hash(bytes);
-  }
-
-  void add_with_prefix(ByteView user_key) {
-    // RocksDB from 6.29 on adds the prefix before a partition's first key once more, which is empty
-    // where whole keys are left out, because it does not remember it then.
-    if (repeats_prefixes_ && !prefix_recorded_ && last_in_domain_) {
-      add_entry(last_prefix_);
-      prefix_recorded_ = true;
-    }
-    if (whole_keys_) add_entry(user_key);
-    last_in_domain_ = extractor_.in_domain(user_key);
-    if (last_in_domain_) add_prefix(extractor_.transform(user_key));
-  }
-  void add_prefix(ByteView prefix) {
-    if (whole_keys_) {
-      // Prefixes alternate with keys, so equal ones are not neighbours among the hashes.
-      if (prefix_recorded_ && last_prefix_ == prefix) return;
-      last_prefix_ = prefix;
-      prefix_recorded_ = true;
-    }
-    add_entry(prefix);
-  }
-
-  LegacyBloomBits legacy_;  // one of both is used
-  FastLocalBloomBits fast_;
-  PrefixExtractor extractor_;
-  std::vector<Partition> partitions_;
-  std::string last_prefix_;
-  std::uint64_t entries_ = 0;  // of the open partition, repeated ones too
-  std::uint64_t most_entries_ = std::numeric_limits<std::uint64_t>::max();
-  std::uint64_t closed_entries_ = 0;
-  bool wants_cut_ = false;
-  bool prefix_recorded_ = false;
-  bool last_in_domain_ = false;
-  bool enabled_;
-  bool is_fast_;
-  bool whole_keys_;
-  bool partitioned_;
-  bool repeats_prefixes_;
-};
-
-}  // namespace kvbackup::inline v1::detail
-
-// ---- kvbackup/sst/memory_bound.hpp ----
-// How much memory the writing of a table takes at most.
-
-namespace kvbackup::inline v1 {
-
-/// What a table is going to hold, at most.
-struct TableContent {
-  std::uint64_t pairs = 0;
-  std::uint64_t bytes = 0;  ///< of all keys and values together
-  std::uint64_t largest_key = 0;
-  std::uint64_t largest_value = 0;
-};
-
-namespace detail {
-
-/// A number of bytes that stays at the highest instead of passing it.
-struct Capped {
-  std::uint64_t n = 0;
-
-  friend Capped operator+(Capped a, Capped b) { return {a.n > most - b.n ? most : a.n + b.n}; }
-  friend Capped operator*(Capped a, Capped b) {
-    return {b.n != 0 && a.n > most / b.n ? most : a.n * b.n};
-  }
-  friend Capped operator/(Capped a, Capped b) { return {a.n / std::max<std::uint64_t>(b.n, 1)}; }
-  friend bool operator<(Capped a, Capped b) { return a.n < b.n; }
-
- private:
-  static constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
-};
-
-/// What a buffer takes that doubles until it holds `size`: its last step has the old one and the
-/// new one.
-[[nodiscard]] inline Capped grown(Capped size) { return size * Capped{3}; }
-
-/// The bound of TableWriter::memory_bound, part by part.
-class MemoryBound {
- public:
-  MemoryBound(const TableOptions& options, const TableContent& content)
-      : options_(options), pairs_{content.pairs}, key_{content.largest_key} {
-    const Capped total = Capped{content.bytes} + pairs_ * Capped{entry_overhead};
-    const Capped pair = key_ + Capped{content.largest_value} + Capped{entry_overhead};
-    const CutRule cut(options.block_size, options.block_size_deviation, options.block_align);
-    // Blocks that are filled up are cut by what comes next, so each byte counts for two of them.
-    const Capped least = without_count(
-        options.block_align ? std::max<std::uint64_t>(options.block_size, 5) - 5 : cut.from());
-    blocks_ = std::min(pairs_, total * Capped{options.block_align ? 2u : 1u} / least +
-                                   total / Capped{TableOptions::max_block_size} + Capped{1});
-    block_ = std::min(total, Capped{options.block_size} + pair) + Capped{options.alignment()} +
-             Capped{entry_overhead};
-    index_entry_ = key_ + Capped{internal_key_tail_size + max_block_handle + entry_overhead};
-    index_ = blocks_ * index_entry_ + Capped{entry_overhead};
-    partitions_ = partitions();
-  }
-
-  template <class Codec>
-  [[nodiscard]] Capped all(const Codec& codec) const {
-    return open_block(codec) + grown(key_) + index(codec) + filter() + properties() +
-           Capped{small_things};
-  }
-
- private:
-  /// Three varints, tail and restart of an entry, more than anything else that comes with one.
-  static constexpr std::uint64_t entry_overhead = 3 * max_varint32 + internal_key_tail_size + 13;
-  /// The writer's members, lists of properties, names, what an allocation rounds up.
-  static constexpr std::uint64_t small_things = 24 * 1024;
-
-  [[nodiscard]] static Capped without_count(std::uint64_t estimate) {
-    return {std::max(estimate, sizeof(std::uint32_t)) - sizeof(std::uint32_t)};
-  }
-
-  [[nodiscard]] Capped partitions() const {
-    if (options_.index_type != IndexType::two_level) return {};
-    const CutRule cut(options_.metadata_block_size, options_.block_size_deviation, false);
-    Capped out = index_ / without_count(cut.from()) + Capped{1};
-    if (options_.has_filter() && options_.partition_filters) {
-      const std::uint64_t keys =
-          options_.filter == FilterKind::fast_local_bloom
-              ? filter_keys_per_partition(FastLocalBloomForm(options_.filter_bits_per_key),
-                                          options_)
-              : filter_keys_per_partition(LegacyBloomForm(options_.filter_bits_per_key), options_);
-      out = out + filter_entries() / Capped{keys} + Capped{1};
-    }
-    return std::min(blocks_, out);
-  }
-  /// A list of partitions, their keys and the index of them.
-  [[nodiscard]] Capped partition_list() const {
-    return partitions_ * (grown({sizeof(Partition)}) + index_entry_) +
-           grown(partitions_ * index_entry_);
-  }
-
-  template <class Codec>
-  [[nodiscard]] static Capped compressed(const Codec& codec, Capped plain) {
-    if (codec.type() == BlockCompression::none) return {};
-    const std::uint64_t most = std::numeric_limits<std::int32_t>::max();
-    const auto size = static_cast<std::size_t>(std::min(plain.n, most));
-    return grown({codec.bound(size) + entry_overhead});
-  }
-  template <class Codec>
-  [[nodiscard]] Capped open_block(const Codec& codec) const {
-    const Capped restarts = std::min(pairs_, block_ / Capped{sizeof(std::uint32_t)} + Capped{1});
-    return grown(block_) + grown(restarts * Capped{sizeof(std::uint32_t)}) +
-           compressed(codec, block_);
-  }
-  template <class Codec>
-  [[nodiscard]] Capped index(const Codec& codec) const {
-    const Capped restarts = blocks_ * Capped{sizeof(std::uint32_t)};
-    if (options_.index_type != IndexType::two_level) {
-      return grown(index_) + grown(restarts) + grown(index_entry_) + compressed(codec, index_);
-    }
-    const Capped partition = std::min(index_, Capped{options_.metadata_block_size} + index_entry_);
-    const Capped top = partitions_ * index_entry_ + Capped{entry_overhead};
-    return index_ + grown(partition) + grown(restarts) + grown(index_entry_) + partition_list() +
-           compressed(codec, std::max(partition, top));
-  }
-
-  /// Keys and prefixes in the filter, those repeated that begin a partition.
-  [[nodiscard]] Capped filter_entries() const {
-    const unsigned kinds =
-        (options_.whole_key_filtering ? 1u : 0u) + (options_.prefix_extractor.enabled() ? 1u : 0u);
-    return pairs_ * Capped{kinds} + Capped{kinds};
-  }
-  [[nodiscard]] Capped filter() const {
-    if (!options_.has_filter()) return {};
-    const Capped entries = filter_entries() + partitions_ * Capped{2};
-    const Capped hash{options_.filter == FilterKind::fast_local_bloom ? sizeof(std::uint64_t)
-                                                                      : sizeof(std::uint32_t)};
-    const Capped pieces = entries * hash / Capped{chunk_bytes} + Capped{1};
-    const Capped bits = entries * Capped{options_.filter_bits_per_key} / Capped{8};
-    // a filter is rounded up to lines, the legacy one to an odd number of them
-    const Capped filters =
-        bits + (partitions_ + Capped{1}) *
-                   Capped{2 * bloom_line_bytes + bloom_metadata_size + block_trailer_size};
-    return pieces * (Capped{chunk_bytes} + grown({sizeof(void*)})) + filters + grown(key_) +
-           (options_.partition_filters ? partition_list() : Capped{});
-  }
-
-  /// Their strings, in the options, in the list and in the block.
-  [[nodiscard]] Capped properties() const {
-    Capped bytes{options_.compression_options.size() + options_.identity.database.size() +
-                 options_.identity.session.size() + options_.identity.host.size()};
-    for (const auto& [name, value] : options_.user_properties) {
-      bytes = bytes + Capped{name.size()} + Capped{value.size()} +
-              Capped{3 * sizeof(options_.user_properties.front())};
-    }
-    return bytes * Capped{6};
-  }
-
-  const TableOptions& options_;
-  Capped pairs_;
-  Capped key_;
-  Capped blocks_;       // number of data blocks
-  Capped block_;        // bytes of one
-  Capped index_entry_;  // bytes of one
-  Capped index_;        // bytes of all entries
-  Capped partitions_;   // their number
-};
-
-}  // namespace detail
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/sst/properties.hpp ----
-// The properties block of an SST.
-
-namespace kvbackup::inline v1 {
-
-/// Sizes and counts of a finished table.
-struct TableSummary {
-  std::uint64_t file_size = 0;
-  std::uint64_t num_entries = 0;
-  std::uint64_t data_size = 0;    ///< stored data blocks with their trailers
-  std::uint64_t index_size = 0;   ///< index blocks before compression, and one trailer
-  std::uint64_t filter_size = 0;  ///< filter blocks without their trailers; 0 = none
-  std::uint64_t num_data_blocks = 0;
-  std::uint64_t raw_key_size = 0;  ///< user keys, and 8 bytes for each
-  std::uint64_t raw_value_size = 0;
-  std::uint64_t num_filter_entries = 0;    ///< keys and prefixes in the filter
-  std::uint64_t index_partitions = 0;      ///< 0 = an index of one level
-  std::uint64_t top_level_index_size = 0;  ///< of a two-level index, without its trailer
-};
-
-namespace detail {
-
-/// The name that RocksDB gives all its built-in filters in the metaindex.
-inline constexpr std::string_view filter_policy_name = "rocksdb.BuiltinBloomFilter";
-/// Key of the properties block in the metaindex.
-inline constexpr std::string_view properties_block_name = "rocksdb.properties";
-
-/// Collects names and values in any order and writes them in theirs.
-class PropertyBlockBuilder {
- public:
-  void add(std::string_view name, ByteView bytes) { entries_.emplace_back(name, bytes); }
-  void add_varint(std::string_view name, std::uint64_t v) {
-    std::string bytes;
-    append_varint(bytes, v);
-    add(name, bytes);
-  }
-  void add_le32(std::string_view name, std::uint32_t v) {
-    std::string bytes;
-    append_le32(bytes, v);
-    add(name, bytes);
-  }
-  void add_le64(std::string_view name, std::uint64_t v) {
-    std::string bytes;
-    append_le64(bytes, v);
-    add(name, bytes);
-  }
-
-  /// False if a name was given twice, which readers refuse.
-  [[nodiscard]] bool sort() {
-    const auto by_name = [](const auto& a, const auto& b) { return a.first < b.first; };
-    const auto same_name = [](const auto& a, const auto& b) { return a.first == b.first; };
-    std::sort(entries_.begin(), entries_.end(), by_name);
-    return std::adjacent_find(entries_.begin(), entries_.end(), same_name) == entries_.end();
-  }
-  /// After sort(): the block's payload.
-  [[nodiscard]] GrowingBuffer& finish() {
-    for (const auto& [name, bytes] : entries_) block_.add(name, bytes);
-    return block_.finish();
-  }
-
- private:
-  std::vector<std::pair<std::string, std::string>> entries_;
-  MetaBlockBuilder block_{std::numeric_limits<std::uint32_t>::max()};
-};
-
-inline void add_identity(PropertyBlockBuilder& out, const TableIdentity& identity) {
-  const auto add_if_given = [&out](std::string_view name, const std::string& text) {
-    if (!text.empty()) out.add(name, text);
-  };
-  add_if_given("rocksdb.creating.db.identity", identity.database);
-  add_if_given("rocksdb.creating.session.identity", identity.session);
-  add_if_given("rocksdb.creating.host.identity", identity.host);
-  if (identity.file_number) {
-    out.add_varint("rocksdb.original.file.number", *identity.file_number);
-  }
-}
-
-/// The properties that the options' dialect has. But for an identity that is given, nothing in them
-/// tells of the writer or the time, so equal content gives equal bytes.
-inline void add_table_properties(PropertyBlockBuilder& out, const TableOptions& options,
-                                 const TableSummary& summary, std::string_view codec_name,
-                                 std::string_view collectors) {
-  constexpr std::uint64_t unknown_column_family = 0x7fffffff;
-  out.add_varint("rocksdb.raw.key.size", summary.raw_key_size);
-  out.add_varint("rocksdb.raw.value.size", summary.raw_value_size);
-  out.add_varint("rocksdb.data.size", summary.data_size);
-  out.add_varint("rocksdb.index.size", summary.index_size);
-  out.add_varint("rocksdb.filter.size", summary.filter_size);
-  out.add_varint("rocksdb.num.entries", summary.num_entries);
-  out.add_varint("rocksdb.num.data.blocks", summary.num_data_blocks);
-  if (summary.index_partitions > 0) {
-    out.add_varint("rocksdb.index.partitions", summary.index_partitions);
-    out.add_varint("rocksdb.top-level.index.size", summary.top_level_index_size);
-  }
-  out.add_varint("rocksdb.index.key.is.user.key", options.user_keys_in_index() ? 1 : 0);
-  out.add_varint("rocksdb.index.value.is.delta.encoded", options.delta_handles_in_index() ? 1 : 0);
-  for (const std::string_view zero :
-       {"rocksdb.deleted.keys", "rocksdb.merge.operands", "rocksdb.num.range-deletions",
-        "rocksdb.format.version", "rocksdb.fixed.key.length", "rocksdb.creation.time",
-        "rocksdb.oldest.key.time"}) {
-    out.add_varint(zero, 0);
-  }
-  const bool is_7_8 = options.dialect == TableDialect::rocksdb_7_8;
-  if (is_7_8) out.add_varint("rocksdb.num.filter_entries", summary.num_filter_entries);
-  out.add_varint("rocksdb.column.family.id", unknown_column_family);
-  if (options.has_filter()) {
-    out.add("rocksdb.filter.policy", is_7_8 ? "bloomfilter" : filter_policy_name);
-  }
-  out.add("rocksdb.comparator", "leveldb.BytewiseComparator");
-  out.add("rocksdb.merge.operator", "nullptr");
-  out.add("rocksdb.prefix.extractor.name", options.prefix_extractor.name());
-  std::string list(1, '[');
-  list.append(collectors);
-  list.push_back(']');
-  out.add("rocksdb.property.collectors", list);
-  out.add("rocksdb.compression", codec_name);
-  out.add("rocksdb.compression_options", options.compression_options);
-  out.add_le32("rocksdb.block.based.table.index.type",
-               static_cast<std::uint32_t>(options.index_type));
-  out.add("rocksdb.block.based.table.whole.key.filtering", options.whole_key_filtering ? "1" : "0");
-  out.add("rocksdb.block.based.table.prefix.filtering",
-          options.prefix_extractor.enabled() ? "1" : "0");
-  // What makes a file one for ingestion: the version, and a place for the sequence number that the
-  // ingesting store assigns.
-  out.add_le32("rocksdb.external_sst_file.version", 2);
-  out.add_le64("rocksdb.external_sst_file.global_seqno", 0);
-  add_identity(out, options.identity);
-}
-
-}  // namespace detail
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/sst/table_writer.hpp ----
-// Writes a sorted run of pairs as an SST file (RocksDB's block-based table, format_version 2 to 5).
-
-namespace kvbackup::inline v1 {
-
-/// Writes one table, strictly forward: every block goes to the output when it is full.
-///
-/// The file is meant for ingestion (sequence number 0, puts only). Which RocksDB takes it depends
-/// on the options and the checksum; with those of TiKV every one from 4.6 to 11, TiKV and BR do.
-/// Equal options and pairs give equal bytes.
-///
-/// Memory beside the codec's: one data block (the options' block size, or the largest entry) and
-/// its compressed form; for each data block its index entry, about the length of a key + 20 bytes;
-/// for each key 4 bytes for the legacy filter and 8 for the fast local one, and bits_per_key bits
-/// while finish() builds it; a partitioned filter has its bits only. add() allocates only to let
-/// these grow. memory_bound() tells the most.
-///
-/// After a failure every call fails with the same status. A writer belongs to one thread.
-template <BlockCodec Codec, BlockChecksum Checksum, ByteSink Output,
-          PropertyCollector Collector = NoCollector>
-class TableWriter {
- public:
-  /// Touches nothing; options that cannot work fail the first call (TableOptions::validate).
-  TableWriter(TableOptions options, const Codec& codec, Output output, Collector collector = {})
-      : options_(std::move(options)),
-        blocks_(codec, std::move(output)),
-        collector_(std::move(collector)),
-        status_(validate(options_, codec)),
-        cut_(options_.block_size, options_.block_size_deviation, options_.block_align),
-        block_(options_.block_restart_interval),
-        index_(options_),
-        filter_(options_),
-        cut_from_(cut_.from()) {}
-
-  /// Adds a pair; the views need to live during the call only.
-  ///
-  /// out_of_order if `user_key` is not above the key before it, bytewise; resource_exhausted if the
-  /// pair does not fit a block, which is below 4 GiB; the output's failure if a block was full.
-  Status add(ByteView user_key, ByteView value) {
-    if (!status_.ok()) return status_;
-    const ByteView last = last_key_.view();
-    std::size_t shared = detail::common_prefix(last, user_key);
-    if (shared == last.size()) {
-      if (shared == user_key.size() && summary_.num_entries > 0) return fail_order(user_key);
-      shared += shared_with_tail(user_key.substr(shared));
-    } else if (shared == user_key.size() || static_cast<unsigned char>(user_key[shared]) <
-                                                static_cast<unsigned char>(last[shared])) {
-      return fail_order(user_key);
-    }
-
-    const std::uint64_t pair_size = std::uint64_t{user_key.size()} + value.size();
-    const bool large = pair_size > large_pair;
-    if (large && pair_size > max_pair) return fail_size(user_key, pair_size);
-    if ((block_.estimate() >= cut_from_ || large) && !block_.empty() &&
-        cut_.cuts(block_.estimate(),
-                  block_.estimate_with(user_key.size() + tail_size, value.size()))) {
-      if (!cut_block(user_key)) return status_;
-    }
-
-    block_.add_internal(shared, user_key, value);
-    remember(user_key);
-    if (filter_.enabled()) filter_.add(user_key);
-    collector_.add(user_key, value);
-    ++summary_.num_entries;
-    summary_.raw_key_size += user_key.size() + tail_size;
-    summary_.raw_value_size += value.size();
-    return {};
-  }
-
-  /// Writes what stands behind the data. invalid_argument if nothing was added or the collector
-  /// gives one name twice, or a name of RocksDB's; the output's failure. Nothing may be added
-  /// after it. The output is not told: to commit it is its owner's part.
-  Result<TableSummary> finish() {
-    if (status_.ok() && summary_.num_entries == 0) {
-      status_ = failure(StatusCode::invalid_argument,
-                        "cannot finish a table without entries: begin a table with its first pair");
-    }
-    if (status_.ok()) write_tail();
-    if (!status_.ok()) return status_;
-    summary_.file_size = blocks_.offset();
-    status_ = failure(StatusCode::invalid_argument,
-                      "the table is finished: begin another one for more pairs");
-    return summary_;
-  }
-
-  /// The most that a writer with these options and this codec holds while it writes `content`, in
-  /// bytes. What the codec's context, the collector with its properties, and the output hold is not
-  /// counted. The bound is safe rather than close: about three times what a large table takes.
-  [[nodiscard]] static std::uint64_t memory_bound(const TableOptions& options, const Codec& codec,
-                                                  const TableContent& content) {
-    return detail::MemoryBound(options, content).all(codec).n;
-  }
-
-  /// Bytes handed to the output so far.
-  [[nodiscard]] std::uint64_t file_size() const { return blocks_.offset(); }
-  [[nodiscard]] Output& output() { return blocks_.output(); }
-
- private:
-  static constexpr std::size_t tail_size = detail::internal_key_tail_size;
-  /// The largest key and value that fit a block of their own.
-  static constexpr std::uint64_t max_pair = detail::max_block_bytes - detail::lone_entry_overhead;
-  /// Smaller ones cannot take a block that CutRule lets grow past max_block_bytes.
-  static constexpr std::uint64_t large_pair =
-      detail::max_block_bytes - 2 * std::uint64_t{TableOptions::max_block_size};
-
-  static Status validate(const TableOptions& options, const Codec& codec) {
-    if (options.block_align && codec.type() != BlockCompression::none) {
-      return failure(StatusCode::invalid_argument,
-                     "cannot write a table: block_align asks for no compression");
-    }
-    return options.validate();
-  }
-  /// How far the tail of the previous internal key goes on agreeing with `rest` of the new user
-  /// key.
-  static std::size_t shared_with_tail(ByteView rest) {
-    if (rest.empty() || rest[0] != static_cast<char>(detail::value_key_tail)) return 0;
-    char tail[tail_size];
-    store_le64(tail, detail::value_key_tail);
-    return detail::common_prefix(ByteView(tail, tail_size), rest);
-  }
-
-  void remember(ByteView user_key) {
-    last_key_.clear();
-    char* p = last_key_.room(user_key.size());
-    detail::copy_short(p, user_key.data(), user_key.size());
-    last_key_.set_end(p + user_key.size());
-  }
-
-  /// Writes the open block, which is followed by `next`.
-  bool cut_block(ByteView next) {
-    BlockHandle handle;
-    if (!write_data_block(handle)) return false;
-    if (filter_.take_cut_request()) index_.request_cut();
-    if (!index_.add_block(last_key_.view(), next, handle)) return fail_index(next);
-    if (filter_.partitioned() && index_.take_closed()) filter_.cut(index_.last_key(), next);
-    return true;
-  }
-
-  bool write_data_block(BlockHandle& handle) {
-    if (!check(blocks_.write(block_.finish(), handle, options_.alignment()))) return false;
-    block_.clear();
-    ++summary_.num_data_blocks;
-    summary_.data_size = blocks_.offset();
-    return true;
-  }
-
-  void write_tail() {
-    BlockHandle handle;
-    if (!write_data_block(handle)) return;
-    if (!index_.add_last_block(last_key_.view(), handle)) {
-      fail_index(last_key_.view());
-      return;
-    }
-    detail::MetaBlockBuilder metaindex(1);
-    if (!write_filter(metaindex)) return;
-    BlockHandle index_handle;
-    if (!write_index(index_handle)) return;
-    if (!write_properties(metaindex)) return;
-    BlockHandle metaindex_handle;
-    if (!check(blocks_.write_plain(metaindex.finish(), metaindex_handle))) return;
-    check(blocks_.append(
-        encode_footer(Checksum::kind, options_.format_version, metaindex_handle, index_handle)));
-  }
-
-  bool write_filter(detail::MetaBlockBuilder& metaindex) {
-    summary_.num_filter_entries = filter_.num_entries();
-    if (filter_.empty()) return true;
-    if (filter_.partitioned()) filter_.close(index_.last_key());
-    const auto write = [this](detail::GrowingBuffer& payload, BlockHandle& handle) {
-      return blocks_.write_plain(payload, handle);
-    };
-    BlockHandle handle;
-    if (!check(filter_.write(options_, write, handle, summary_.filter_size))) return false;
-    std::string name(filter_.partitioned() ? "partitionedfilter." : "fullfilter.");
-    name += detail::filter_policy_name;
-    add_to_metaindex(metaindex, name, handle);
-    return true;
-  }
-
-  bool write_index(BlockHandle& root) {
-    const auto write = [this](detail::GrowingBuffer& payload, BlockHandle& handle) {
-      return blocks_.write(payload, handle);
-    };
-    if (!check(index_.write(write, root))) return false;
-    // RocksDB counts one trailer, however many blocks there are.
-    summary_.index_size = index_.sizes().all + block_trailer_size;
-    summary_.index_partitions = index_.partitions();
-    summary_.top_level_index_size = index_.sizes().top_level;
-    return true;
-  }
-
-  bool write_properties(detail::MetaBlockBuilder& metaindex) {
-    detail::PropertyBlockBuilder properties;
-    const std::string collectors = collector_.name();
-    detail::add_table_properties(properties, options_, summary_, blocks_.codec().name(),
-                                 collectors);
-    auto add = [&properties](std::string_view name, ByteView bytes) {
-      properties.add(name, bytes);
-    };
-    collector_.finish(add);
-    for (const auto& [name, bytes] : options_.user_properties) properties.add(name, bytes);
-    if (!properties.sort()) {
-      status_ = failure(StatusCode::invalid_argument,
-                        "cannot write the table's properties: a name is given twice; check "
-                        "what the property collector emits and TableOptions::user_properties");
-      return false;
-    }
-    BlockHandle handle;
-    if (!check(blocks_.write_plain(properties.finish(), handle))) return false;
-    add_to_metaindex(metaindex, detail::properties_block_name, handle);
-    return true;
-  }
-
-  static void add_to_metaindex(detail::MetaBlockBuilder& metaindex, std::string_view name,
-                               const BlockHandle& handle) {
-    std::string value;
-    append_handle(value, handle);
-    metaindex.add(name, value);
-  }
-
-  bool check(Status status) {
-    status_ = std::move(status);
-    return status_.ok();
-  }
-
-  KVBACKUP_DETAIL_COLD static Status failure(StatusCode code, const char* message) {
-    return Status::error(code, message);
-  }
-  KVBACKUP_DETAIL_COLD Status fail_order(ByteView user_key) {
-    const bool twice = last_key_.view() == user_key;
-    status_ =
-        failure(StatusCode::out_of_order,
-                twice ? "cannot add to a table: the key came twice; a table has each key once"
-                      : "cannot add to a table: the key is below the one before it; keys must "
-                        "strictly rise in byte order")
-            .with_key(user_key);
-    return status_;
-  }
-  KVBACKUP_DETAIL_COLD Status fail_size(ByteView user_key, std::uint64_t pair_size) {
-    std::string message("cannot add to a table: key and value have ");
-    message += std::to_string(pair_size);
-    message += " bytes, a block takes at most ";
-    message += std::to_string(max_pair);
-    status_ = Status::error(StatusCode::resource_exhausted, std::move(message)).with_key(user_key);
-    return status_;
-  }
-  KVBACKUP_DETAIL_COLD bool fail_index(ByteView user_key) {
-    status_ = detail::index_too_large().with_key(user_key);
-    return false;
-  }
-
-  TableOptions options_;
-  detail::BlockOutput<Codec, Checksum, Output> blocks_;
-  Collector collector_;
-  Status status_;
-  detail::CutRule cut_;
-  detail::BlockBuilder block_;
-  detail::IndexBuilder index_;
-  detail::FilterBuilder filter_;
-  detail::GrowingBuffer last_key_;
-  std::uint64_t cut_from_;
-  TableSummary summary_;
-};
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/backup/part_writer.hpp ----
-// Writes one part of a backup: the tables of its column families, each streamed to its object.
-
-namespace kvbackup::inline v1::detail {
-
-/// A committed file: its entry in backupmeta, and the checksum that BR's message has no field for.
-struct FileRecord {
-  File file;
-  std::uint32_t crc32c = 0;
-};
-
-/// Takes the files of a part that was finished, and the keys that the part covers. A failure ends
-/// the sub-range.
-using PartDone = FunctionRef<Status(ByteView start, ByteView end, std::vector<FileRecord>& files)>;
-
-/// What the parts of one run share; outlives them all.
-struct RunContext {
-  FileNameParts name;  ///< a region_id of 0 is replaced by the number of the part
-  const CancelToken* cancel = nullptr;
-  Clock* clock = nullptr;
-  RateLimiter* rate_limiter = nullptr;
-  RateLimiter* read_limiter = nullptr;
-  std::uint32_t part_retries = 0;
-  ProgressReporter* progress = nullptr;
-  std::uint64_t start_version = 0;  ///< of every file, as those below
-  std::uint64_t end_version = 0;
-  std::atomic<std::uint64_t>* backupmeta_size = nullptr;  ///< if given: what its files take there
-  std::optional<PartDone> part_done;  ///< called with all files of the sub-range so far
-};
-
-/// Hands the bytes of one table to its hasher and its object, as blocks finish.
-template <class Hash, class Writer>
-class TableOutput {
- public:
-  TableOutput(const Hash& prototype, Writer writer, const RunContext& run)
-      : hash_(prototype), writer_(std::move(writer)), run_(&run) {}
-
-  Status append(ByteView bytes) {
-    if (Status status = check_cancel(run_->cancel); !status.ok()) return status;
-    if (run_->rate_limiter != nullptr) {
-      Status status = run_->rate_limiter->acquire(bytes.size(), run_->cancel);
-      if (!status.ok()) return status;
-    }
-    hash_.add_bytes(bytes);
-    run_->progress->add_stored(bytes.size());
-    Status status = writer_.append(bytes);
-    append_failed_ = !status.ok();
-    return status;
-  }
-
-  Hash& hash() { return hash_; }
-  Writer& writer() { return writer_; }
-  [[nodiscard]] bool append_failed() const { return append_failed_; }
-
- private:
-  Hash hash_;
-  Writer writer_;
-  const RunContext* run_;
-  bool append_failed_ = false;
-};
-
-/// One part: add() its entries, then finish(). Destroyed without finish(), it leaves nothing but
-/// what was committed. After a failure restart() begins anew, with the part's first entry.
-template <class LayoutT, BlockCodec Codec, Hasher Hash, ObjectBackend Backend>
-class PartWriter {
- public:
-  PartWriter(LayoutT& layout, const Codec& codec, const Hash& hash, Backend& backend,
-             const RunContext& run, std::string_view range_cf, std::uint64_t part_number,
-             ByteView start)
-      : layout_(layout),
-        codec_(codec),
-        hash_(hash),
-        backend_(backend),
-        run_(run),
-        name_(run.name),
-        start_(start),
-        cfs_(layout.cfs(range_cf)),
-        files_(cfs_.size()),
-        part_number_(part_number) {
-    if (name_.region_id == 0) name_.region_id = part_number;
-  }
-
-  Status add(const SourceEntry& entry) {
-    Status status = layout_.store(entry, [this](std::size_t table, ByteView key, ByteView value) {
-      PartFile& file = files_[table];
-      if (file.table == nullptr) {
-        if (file.committed) return Status();
-        if (Status opened = open(table); !opened.ok()) return opened;
-      }
-      return file.table->add(key, value);
-    });
-    if (!status.ok()) return status;
-    if (const auto pair = layout_.counted(entry)) {
-      PartFile& file = files_[pair->table];
-      if (!file.committed) file.table->output().hash().add_pair(pair->key, pair->value);
-      bytes_ += pair->key.size() + pair->value.size();
-    }
-    return {};
-  }
-
-  /// The first key that the part covers.
-  [[nodiscard]] const std::string& start() const { return start_; }
-  /// Keys and values counted so far.
-  [[nodiscard]] std::uint64_t bytes() const { return bytes_; }
-
-  /// Commits the part's files, which cover the keys up to `end`, and appends them to `files`.
-  Status finish(ByteView end, std::vector<FileRecord>& files) {
-    for (std::size_t i = 0; i < files_.size(); ++i) {
-      if (files_[i].table == nullptr) continue;
-      Status status = finish_table(i, end);
-      if (!status.ok()) return std::move(status).with_object(file_name(i)).with_range(start_, end);
-    }
-    for (PartFile& file : files_) {
-      if (!file.committed) continue;
-      run_.progress->add_file(file.committed->file);
-      files.push_back(*std::move(file.committed));
-    }
-    return {};
-  }
-
-  /// Whether it was an object's create, append or commit that failed.
-  [[nodiscard]] bool object_failed() const {
-    return object_failed_ || std::any_of(files_.begin(), files_.end(), [](const PartFile& file) {
-             return file.table != nullptr && file.table->output().append_failed();
-           });
-  }
-
-  /// Abandons what is not committed. Files that are committed stay, and what is added of them
-  /// again is passed over: to remove them could ask for rights that a writer does not have.
-  void restart() {
-    for (PartFile& file : files_) file.table.reset();
-    object_failed_ = false;
-    bytes_ = 0;
-  }
-
- private:
-  using Writer = WriterOf<Backend>;
-  using Table = TableWriter<Codec, typename LayoutT::Checksum, TableOutput<Hash, Writer>,
-                            typename LayoutT::Collector>;
-
-  struct PartFile {
-    std::unique_ptr<Table> table;  // while it is written
-    std::optional<FileRecord> committed;
-    bool commit_failed = false;  // in an attempt before this one
-  };
-
-  [[nodiscard]] std::string file_name(std::size_t table) const {
-    return sst_file_name(name_, start_, cfs_[table]);
-  }
-
-  Status open(std::size_t table) {
-    auto writer = backend_.create(file_name(table), CreateOptions{});
-    if (!writer.ok()) {
-      object_failed_ = true;
-      return std::move(writer).status();
-    }
-    TableOptions options = layout_.table_options(cfs_[table]);
-    // no two tables of a session may have the same number, see TableIdentity
-    if (!options.identity.session.empty()) {
-      options.identity.file_number = (part_number_ - 1) * cfs_.size() + table + 1;
-    }
-    files_[table].table =
-        std::make_unique<Table>(std::move(options), codec_,
-                                TableOutput<Hash, Writer>(hash_, std::move(writer).value(), run_),
-                                layout_.collector(cfs_[table]));
-    return {};
-  }
-
-  Status finish_table(std::size_t table, ByteView end) {
-    PartFile& file = files_[table];
-    auto summary = file.table->finish();
-    if (!summary.ok()) return std::move(summary).status();
-    if (Status status = check_cancel(run_.cancel); !status.ok()) return status;
-    const FileDigest digest = file.table->output().hash().finish();
-    FileRecord record;
-    record.file.name = file_name(table);
-    record.file.sha256 = as_bytes(digest.sha256);
-    record.file.start_key = start_;
-    record.file.end_key = end;
-    record.file.start_version = run_.start_version;
-    record.file.end_version = run_.end_version;
-    record.file.crc64xor = digest.crc64xor;
-    record.file.total_kvs = digest.total_kvs;
-    record.file.total_bytes = digest.total_bytes;
-    record.file.cf = cfs_[table];
-    record.file.size = summary.value().file_size;
-    record.crc32c = digest.crc32c;
-    if (Status status = commit(file, record.file); !status.ok()) {
-      object_failed_ = true;
-      file.commit_failed = true;
-      return status;
-    }
-    file.committed = std::move(record);
-    file.table.reset();
-    return {};
-  }
-
-  Status commit(PartFile& file, const File& description) {
-    auto committed = file.table->output().writer().commit();
-    if (committed.ok()) return {};
-    // a commit that failed may have been done, and only its answer lost
-    if (committed.status().code() == StatusCode::already_exists && file.commit_failed) {
-      auto ours = is_stored(description);
-      if (!ours.ok()) return std::move(ours).status();
-      if (ours.value()) return {};
-    }
-    return std::move(committed).status();
-  }
-
-  /// Whether the object of that name is, byte for byte, the one that `description` is about.
-  Result<bool> is_stored(const File& description) {
-    if constexpr (ReadableBackend<Backend>) {
-      constexpr std::uint64_t most_at_once = 1u << 20;
-      auto listed = backend_.list(description.name);
-      if (!listed.ok()) return std::move(listed).status();
-      const ObjectInfo wanted{.name = description.name, .size = description.size};
-      const std::vector<ObjectInfo>& found = listed.value();
-      if (std::find(found.begin(), found.end(), wanted) == found.end()) return false;
-      Hash hash = hash_;
-      for (std::uint64_t at = 0; at < wanted.size;) {
-        if (Status status = check_cancel(run_.cancel); !status.ok()) return status;
-        const std::uint64_t length = std::min(wanted.size - at, most_at_once);
-        auto bytes = backend_.read_range(wanted.name, at, length);
-        if (!bytes.ok()) return std::move(bytes).status();
-        hash.add_bytes(bytes.value());
-        at += length;
-      }
-      const FileDigest digest = hash.finish();
-      return as_bytes(digest.sha256) == ByteView(description.sha256);
-    } else {
-      return false;
-    }
-  }
-
-  LayoutT& layout_;
-  const Codec& codec_;
-  const Hash& hash_;
-  Backend& backend_;
-  const RunContext& run_;
-  FileNameParts name_;
-  std::string start_;
-  std::vector<std::string> cfs_;
-  std::vector<PartFile> files_;  // one a table
-  std::uint64_t part_number_;
-  bool object_failed_ = false;
-  std::uint64_t bytes_ = 0;
-};
-
-}  // namespace kvbackup::inline v1::detail
-
-// ---- kvbackup/base/key_ranges.hpp ----
-// Lists of key ranges, as requests name them.
-
-namespace kvbackup::inline v1 {
-
-/// Sorts, checks and merges the ranges of one request: column families in the order in which they
-/// are first named, keys rising. Errors: a range without room for a key, two
-/// ranges of one column family that overlap.
-[[nodiscard]] inline Result<std::vector<KeyRange>> normalize_ranges(std::vector<KeyRange> ranges) {
-  std::map<std::string, std::size_t> cf_ranks;
-  for (KeyRange& range : ranges) {
-    if (range.cf.empty()) range.cf = default_cf;
-    if (range.empty()) {
-      return Status::error(StatusCode::invalid_argument,
-                           "the start of a key range must be below its end")
-          .with_object(range.cf)
-          .with_range(range.start, range.end);
-    }
-    cf_ranks.try_emplace(range.cf, cf_ranks.size());
-  }
-  // by rank first, each looked up once
-  std::vector<std::vector<KeyRange>> by_cf(cf_ranks.size());
-  for (KeyRange& range : ranges) {
-    by_cf[cf_ranks.find(range.cf)->second].push_back(std::move(range));
-  }
-  ranges.clear();
-  for (std::vector<KeyRange>& of_cf : by_cf) {
-    std::sort(of_cf.begin(), of_cf.end(), [](const KeyRange& a, const KeyRange& b) {
-      return ByteView(a.start) < ByteView(b.start);
-    });
-    std::move(of_cf.begin(), of_cf.end(), std::back_inserter(ranges));
-  }
-  std::vector<KeyRange> merged;
-  for (KeyRange& range : ranges) {
-    if (merged.empty() || merged.back().cf != range.cf) {
-      merged.push_back(std::move(range));
-      continue;
-    }
-    KeyRange& before = merged.back();
-    if (before.end.empty() || before.end > range.start) {
-      return Status::error(StatusCode::invalid_argument,
-                           "two key ranges of one column family overlap; ask for their union")
-          .with_object(range.cf)
-          .with_range(range.start, range.end);
-    }
-    if (before.end == range.start) {
-      before.end = std::move(range.end);
-    } else {
-      merged.push_back(std::move(range));
-    }
-  }
-  return merged;
-}
-
-/// The keys that lie in both ranges, which are of one column family; nothing where there can be
-/// none.
-[[nodiscard]] inline std::optional<KeyRange> intersection(const KeyRange& a, const KeyRange& b) {
-  if (a.cf != b.cf) return std::nullopt;
-  KeyRange both = a;
-  if (both.start < b.start) both.start = b.start;
-  if (both.end.empty() || (!b.end.empty() && b.end < both.end)) both.end = b.end;
-  if (both.empty()) return std::nullopt;
-  return both;
-}
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/backup/plan.hpp ----
-// What a run will do, decided before any worker starts: which ranges, cut into which sub-ranges.
-// A function of the source's data and the options, never of the number of threads.
-
-namespace kvbackup::inline v1 {
-
-/// What a run will scan, and how it is divided among workers; made by make_plan().
-struct BackupPlan {
-  /// The ranges of the backup: column families in the order asked for, keys rising, adjacent
-  /// merged.
-  std::vector<KeyRange> ranges;
-  /// What the workers take, in the order of backupmeta. They tile `ranges`.
-  std::vector<KeyRange> sub_ranges;
-  /// What the source expects to give.
-  SizeEstimate total;
-};
-
-namespace detail {
-
-/// Adds up estimates; a total is known only where every part is.
-inline void add_estimate(SizeEstimate& sum, const SizeEstimate& part) {
-  const auto add = [](std::optional<std::uint64_t>& a, const std::optional<std::uint64_t>& b) {
-    a = a && b ? std::optional(*a + *b) : std::nullopt;
-  };
-  add(sum.pairs, part.pairs);
-  add(sum.bytes, part.bytes);
-}
-
-/// Whether `parts` follow one another from range.start to range.end without gap, overlap or empty
-/// one.
-[[nodiscard]] inline bool tiles(const KeyRange& range, const std::vector<KeyRange>& parts) {
-  const std::string* at = &range.start;
-  for (const KeyRange& part : parts) {
-    if (part.cf != range.cf || part.start != *at || part.empty()) return false;
-    if (part.end.empty() && &part != &parts.back()) return false;
-    at = &part.end;
-  }
-  return !parts.empty() && *at == range.end;
-}
-
-/// The sub-ranges of one range. Those without a pair are joined to a neighbour, so that each makes
-/// at least one file and the files tile the range.
-template <Snapshot S>
-[[nodiscard]] Result<std::vector<KeyRange>> split_range(const S& snapshot, const KeyRange& range,
-                                                        std::uint64_t target_bytes) {
-  std::vector<KeyRange> out;
-  if constexpr (SplittableSnapshot<S>) {
-    auto split = snapshot.split(range, target_bytes);
-    if (!split.ok()) return std::move(split).status();
-    if (!tiles(range, split.value())) {
-      return Status::error(StatusCode::internal,
-                           "the sub-ranges of the source's split() do not tile the range")
-          .with_object(range.cf)
-          .with_range(range.start, range.end);
-    }
-    bool out_has_pairs = false;
-    for (KeyRange& part : split.value()) {
-      bool has_pairs = true;
-      if (split.value().size() > 1) {
-        auto scan = snapshot.scan(part);
-        if (!scan.ok()) return std::move(scan).status();
-        has_pairs = scan.value().valid();
-        if (Status status = scan.value().status(); !status.ok()) return status;
-      }
-      if (!out.empty() && (!has_pairs || !out_has_pairs)) {
-        out.back().end = std::move(part.end);
-      } else {
-        out.push_back(std::move(part));
-      }
-      out_has_pairs = out_has_pairs || has_pairs;
-    }
-  } else {
-    out.push_back(range);
-  }
-  return out;
-}
-
-}  // namespace detail
-
-/// The plan of a run over `source`, a Snapshot or a plain source.
-template <class Source>
-[[nodiscard]] Result<BackupPlan> make_plan(const Source& source, const BackupOptions& options) {
-  std::vector<KeyRange> asked = options.ranges;
-  if constexpr (EnumerableSnapshot<Source>) {
-    if (asked.empty()) {
-      auto all = source.ranges();
-      if (!all.ok()) return std::move(all).status();
-      asked = std::move(all).value();
-    }
-  } else {
-    if (asked.empty()) asked.emplace_back();
-  }
-  auto ranges = normalize_ranges(std::move(asked));
-  if (!ranges.ok()) return std::move(ranges).status();
-  if constexpr (PartialSnapshot<Source>) {
-    if (Status status = source.check_held(ranges.value()); !status.ok()) return status;
-  }
-
-  BackupPlan plan;
-  plan.ranges = std::move(ranges).value();
-  if constexpr (Snapshot<Source>) {
-    plan.total = {.pairs = 0, .bytes = 0};
-    for (const KeyRange& range : plan.ranges) {
-      auto parts = detail::split_range(source, range, options.part_size);
-      if (!parts.ok()) return std::move(parts).status();
-      std::move(parts.value().begin(), parts.value().end(), std::back_inserter(plan.sub_ranges));
-      SizeEstimate estimate;
-      if constexpr (EstimatingSnapshot<Source>) estimate = source.estimate(range);
-      detail::add_estimate(plan.total, estimate);
-    }
-  } else {
-    if (plan.ranges.size() > 1) {
-      return Status::error(StatusCode::invalid_argument,
-                           "a source that can be read once takes one key range; give a Snapshot to "
-                           "back up several");
-    }
-    plan.sub_ranges = plan.ranges;
-  }
-  return plan;
-}
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/manifest/detail/entry_bound.hpp ----
-namespace kvbackup::inline v1::detail {
-
-/// Whether the lists of `message` have no more entries than its bytes can honestly spell. An entry
-/// takes some hundred bytes of memory and may be spelled by two, so that a small object would cost
-/// much memory before anything of it is looked at. Fields [first, last] are lists of File.
-[[nodiscard]] inline bool entries_fit(ByteView message, std::uint32_t first, std::uint32_t last) {
-  // a File has a SHA-256 (34 bytes) and a name, a range or a schema at least a name or a key
-  constexpr std::size_t least_file = 32;
-  constexpr std::size_t least_entry = 8;
-  constexpr std::size_t always = 1000;  // lists as short cost little, whatever is in them
-  std::size_t files = 0;
-  std::size_t others = 0;
-  WireReader reader(message);
-  WireField field;
-  while (reader.next(field)) {
-    if (field.wire_type != WireType::length_delimited) continue;
-    ++(field.number >= first && field.number <= last ? files : others);
-  }
-  return files <= message.size() / least_file + always &&
-         others <= message.size() / least_entry + always;
-}
-
-}  // namespace kvbackup::inline v1::detail
-
-// ---- kvbackup/manifest/detail/looks_random.hpp ----
-namespace kvbackup::inline v1::detail {
-
-/// Whether `bytes` look like those of a cipher, as BR's encrypted backupmeta is (a 16-byte vector,
-/// then AES-CTR): about half of them have their high bit set. In protobuf messages of names and
-/// versions a tenth has, more only where keys are long and binary, so what every backupmeta names
-/// must not be found either. Short ones are never taken for it; the bounds are four standard
-/// deviations at 128 bytes.
-[[nodiscard]] inline bool looks_random(ByteView bytes) {
-  constexpr std::size_t fewest = 128;
-  constexpr std::size_t most_looked_at = 64 * 1024;
-  if (bytes.size() < fewest) return false;
-  for (const std::string_view known : {".sst", "kvbackup", "Release Version"}) {
-    if (bytes.find(known) != ByteView::npos) return false;
-  }
-  const ByteView sample = bytes.substr(0, most_looked_at);
-  const auto high = static_cast<std::size_t>(std::count_if(
-      sample.begin(), sample.end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; }));
-  return high * 3 > sample.size() && high * 3 < sample.size() * 2;
-}
-
-}  // namespace kvbackup::inline v1::detail
-
-// ---- kvbackup/proto/backup_index.hpp ----
-// Messages of BR 5.1 and later that proto/backup.proto does not have yet: the trees in which they
-// keep the lists of a backupmeta ("meta version 2"). Field numbers: kvproto, proto/brpb.proto.
-
-namespace kvbackup::inline v1 {
-
-/// A node of such a tree: names its children, or, as a leaf, holds a piece of a list.
-struct MetaFile {
-  /// Objects that are MetaFile messages themselves; sha256 is of the message, not of what may be
-  /// its encrypted form.
-  std::vector<File> meta_files;
-  std::vector<File> data_files;
-  std::vector<Schema> schemas;
-  std::vector<RawRange> raw_ranges;
-  /// JSON of one DDL job each.
-  std::vector<std::string> ddls;
-  std::string unknown_fields;
-
-  bool operator==(const MetaFile&) const = default;
-};
-
-template <>
-struct MessageTraits<MetaFile> {
-  static constexpr std::string_view name = "backup.MetaFile";
-  static constexpr FieldInfo fields[] = {
-      field<&MetaFile::meta_files>(1, "meta_files"), field<&MetaFile::data_files>(2, "data_files"),
-      field<&MetaFile::schemas>(3, "schemas"),       field<&MetaFile::raw_ranges>(4, "raw_ranges"),
-      bytes_field<&MetaFile::ddls>(5, "ddls"),
-  };
-};
-
-/// The fields of a BackupMeta that BackupMeta here keeps among its unknown ones.
-struct BackupMetaIndex {
-  /// 0: the lists stand in backupmeta. 1: in the trees.
-  std::int32_t version = 0;
-  std::optional<MetaFile> file_index;
-  std::optional<MetaFile> schema_index;
-  std::optional<MetaFile> raw_range_index;
-  std::optional<MetaFile> ddl_indexes;
-  /// TiKV's api-version: 0 = V1, 1 = V1 with TTL, 2 = V2.
-  std::int32_t api_version = 0;
-  std::string unknown_fields;
-
-  bool operator==(const BackupMetaIndex&) const = default;
-};
-
-template <>
-struct MessageTraits<BackupMetaIndex> {
-  static constexpr std::string_view name = "backup.BackupMeta";
-  static constexpr FieldInfo fields[] = {
-      field<&BackupMetaIndex::version>(12, "version"),
-      field<&BackupMetaIndex::file_index>(13, "file_index"),
-      field<&BackupMetaIndex::schema_index>(14, "schema_index"),
-      field<&BackupMetaIndex::raw_range_index>(15, "raw_range_index"),
-      field<&BackupMetaIndex::ddl_indexes>(16, "ddl_indexes"),
-      field<&BackupMetaIndex::api_version>(18, "api_version"),
-  };
-};
-
-static_assert(Message<MetaFile>);
-static_assert(Message<BackupMetaIndex>);
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/manifest/meta_index.hpp ----
-// Reads the trees in which BR 5.1 and later (--use-backupmeta-v2) keep the lists of a backupmeta.
-//
-//   backupmeta                         names the roots: file_index, schema_index, ...
-//   backupmeta.datafile.000000001      a MetaFile message; so are backupmeta.schema.* and .ddl.*
-//
-// An entry names an object, its size and the SHA-256 of its message, so a tree is proven from its
-// root. Each object is named once, so there is no more to read than lies there; how much that may
-// be is bounded all the same.
-
-namespace kvbackup::inline v1 {
-
-/// Bounds on the trees: how deep (BR makes one level), how many objects, how many bytes (a leaf of
-/// BR's has at most 128 MiB).
-inline constexpr std::size_t max_meta_tree_depth = 8;
-inline constexpr std::size_t max_meta_tree_objects = 65'536;
-inline constexpr std::uint64_t max_meta_tree_size = 1ull << 30;
-
-/// An object that a list was read from.
-struct MetaObject {
-  std::string name;
-  std::uint64_t size = 0;  ///< bytes
-
-  friend bool operator==(const MetaObject&, const MetaObject&) = default;
-};
-
-namespace detail {
-
-/// Whether the bytes of a MetaFile can spell its lists; the first two are of files.
-[[nodiscard]] inline bool node_fits(ByteView bytes) { return entries_fit(bytes, 1, 2); }
-
-/// Walks the trees of one backup depth first, in the order of their entries.
-template <class Backend>
-class MetaTreeReader {
- public:
-  explicit MetaTreeReader(Backend& backend) : backend_(backend) {}
-
-  /// Appends what the tree under `root` lists to `meta`, and its DDL jobs to `ddls`.
-  Status read(MetaFile root, BackupMeta& meta, std::vector<std::string>& ddls) {
-    return take(std::move(root), meta, ddls, 0);
-  }
-
-  /// The objects read so far.
-  [[nodiscard]] std::vector<MetaObject> objects() && { return std::move(objects_); }
-
- private:
-  // NOLINTNEXTLINE(misc-no-recursion): max_meta_tree_depth bounds it
-  Status take(MetaFile node, BackupMeta& meta, std::vector<std::string>& ddls, std::size_t depth) {
-    if (Status status = check_known(node); !status.ok()) return status;
-    append(meta.files, std::move(node.data_files));
-    append(meta.schemas, std::move(node.schemas));
-    append(meta.raw_ranges, std::move(node.raw_ranges));
-    append(ddls, std::move(node.ddls));
-    if (!node.meta_files.empty() && depth == max_meta_tree_depth) {
-      return too_much("nest more than " + std::to_string(max_meta_tree_depth) + " deep");
-    }
-    for (const File& entry : node.meta_files) {
-      auto child = fetch(entry);
-      if (!child.ok()) return std::move(child).status().with_object(entry.name);
-      Status status = take(std::move(child).value(), meta, ddls, depth + 1);
-      if (!status.ok()) return status;
-    }
-    return {};
-  }
-
-  Result<MetaFile> fetch(const File& entry) {
-    if (objects_.size() == max_meta_tree_objects) {
-      return too_much("name more than " + std::to_string(max_meta_tree_objects) + " objects");
-    }
-    // listed first: an object that is larger than it should be is not read, and a name that is no
-    // object's is not found
-    auto size = size_of(entry.name);
-    if (!size.ok()) return std::move(size).status();
-    if (entry.size != 0 && size.value() != entry.size) {
-      return damaged("it has " + std::to_string(size.value()) + " bytes instead of " +
-                     std::to_string(entry.size));
-    }
-    if (size.value() > max_meta_tree_size - bytes_) {
-      return too_much("hold more than " + std::to_string(max_meta_tree_size) + " bytes");
-    }
-    // a few objects that name one another many times over would make lists without end
-    if (!names_.insert(entry.name).second) return damaged("it is named twice");
-    bytes_ += size.value();
-    objects_.push_back({entry.name, size.value()});
-    auto bytes = backend_.read(entry.name);
-    if (!bytes.ok()) return std::move(bytes).status();
-    if (entry.sha256 != as_bytes(PortableSha256::of(bytes.value()))) {
-      return damaged(looks_random(bytes.value())
-                         ? "its SHA-256 is another one, or it is encrypted, which is not read"
-                         : "its SHA-256 is not the one that was recorded");
-    }
-    if (!node_fits(bytes.value())) {
-      return damaged("its lists have more entries than its bytes can spell");
-    }
-    auto node = decode<MetaFile>(bytes.value());
-    if (!node.ok()) return damaged(std::string(node.status().message()));
-    return node;
-  }
-
-  [[nodiscard]] Result<std::uint64_t> size_of(const std::string& name) {
-    auto listed = backend_.list(name);
-    if (!listed.ok()) return std::move(listed).status();
-    for (const auto& object : listed.value()) {
-      if (object.name == name) return std::uint64_t{object.size};
-    }
-    return damaged("it is missing");
-  }
-
-  /// BR 8 and later list files by range (MetaFile.backup_ranges = 6), which would be an empty list
-  /// here.
-  static Status check_known(const MetaFile& node) {
-    if (node.unknown_fields.empty()) return {};
-    return Status::error(StatusCode::unsupported,
-                         "this backup's lists have a form of a later BR, which is not read");
-  }
-
-  template <class T>
-  static void append(std::vector<T>& to, std::vector<T> from) {
-    if (to.empty()) {
-      to = std::move(from);
-    } else {
-      to.insert(to.end(), std::make_move_iterator(from.begin()),
-                std::make_move_iterator(from.end()));
-    }
-  }
-
-  KVBACKUP_DETAIL_COLD static Status damaged(std::string why) {
-    return Status::error(StatusCode::corruption,
-                         "an object that backupmeta names is damaged: " + std::move(why));
-  }
-  KVBACKUP_DETAIL_COLD static Status too_much(std::string how) {
-    return Status::error(
-        StatusCode::resource_exhausted,
-        "the lists of this backup " + std::move(how) + ", more than this library reads");
-  }
-
-  Backend& backend_;
-  std::vector<MetaObject> objects_;
-  std::set<std::string> names_;
-  std::uint64_t bytes_ = 0;
-};
-
-}  // namespace detail
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/proto/kvbackup_info.hpp ----
-// Messages of proto/kvbackup.proto: what this library adds to backupmeta. kvbackuppb.Totals is
-// KvbackupTotals here.
-
-namespace kvbackup::inline v1 {
-
-/// The keys [start, end) of a column family, an empty one is unbounded.
-struct CompletedRange {
-  std::string cf;
-  std::string start;
-  std::string end;
-  std::string unknown_fields;
-
-  bool operator==(const CompletedRange&) const = default;
-};
-
-template <>
-struct MessageTraits<CompletedRange> {
-  static constexpr std::string_view name = "kvbackuppb.CompletedRange";
-  static constexpr FieldInfo fields[] = {
-      string_field<&CompletedRange::cf>(1, "cf"),
-      bytes_field<&CompletedRange::start>(2, "start"),
-      bytes_field<&CompletedRange::end>(3, "end"),
-  };
-};
-
-/// Sums over all files; crc64xor is their XOR.
-struct KvbackupTotals {
-  std::uint64_t files = 0;
-  std::uint64_t kvs = 0;
-  std::uint64_t bytes = 0;
-  std::uint64_t stored_bytes = 0;
-  std::uint64_t crc64xor = 0;
-  std::string unknown_fields;
-
-  bool operator==(const KvbackupTotals&) const = default;
-};
-
-template <>
-struct MessageTraits<KvbackupTotals> {
-  static constexpr std::string_view name = "kvbackuppb.Totals";
-  static constexpr FieldInfo fields[] = {
-      field<&KvbackupTotals::files>(1, "files"),
-      field<&KvbackupTotals::kvs>(2, "kvs"),
-      field<&KvbackupTotals::bytes>(3, "bytes"),
-      field<&KvbackupTotals::stored_bytes>(4, "stored_bytes"),
-      field<&KvbackupTotals::crc64xor>(5, "crc64xor"),
-  };
-};
-
-/// What BR's BackupMeta has no place for.
-struct KvbackupInfo {
-  /// The version of this message's meaning; 1. A reader refuses a higher one.
-  std::uint32_t format = 0;
-  /// What stands before every key inside the SST files: "z" or nothing.
-  std::string key_prefix;
-  /// "br" or "rocksdb".
-  std::string profile;
-  /// When the run began, in milliseconds since 1970-01-01 UTC.
-  std::uint64_t created_unix_ms = 0;
-  /// What was backed up: the kind of store, and which one.
-  std::string source_kind;
-  std::string source_identity;
-  /// What is complete, those without any data too.
-  std::vector<CompletedRange> ranges;
-  std::optional<KvbackupTotals> totals;
-  /// The CRC-32C of the stored bytes of each file, in the order of BackupMeta.files; none where
-  /// others wrote the files and only their SHA-256 is known.
-  std::vector<std::uint32_t> file_crc32c;
-  std::string unknown_fields;
-
-  bool operator==(const KvbackupInfo&) const = default;
-};
-
-template <>
-struct MessageTraits<KvbackupInfo> {
-  static constexpr std::string_view name = "kvbackuppb.KvbackupInfo";
-  static constexpr FieldInfo fields[] = {
-      field<&KvbackupInfo::format>(1, "format"),
-      bytes_field<&KvbackupInfo::key_prefix>(2, "key_prefix"),
-      string_field<&KvbackupInfo::profile>(3, "profile"),
-      field<&KvbackupInfo::created_unix_ms>(4, "created_unix_ms"),
-      string_field<&KvbackupInfo::source_kind>(5, "source_kind"),
-      string_field<&KvbackupInfo::source_identity>(6, "source_identity"),
-      field<&KvbackupInfo::ranges>(7, "ranges"),
-      field<&KvbackupInfo::totals>(8, "totals"),
-      field<&KvbackupInfo::file_crc32c>(9, "file_crc32c"),
-  };
-};
-
-static_assert(Message<CompletedRange>);
-static_assert(Message<KvbackupTotals>);
-static_assert(Message<KvbackupInfo>);
-
-}  // namespace kvbackup::inline v1
-
-// ---- kvbackup/manifest/manifest.hpp ----
-// The object `backupmeta`.
-//
-//   fields of BR's BackupMeta            as BR writes them
-//   field 100001, KvbackupInfo           what BR's message has no place for
-//   field 100002, bytes                  the seal: SHA-256 of every byte before this field's tag
-//
-// The seal stands exactly once, and last. BR skips both fields as unknown ones.
-
-namespace kvbackup::inline v1 {
-
-/// The KvbackupInfo::format that this library writes, and the highest it reads.
-inline constexpr std::uint32_t kvbackup_info_format = 1;
-
-/// Field numbers in backupmeta that BR does not use and never will: its own end below 100.
-inline constexpr std::uint32_t kvbackup_info_field = 100001;
-inline constexpr std::uint32_t seal_field = 100002;
-
-/// The largest backupmeta that is read, in bytes: 256 MiB name some half a million files, which
-/// hold 70 TiB in parts of the default size.
-inline constexpr std::uint64_t max_backupmeta_size = 256ull << 20;
-
-/// What a backupmeta says. Without a seal it is BR's own, and nothing proves that it is whole.
-struct Manifest {
-  BackupMeta meta;
-  std::optional<KvbackupInfo> info;
-  bool is_sealed = false;
-  /// What BR 5.1 and later say beyond BackupMeta; of BR's own only.
-  std::optional<BackupMetaIndex> index;
-  /// The objects beside backupmeta that its lists were read from, in that order: BR's meta version
-  /// 2. Filled in by read_manifest.
-  std::vector<MetaObject> meta_objects;
-
-  /// The lists of `meta` stand in objects of their own, and were not read yet.
-  [[nodiscard]] bool needs_meta_objects() const {
-    return index && meta_objects.empty() &&
-           (index->file_index || index->schema_index || index->raw_range_index ||
-            index->ddl_indexes);
-  }
-};
-
-/// The bytes of `backupmeta`.
-[[nodiscard]] inline std::string encode_manifest(const BackupMeta& meta, const KvbackupInfo& info) {
-  std::string out = encode(meta);
-  append_bytes_field(out, kvbackup_info_field, encode(info));
-  const Sha256Digest seal = PortableSha256::of(out);
-  append_bytes_field(out, seal_field, as_bytes(seal));
-  return out;
-}
-
-namespace detail {
-
-[[nodiscard]] inline Status damaged_backupmeta(std::string why) {
-  return Status::error(StatusCode::corruption, "backupmeta is damaged: " + std::move(why))
-      .with_object(backupmeta_name);
-}
-
-/// What can be told of a backupmeta before anything is allocated for it.
-struct ManifestOutline {
-  std::size_t seals = 0;
-  std::size_t infos = 0;
-  bool has_later_fields = false;
-  ByteView info;
-  ByteView br_version;
-};
-
-[[nodiscard]] constexpr bool is_own_field(std::uint32_t number) {
-  return number == seal_field || number == kvbackup_info_field;
-}
-/// BackupMeta.version, and the roots of BR's trees.
-[[nodiscard]] constexpr bool is_index_field(std::uint32_t number) {
-  return number >= 12 && number <= 16;
-}
-
-[[nodiscard]] inline Result<ManifestOutline> outline_of(ByteView bytes) {
-  // BackupMeta.files
-  constexpr std::uint32_t files_field = 4;
-  // BackupMeta.br_version; what follows it is of BR 5.1 and later
-  constexpr std::uint32_t br_version_field = 11;
-  ManifestOutline outline;
-  WireReader reader(bytes);
-  WireField field;
-  bool fits = entries_fit(bytes, files_field, files_field);
-  while (reader.next(field)) {
-    const bool has_payload = field.wire_type == WireType::length_delimited;
-    if (has_payload && is_index_field(field.number)) fits = fits && node_fits(field.payload);
-    if (field.number == seal_field) {
-      ++outline.seals;
-    } else if (field.number == kvbackup_info_field) {
-      ++outline.infos;
-      if (!has_payload) return damaged_backupmeta("field 100001 is no message");
-      outline.info = field.payload;
-      fits = fits && entries_fit(field.payload, 0, 0);
-    } else if (field.number == br_version_field && has_payload) {
-      outline.br_version = field.payload;
-    } else if (field.number > br_version_field) {
-      outline.has_later_fields = true;
-    }
-  }
-  if (reader.status().ok() && !fits) {
-    return damaged_backupmeta("its lists have more entries than its bytes can spell");
-  }
-  if (reader.status().ok()) return outline;
-  if (looks_random(bytes)) {
-    return Status::error(StatusCode::unsupported,
-                         "backupmeta is no protobuf message and its bytes look random: it is "
-                         "encrypted (BR's --crypter.method), which is not read, or damaged")
-        .with_object(backupmeta_name);
-  }
-  return damaged_backupmeta(std::string(reader.status().message()));
-}
-
-/// Whether `bytes` end with the seal of what stands before it.
-[[nodiscard]] inline bool ends_with_seal(ByteView bytes) {
-  constexpr std::size_t seal_size = 3 + 1 + 32;  // tag of field 100002, length, SHA-256
-  if (bytes.size() < seal_size) return false;
-  const ByteView before = bytes.substr(0, bytes.size() - seal_size);
-  const Sha256Digest digest = PortableSha256::of(before);
-  std::string seal;
-  append_bytes_field(seal, seal_field, as_bytes(digest));
-  return bytes.substr(before.size()) == ByteView(seal);
-}
-
-/// Takes the fields that `is_dropped` names out of `unknown_fields`.
-inline void drop_fields(std::string& unknown_fields, bool (*is_dropped)(std::uint32_t number)) {
-  std::string others;
-  WireReader reader(unknown_fields);
-  WireField field;
-  while (reader.next(field)) {
-    if (!is_dropped(field.number)) others.append(field.extent);
-  }
-  unknown_fields = std::move(others);
-}
-
-/// A backup whose lists are somewhere else must not be taken for an empty one.
-[[nodiscard]] inline Status check_index(const Manifest& manifest) {
-  // BackupMeta.mode (1: copies of EBS volumes, which are no files) and BackupMeta.ranges (BR 8 and
-  // later list files there)
-  constexpr std::uint32_t mode_field = 23;
-  constexpr std::uint32_t ranges_field = 24;
-  const bool has_index = manifest.needs_meta_objects();
-  bool is_elsewhere = manifest.index->version > 1;
-  WireReader reader(manifest.index->unknown_fields);
-  WireField field;
-  while (reader.next(field)) {
-    if (field.number == mode_field && field.value != 0) is_elsewhere = true;
-    if (field.number == ranges_field && !has_index && manifest.meta.files.empty()) {
-      is_elsewhere = true;
-    }
-  }
-  if (!is_elsewhere) return {};
-  return Status::error(StatusCode::unsupported,
-                       "this backupmeta has a form of a later BR, which is not read")
-      .with_object(backupmeta_name);
-}
-
-[[nodiscard]] inline Status check_info(const KvbackupInfo& info, std::size_t files) {
-  if (info.format == 0 || info.format > kvbackup_info_format) {
-    return Status::error(StatusCode::unsupported, "this backup has format " +
-                                                      std::to_string(info.format) +
-                                                      ", and this version reads only up to " +
-                                                      std::to_string(kvbackup_info_format))
-        .with_object(backupmeta_name);
-  }
-  if (!info.file_crc32c.empty() && info.file_crc32c.size() != files) {
-    return damaged_backupmeta("it has not one checksum a file");
-  }
-  return {};
-}
-
-}  // namespace detail
-
-/// Reads the bytes of a `backupmeta` and proves its seal, before anything is made of what they say.
-/// Errors: corruption for anything that is not exactly what encode_manifest or BR writes;
-/// unsupported for a later format of ours or of BR's, and for what is probably encrypted. Lists
-/// that BR keeps in objects of their own are left empty (Manifest::needs_meta_objects).
-[[nodiscard]] inline Result<Manifest> decode_manifest(ByteView bytes) {
-  if (bytes.empty()) return detail::damaged_backupmeta("it is empty");
-  const auto outlined = detail::outline_of(bytes);
-  if (!outlined.ok()) return outlined.status();
-  const detail::ManifestOutline& outline = outlined.value();
-
-  Manifest manifest;
-  manifest.is_sealed =
-      outline.seals != 0 || outline.infos != 0 || !outline.br_version.starts_with("BR");
-  if (manifest.is_sealed) {
-    if (outline.seals != 1) return detail::damaged_backupmeta("its seal is missing or repeated");
-    if (!detail::ends_with_seal(bytes)) {
-      return detail::damaged_backupmeta("its bytes do not match its seal");
-    }
-    if (outline.infos != 1)
-      return detail::damaged_backupmeta("field 100001 is missing or repeated");
-  }
-  auto meta = decode<BackupMeta>(bytes);
-  if (!meta.ok()) return detail::damaged_backupmeta(std::string(meta.status().message()));
-  manifest.meta = std::move(meta).value();
-  if (!manifest.is_sealed) {
-    if (!outline.has_later_fields) return manifest;
-    auto index = decode<BackupMetaIndex>(manifest.meta.unknown_fields);
-    if (!index.ok()) return detail::damaged_backupmeta(std::string(index.status().message()));
-    manifest.index = std::move(index).value();
-    if (Status status = detail::check_index(manifest); !status.ok()) return status;
-    detail::drop_fields(manifest.meta.unknown_fields, detail::is_index_field);
-    return manifest;
-  }
-  detail::drop_fields(manifest.meta.unknown_fields, detail::is_own_field);
-
-  auto info = decode<KvbackupInfo>(outline.info);
-  if (!info.ok()) return detail::damaged_backupmeta(std::string(info.status().message()));
-  Status status = detail::check_info(info.value(), manifest.meta.files.size());
-  if (!status.ok()) return status;
-  manifest.info = std::move(info).value();
-  return manifest;
-}
-
-namespace detail {
-
-/// Fills the lists of `manifest` from BR's trees, as if they had stood in backupmeta.
-template <class Backend>
-[[nodiscard]] Status read_meta_objects(Backend& backend, Manifest& manifest) {
-  if (!manifest.needs_meta_objects()) return {};
-  MetaTreeReader<Backend> reader(backend);
-  std::vector<std::string> ddls;
-  BackupMetaIndex& index = *manifest.index;
-  for (auto* root :
-       {&index.file_index, &index.schema_index, &index.raw_range_index, &index.ddl_indexes}) {
-    if (!root->has_value()) continue;
-    Status status = reader.read(std::move(**root), manifest.meta, ddls);
-    if (!status.ok()) return status;
-    root->reset();
-  }
-  manifest.meta_objects = std::move(reader).objects();
-  if (ddls.empty()) return {};
-  // an array of jobs, as BackupMeta.ddls is
-  std::string& all = manifest.meta.ddls;
-  all = "[";
-  for (const std::string& job : ddls) {
-    if (all.size() > 1) all += ',';
-    all += job;
-  }
-  all += ']';
-  return {};
-}
-
-}  // namespace detail
-
-/// Reads and proves the backupmeta of a ReadableBackend, and the objects that it keeps its lists
-/// in; spelled out here, since that concept stands in a room of the same floor. not_found where
-/// there is no backupmeta.
-template <class Backend>
-requires requires(Backend& b, std::string_view name) {
-  { b.read(name) } -> std::same_as<Result<std::string>>;
-  { b.list(name).value().front().size } -> std::convertible_to<std::uint64_t>;
-  { b.url() } -> std::same_as<std::string>;
-}
-[[nodiscard]] Result<Manifest> read_manifest(Backend& backend) {
-  auto listed = backend.list(backupmeta_name);
-  if (!listed.ok()) return std::move(listed).status();
-  bool found = false;
-  for (const auto& object : listed.value()) {
-    if (object.name != backupmeta_name) continue;
-    found = true;
-    if (object.size <= max_backupmeta_size) continue;
-    return Status::error(StatusCode::resource_exhausted, "backupmeta has " +
-                                                             std::to_string(object.size) +
-                                                             " bytes, more than this library reads")
-        .with_object(backend.url());
-  }
-  if (!found) {
-    return Status::error(StatusCode::not_found, "there is no backup here: backupmeta is missing")
-        .with_object(backend.url());
-  }
-  auto bytes = backend.read(backupmeta_name);
-  if (!bytes.ok()) return std::move(bytes).status();
-  auto manifest = decode_manifest(bytes.value());
-  if (!manifest.ok()) return manifest;
-  Status status = detail::read_meta_objects(backend, manifest.value());
-  if (!status.ok()) return status;
-  return manifest;
-}
-
-}  // namespace kvbackup::inline v1
-
 // ---- kvbackup/backup/sub_range_writer.hpp ----
 // Turns one planned sub-range into its parts: the work of one worker.
 
 namespace kvbackup::inline v1::detail {
-
-/// The number of a part stands where TiKV has the region's id. It rises with the part's key and
-/// depends on the plan and the data only: sub-ranges are numbered a million parts apart.
-inline constexpr std::uint64_t parts_of_a_sub_range = 1'000'000;
-
-/// No part of a plan of that many sub-ranges has a higher number.
-[[nodiscard]] constexpr std::uint64_t last_part_number(std::size_t sub_ranges) {
-  return (std::uint64_t{sub_ranges} + 1) * parts_of_a_sub_range;
-}
 
 /// What is said of a backup that describes itself by more than is ever read.
 [[nodiscard]] KVBACKUP_DETAIL_COLD inline Status backupmeta_too_large() {
@@ -15634,11 +18524,31 @@ class SubRangeWriter {
         range_(range),
         stop_(stop) {}
 
+  /// Goes on behind the parts that an earlier run finished, whose files it takes.
+  Status resume(FinishedParts&& finished, std::vector<FileRecord>& files) {
+    parts_ = resumed_parts_ = finished.count;
+    resumed_end_ = std::move(finished.end);
+    std::uint64_t pairs = 0;
+    std::uint64_t bytes = 0;
+    std::uint64_t stored = 0;
+    for (FileRecord& each : finished.files) {
+      pairs += each.file.total_kvs;
+      bytes += each.file.total_bytes;
+      stored += each.file.size;
+      files.push_back(std::move(each));
+    }
+    run_.progress->add_finished(finished.files.size(), pairs, bytes, stored);
+    return describe(files, 0);
+  }
+  /// Whether these were all of the sub-range.
+  [[nodiscard]] bool is_finished() const { return parts_ > 0 && resumed_end_ == range_.end; }
+
   /// Writes the pairs that `snapshot` has in the range. A part whose object is lost in mid-write is
   /// built again by another scan, and cut where the first one would have been.
   template <Snapshot S>
   Status write(const S& snapshot, std::vector<FileRecord>& files) {
     KeyRange rest = range_;
+    if (parts_ > 0) rest.start = resumed_end_;
     for (;;) {
       Status status;
       {
@@ -15655,15 +18565,16 @@ class SubRangeWriter {
   /// Writes the pairs of `source` that lie in the range, and leaves the source behind them.
   template <SortedSource Source>
   Status write_bounded(Source& source, std::vector<FileRecord>& files) {
-    if (!range_.start.empty()) {
+    const std::string& start = parts_ > 0 ? resumed_end_ : range_.start;
+    if (!start.empty()) {
       if constexpr (SeekableSource<Source>) {
-        source.seek(range_.start);
+        source.seek(start);
       } else {
-        if (Status status = skip_to_start(source); !status.ok()) return status;
+        if (Status status = skip_to(source, start); !status.ok()) return status;
       }
     }
     Bounded<Source> bounded{&source, range_.end};
-    Status status = write_pairs(bounded, range_.start, files);
+    Status status = write_pairs(bounded, start, files);
     if (!lost_object(status)) return status;
     return std::move(status).with_note(
         "this source can be read once, so the part cannot be built again; start the backup anew, "
@@ -15702,15 +18613,16 @@ class SubRangeWriter {
   };
 
   template <class Source>
-  Status skip_to_start(Source& source) {
+  Status skip_to(Source& source, ByteView start) {
     constexpr std::uint64_t pairs_between_looks = 1024;
-    for (std::uint64_t n = 1; source.valid() && ByteView(source.key()) < ByteView(range_.start);
-         ++n) {
+    for (std::uint64_t n = 1; source.valid() && ByteView(source.key()) < start; ++n) {
       const std::uint64_t size = ByteView(source.key()).size() + ByteView(source.value()).size();
       if (Status status = charge(size); !status.ok()) return status;
       source.next();
       if (n % pairs_between_looks != 0) continue;
       if (Status status = check_cancel(run_.cancel); !status.ok()) return status;
+      if (run_.watch == nullptr) continue;
+      if (Status status = run_.watch->tick(); !status.ok()) return status;
     }
     return {};
   }
@@ -15742,6 +18654,12 @@ class SubRangeWriter {
       if (Status status = close(entry.key, files); !status.ok()) return status;
     }
     if (!part_) {
+      if (parts_ > 0 && parts_ == resumed_parts_ && entry.key != ByteView(resumed_end_)) {
+        return Status::error(StatusCode::internal,
+                             "the source no longer has the pair that followed the last finished "
+                             "part; remove what the unfinished run left (kvbackup clean) and begin "
+                             "anew");
+      }
       part_.emplace(layout_, codec_, hash_, backend_, run_, range_.cf, part_number(),
                     parts_ == 0 ? ByteView(range_.start) : entry.key);
     }
@@ -15771,7 +18689,10 @@ class SubRangeWriter {
   Status pay() {
     const std::uint64_t bytes = std::exchange(unpaid_, 0);
     if (run_.read_limiter == nullptr) return {};
-    return run_.read_limiter->acquire(bytes, run_.cancel);
+    std::uint64_t waited_ns = 0;
+    Status status = run_.read_limiter->acquire(bytes, run_.cancel, &waited_ns);
+    run_.progress->add_throttled(waited_ns);
+    return status;
   }
 
   /// Reports what the open part has taken, but nothing that was reported of it before.
@@ -15802,6 +18723,14 @@ class SubRangeWriter {
     rebuilds_ = 0;
     taken_ = reported_ = lost_ = Taken();
     report_at_ = report_interval;
+    if (run_.watch != nullptr) {
+      Status status = run_.watch->part_done({.sub_range = index_,
+                                             .number = parts_ - 1,
+                                             .start = start,
+                                             .end = end,
+                                             .files = std::span(files).subspan(files_before)});
+      if (!status.ok()) return status;
+    }
     return run_.part_done ? (*run_.part_done)(start, end, files) : Status();
   }
 
@@ -15856,9 +18785,7 @@ class SubRangeWriter {
     return Status::error(StatusCode::cancelled, "another worker of this run failed");
   }
 
-  [[nodiscard]] std::uint64_t part_number() const {
-    return std::uint64_t{index_} * parts_of_a_sub_range + parts_ + 1;
-  }
+  [[nodiscard]] std::uint64_t part_number() const { return part_number_of(index_, parts_); }
 
   LayoutT layout_;
   const Codec& codec_;
@@ -15871,67 +18798,16 @@ class SubRangeWriter {
   const std::atomic<bool>& stop_;
   std::optional<Part> part_;
   std::uint64_t parts_ = 0;
-  std::uint32_t rebuilds_ = 0;  // of the open part
-  Taken taken_;                 // by the open part
-  Taken reported_;              // of these, also by attempts that were lost
-  Taken lost_;                  // by the longest attempt that was lost
+  std::uint64_t resumed_parts_ = 0;  // of these, those of an earlier run
+  std::string resumed_end_;          // of the keys that they cover
+  std::uint32_t rebuilds_ = 0;       // of the open part
+  Taken taken_;                      // by the open part
+  Taken reported_;                   // of these, also by attempts that were lost
+  Taken lost_;                       // by the longest attempt that was lost
   std::uint64_t report_at_ = report_interval;
   std::uint64_t unpaid_ = 0;  // bytes taken that were not charged yet
   std::string last_key_;
 };
-
-}  // namespace kvbackup::inline v1::detail
-
-// ---- kvbackup/base/workers.hpp ----
-// Divides numbered pieces of work among the threads of an executor.
-
-namespace kvbackup::inline v1::detail {
-
-/// Calls work(0, stop) .. work(count - 1, stop) -> Status, `concurrency` at once on the executor's
-/// threads, in rising order of their beginning; without an executor one after the other. `stop`, an
-/// atomic<bool>, turns true once one of them failed, so that the others may end early; where that
-/// is of no use, work(i). Gives the first failure; no work is begun after it. internal if the
-/// executor left some out.
-template <class Work>
-[[nodiscard]] Status run_workers(std::size_t count, std::size_t concurrency, Executor* executor,
-                                 Work&& work) {
-  std::atomic<std::size_t> next{0};
-  std::atomic<std::size_t> finished{0};
-  std::atomic<bool> stop{false};
-  Mutex mutex;
-  Status first_failure;
-  const auto call = [&](std::size_t index) -> Status {
-    if constexpr (requires { work(index, stop); }) {
-      return work(index, stop);
-    } else {
-      return work(index);
-    }
-  };
-  const auto worker = [&](std::size_t) {
-    while (!stop.load(std::memory_order_relaxed)) {
-      const std::size_t index = next.fetch_add(1, std::memory_order_relaxed);
-      if (index >= count) return;
-      Status status = call(index);
-      if (status.ok()) {
-        finished.fetch_add(1, std::memory_order_relaxed);
-        continue;
-      }
-      const MutexLock lock(mutex);
-      if (first_failure.ok()) first_failure = std::move(status);
-      stop.store(true, std::memory_order_relaxed);
-    }
-  };
-  const std::size_t workers = std::min(concurrency, count);
-  if (workers <= 1 || executor == nullptr) {
-    worker(0);
-  } else {
-    executor->run(workers, worker);
-  }
-  if (!first_failure.ok()) return first_failure;
-  if (finished.load(std::memory_order_relaxed) == count) return {};
-  return Status::error(StatusCode::internal,
-                       "the executor returned without running every task it was given");
-}
 
 }  // namespace kvbackup::inline v1::detail
 
@@ -15946,12 +18822,14 @@ struct BackupResult {
   KvbackupInfo info;
   std::uint64_t backupmeta_size = 0;  ///< bytes of the object `backupmeta`
   std::uint64_t rebuilt_parts = 0;    ///< times that a part was built again, its object lost
+  std::uint64_t resumed_files = 0;    ///< files that an earlier run of the job had finished
 };
 
 /// Backs up a Snapshot or a plain SortedSource.
 ///
 /// run() blocks. On success the backend holds the files and, written last, `backupmeta`. On failure
-/// there is no `backupmeta`; files that were complete by then may be left, never a partial one. For
+/// there is no `backupmeta`; files that were complete by then may be left, never a partial one, and
+/// with BackupOptions::checkpoint another run can go on with them. For
 /// one source state and a fixed clock the bytes are the same whatever the concurrency.
 template <class Source, BlockCodec Codec, Hasher Hash, ObjectBackend Backend,
           class LayoutT = RawLayout>
@@ -15977,42 +18855,18 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
     auto plan = make_plan(source_, options);
     if (!plan.ok()) return std::move(plan).status();
     if (Status status = check_names(plan.value(), options); !status.ok()) return status;
+    if (options.lock || options.checkpoint || options.resume) {
+      if constexpr (ReadableBackend<Backend>) {
+        if (keeps_objects(backend_)) return run_kept(std::move(plan).value(), options);
+      } else {
+        return Status::error(StatusCode::unsupported,
+                             "BackupOptions::lock, checkpoint and resume need a storage that can "
+                             "be read")
+            .with_object(backend_.url());
+      }
+    }
     if (Status status = check_destination(); !status.ok()) return status;
-    spent_ = !Snapshot<Source>;
-
-    std::optional<RateLimiter> limiter;
-    std::optional<RateLimiter> read_limiter;
-    if (options.rate_limit > 0) limiter.emplace(options.rate_limit, *options.clock);
-    if (options.read_rate_limit > 0) read_limiter.emplace(options.read_rate_limit, *options.clock);
-    detail::ProgressReporter progress(options.observer, plan.value().sub_ranges.size(),
-                                      plan.value().total);
-    detail::RunContext context;
-    context.name = {.store_id = options.store_id,
-                    .region_id = options.region_id,
-                    .epoch = options.region_epoch,
-                    .unix_ms = unix_ms(options),
-                    .is_raw_kv = LayoutT::is_raw_kv,
-                    .store_folder = options.store_folder};
-    context.cancel = options.cancel;
-    context.clock = options.clock;
-    context.rate_limiter = limiter ? &*limiter : nullptr;
-    context.read_limiter = read_limiter ? &*read_limiter : nullptr;
-    context.part_retries = options.part_retries;
-    context.progress = &progress;
-    std::atomic<std::uint64_t> backupmeta_size{0};
-    context.backupmeta_size = &backupmeta_size;
-    if constexpr (VersionedSource<Source>) {
-      context.start_version = source_.start_version();
-      context.end_version = source_.end_version();
-    }
-
-    auto files = run_sub_ranges(plan.value(), options, context);
-    if (!files.ok()) return std::move(files).status();
-    if (Status status = check_stored(files.value(), options); !status.ok()) return status;
-    if constexpr (ConfirmedSource<Source>) {
-      if (Status status = source_.confirm(); !status.ok()) return status;
-    }
-    return write_backupmeta(plan.value(), options, context, std::move(files).value());
+    return run_plan(plan.value(), options, unix_ms(options), {}, nullptr);
   }
 
   /// What run() would do, without doing it: the plan, after the checks that need no writing.
@@ -16046,6 +18900,21 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
     }
     if (options.read_rate_limit > 0 && options.clock == nullptr) {
       return refuse("BackupOptions::read_rate_limit needs a clock, such as SystemClock");
+    }
+    if (options.lock || options.checkpoint || options.resume) {
+      if (options.clock == nullptr) {
+        return refuse(
+            "BackupOptions::lock, checkpoint and resume need a clock, such as "
+            "SystemClock");
+      }
+      if (!options.run_id.empty() && !is_run_id(options.run_id)) {
+        return refuse("BackupOptions::run_id must be 16 to 64 lower-case hex digits");
+      }
+    }
+    if ((options.checkpoint || options.resume) && source_state(source_).empty()) {
+      return refuse(
+          "this source cannot tell its state from another one, so a backup of it cannot "
+          "be resumed (BackupOptions::checkpoint and resume, --resume)");
     }
     if (!is_utf8(options.cluster_version)) {
       return refuse("BackupOptions::cluster_version must be UTF-8");
@@ -16088,33 +18957,127 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
         std::chrono::duration_cast<std::chrono::milliseconds>(since_epoch).count());
   }
 
-  /// A destination that holds a backup is refused before anything is read or written.
+  /// A destination that holds a backup, or is BR's, is refused before anything is read or written.
   [[nodiscard]] Status check_destination() {
     if constexpr (ReadableBackend<Backend>) {
       auto exists = backend_.exists(backupmeta_name);
       if (!exists.ok()) return std::move(exists).status();
-      if (exists.value()) {
-        return Status::error(StatusCode::already_exists,
-                             "the destination already holds a backup (backupmeta is there); choose "
-                             "an empty one")
-            .with_object(backend_.url());
-      }
+      if (exists.value()) return detail::holds_a_backup(backend_.url());
+      auto locked = backend_.exists(backup_lock_name);
+      if (!locked.ok()) return std::move(locked).status();
+      if (locked.value()) return detail::holds_br_lock(backend_.url());
     }
     return {};
   }
 
+  /// A run that keeps the destination, and may go on with an earlier one.
+  [[nodiscard]] Result<BackupResult> run_kept(BackupPlan plan, const BackupOptions& options) {
+    const std::uint64_t now = unix_ms(options);
+    detail::RunKeeper<Backend, Hash> keeper(backend_, hash_, options);
+    Status begun = keeper.begin(detail::job_of(source_, codec_, layout_, plan, options, now),
+                                name_parts(options, now));
+    if (!begun.ok()) return begun;
+    const CheckpointJob& job = keeper.job();
+    plan.sub_ranges.clear();
+    for (const CompletedRange& each : job.sub_ranges) {
+      plan.sub_ranges.push_back({.cf = each.cf, .start = each.start, .end = each.end});
+    }
+    auto result = keeper.is_complete()
+                      ? read_result(job.created_unix_ms)
+                      : run_plan(plan, options, job.created_unix_ms, keeper.finished(), &keeper);
+    if (!result.ok()) {
+      keeper.give_up();
+      return result;
+    }
+    if (Status left = keeper.end(); !left.ok() && options.observer != nullptr) {
+      options.observer->on_note(
+          "the backup is complete, but its checkpoint or lock could not be "
+          "removed: " +
+          left.to_string());
+    }
+    return result;
+  }
+
+  /// What the backupmeta says that is there, of the run that began then.
+  [[nodiscard]] Result<BackupResult> read_result(std::uint64_t created_unix_ms) {
+    auto manifest = read_manifest(backend_);
+    if (!manifest.ok()) return std::move(manifest).status();
+    if (!manifest.value().info || manifest.value().info->created_unix_ms != created_unix_ms) {
+      return detail::holds_a_backup(backend_.url());
+    }
+    BackupResult result;
+    result.meta = std::move(manifest.value().meta);
+    result.info = *std::move(manifest.value().info);
+    result.backupmeta_size = encode_manifest(result.meta, result.info).size();
+    result.resumed_files = result.meta.files.size();
+    return result;
+  }
+
+  [[nodiscard]] static FileNameParts name_parts(const BackupOptions& options,
+                                                std::uint64_t unix_ms) {
+    return {.store_id = options.store_id,
+            .region_id = options.region_id,
+            .epoch = options.region_epoch,
+            .unix_ms = unix_ms,
+            .is_raw_kv = LayoutT::is_raw_kv,
+            .store_folder = options.store_folder};
+  }
+
+  /// Carries the plan out. `finished` are the parts of each sub-range that an earlier run has
+  /// finished, if there was one; `watch` may be null.
+  [[nodiscard]] Result<BackupResult> run_plan(const BackupPlan& plan, const BackupOptions& options,
+                                              std::uint64_t created_unix_ms,
+                                              std::span<detail::FinishedParts> finished,
+                                              detail::RunWatch* watch) {
+    spent_ = !Snapshot<Source>;
+    std::optional<RateLimiter> limiter;
+    std::optional<RateLimiter> read_limiter;
+    if (options.rate_limit > 0) limiter.emplace(options.rate_limit, *options.clock);
+    if (options.read_rate_limit > 0) read_limiter.emplace(options.read_rate_limit, *options.clock);
+    detail::ProgressReporter progress(options.observer, plan.sub_ranges.size(), plan.total);
+    detail::RunContext context;
+    context.name = name_parts(options, created_unix_ms);
+    context.cancel = options.cancel;
+    context.clock = options.clock;
+    context.rate_limiter = limiter ? &*limiter : nullptr;
+    context.read_limiter = read_limiter ? &*read_limiter : nullptr;
+    context.part_retries = options.part_retries;
+    context.progress = &progress;
+    context.watch = watch;
+    context.finished = finished;
+    std::atomic<std::uint64_t> backupmeta_size{0};
+    context.backupmeta_size = &backupmeta_size;
+    if constexpr (VersionedSource<Source>) {
+      context.start_version = source_.start_version();
+      context.end_version = source_.end_version();
+    }
+
+    auto files = run_sub_ranges(plan, options, context);
+    if (!files.ok()) return std::move(files).status();
+    if (Status status = check_stored(files.value(), options); !status.ok()) return status;
+    if constexpr (ConfirmedSource<Source>) {
+      if (Status status = source_.confirm(); !status.ok()) return status;
+    }
+    return write_backupmeta(plan, options, context, std::move(files).value());
+  }
+
   // Workers take sub-ranges in plan order; the results stand in plan order too.
   [[nodiscard]] Result<Files> run_sub_ranges(const BackupPlan& plan, const BackupOptions& options,
-                                             const detail::RunContext& context) {
+                                             detail::RunContext& context) {
     std::vector<Files> results(plan.sub_ranges.size());
-    Status status =
-        detail::run_workers(plan.sub_ranges.size(), worker_count(plan, options), options.executor,
-                            [&](std::size_t index, const std::atomic<bool>& stop) -> Status {
-                              Status written = run_sub_range(index, plan.sub_ranges[index], options,
-                                                             context, stop, results[index]);
-                              if (written.ok()) context.progress->add_range();
-                              return written;
-                            });
+    const auto work = [&](std::size_t index, const std::atomic<bool>& stop) -> Status {
+      Status written =
+          run_sub_range(index, plan.sub_ranges[index], options, context, stop, results[index]);
+      if (written.ok()) context.progress->add_range();
+      return written;
+    };
+    const std::size_t workers = worker_count(plan, options);
+    const std::size_t threads = detail::useful_threads(workers, options, codec_);
+    HelperPool helpers(options.cancel);
+    if (threads > 1) context.helpers = &helpers;
+    Status status = detail::run_workers(plan.sub_ranges.size(), workers, options.executor, work,
+                                        context.helpers, threads);
+    context.helpers = nullptr;
     if (!status.ok()) return status;
     Files files;
     for (Files& each : results) {
@@ -16139,10 +19102,16 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
     detail::SubRangeWriter<LayoutT, Codec, Hash, Backend> writer(
         layout_, codec_, hash_, backend_, context, options.part_size, index, range, stop);
     Status status;
-    if constexpr (Snapshot<Source>) {
-      status = writer.write(source_, files);
-    } else {
-      status = writer.write_bounded(source_, files);
+    if (!context.finished.empty()) {
+      status = writer.resume(std::move(context.finished[index]), files);
+      if (status.ok() && writer.is_finished()) return status;
+    }
+    if (status.ok()) {
+      if constexpr (Snapshot<Source>) {
+        status = writer.write(source_, files);
+      } else {
+        status = writer.write_bounded(source_, files);
+      }
     }
     if (status.ok()) return status;
     return std::move(status).with_range(range.start, range.end);
@@ -16181,6 +19150,7 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
                                                       Files files) {
     BackupResult result;
     result.rebuilt_parts = context.progress->progress().rebuilt_parts;
+    result.resumed_files = context.progress->progress().resumed_files;
     result.meta = make_meta(plan, options);
     result.info = make_info(plan, context);
     for (detail::FileRecord& record : files) {
@@ -16197,6 +19167,9 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
     // what cannot be read back must not count as a backup
     if (auto read_back = decode_manifest(bytes); !read_back.ok()) {
       return std::move(read_back).status();
+    }
+    if (context.watch != nullptr) {
+      if (Status status = context.watch->before_backupmeta(); !status.ok()) return status;
     }
     result.backupmeta_size = bytes.size();
     if (Status status = check_cancel(options.cancel); !status.ok()) return status;
@@ -16274,7 +19247,7 @@ namespace kvbackup::inline v1 {
 /// How bytes are spelled in flags and text files.
 enum class KeyFormat : std::uint8_t {
   raw,      ///< the bytes as they are
-  escaped,  ///< printable ASCII as it is; \a \b \f \n \r \t \v \\ \' \", \xHH and \ooo (octal)
+  escaped,  ///< printable ASCII as it is; C's escapes, `\xHH` and `\ooo` (octal) for the rest
   hex,      ///< two digits a byte; lower case is written, both are read
 };
 
@@ -16546,6 +19519,17 @@ requires(sizeof...(Cs) > 0) class AnyCodec {
   [[nodiscard]] std::string_view name() const {
     return std::visit([](const auto& codec) { return std::string_view(codec.name()); }, codec_);
   }
+  [[nodiscard]] std::string parameters() const {
+    return std::visit(
+        [](const auto& codec) -> std::string {
+          if constexpr (requires { codec.parameters(); }) {
+            return codec.parameters();
+          } else {
+            return {};
+          }
+        },
+        codec_);
+  }
   [[nodiscard]] std::size_t bound(std::size_t plain_size) const {
     return std::visit([plain_size](const auto& codec) { return codec.bound(plain_size); }, codec_);
   }
@@ -16573,6 +19557,7 @@ static_assert(BlockCodec<AnyCodec<NoneCodec>>);
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 
 namespace kvbackup::inline v1 {
@@ -16649,6 +19634,7 @@ struct Lz4Codec {
 
   [[nodiscard]] BlockCompression type() const noexcept { return BlockCompression::lz4; }
   [[nodiscard]] std::string_view name() const noexcept { return "LZ4"; }
+  [[nodiscard]] std::string parameters() const { return exact ? "exact" : ""; }
   /// LZ4's own bound: n + n/255 + 16.
   [[nodiscard]] std::size_t bound(std::size_t plain_size) const noexcept {
     return plain_size + plain_size / 255 + 16;
@@ -16756,6 +19742,7 @@ static_assert(BlockCodec<SnappyCodec>);
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <zstd.h>
 
@@ -16862,6 +19849,9 @@ struct ZstdCodec {
 
   [[nodiscard]] BlockCompression type() const noexcept { return BlockCompression::zstd; }
   [[nodiscard]] std::string_view name() const noexcept { return "ZSTD"; }
+  [[nodiscard]] std::string parameters() const {
+    return "level " + std::to_string(level == 0 ? default_level : level) + (exact ? " exact" : "");
+  }
   /// zstd's own bound: about n + n/256 + 64.
   [[nodiscard]] std::size_t bound(std::size_t plain_size) const noexcept {
     return ZSTD_compressBound(plain_size);
@@ -19058,11 +22048,10 @@ namespace detail {
   const char* const line =
       bits.data() +
       bloom_line_bytes * FastLocalBloomForm::line_of(hash, static_cast<std::uint32_t>(lines));
-  auto h = static_cast<std::uint32_t>(hash >> 32);
+  FastLocalBloomForm::Bits chosen(hash);
   for (std::uint32_t probe = 0; probe < probes; ++probe) {
-    const std::uint32_t bit = h >> 23;
+    const std::uint32_t bit = chosen.next();
     if ((line[bit / 8] >> bit % 8 & 1) == 0) return false;
-    h *= 0x9e3779b9;  // as FastLocalBloomForm::set_bits
   }
   return true;
 }
@@ -20146,6 +23135,7 @@ struct RestoreProgress {
   std::uint64_t bytes = 0;         ///< their key and value lengths
   std::uint64_t stored_bytes = 0;  ///< bytes of files read
   std::uint64_t files = 0;         ///< files done
+  std::uint64_t throttled_ns = 0;  ///< waited for the rate limit, all workers together
   std::uint64_t total_stored_bytes = 0;
   std::uint64_t total_files = 0;
 };
@@ -20177,6 +23167,7 @@ class RestoreReporter {
     bytes_.fetch_add(bytes, std::memory_order_relaxed);
     notify();
   }
+  void add_throttled(std::uint64_t ns) { throttled_ns_.fetch_add(ns, std::memory_order_relaxed); }
   void add_file() {
     files_.fetch_add(1, std::memory_order_relaxed);
     notify();
@@ -20190,6 +23181,7 @@ class RestoreReporter {
     p.bytes = bytes_.load(std::memory_order_relaxed);
     p.stored_bytes = stored_bytes_.load(std::memory_order_relaxed);
     p.files = files_.load(std::memory_order_relaxed);
+    p.throttled_ns = throttled_ns_.load(std::memory_order_relaxed);
     p.total_stored_bytes = total_stored_bytes_;
     p.total_files = total_files_;
     return p;
@@ -20209,6 +23201,7 @@ class RestoreReporter {
   std::atomic<std::uint64_t> bytes_{0};
   std::atomic<std::uint64_t> stored_bytes_{0};
   std::atomic<std::uint64_t> files_{0};
+  std::atomic<std::uint64_t> throttled_ns_{0};
   std::atomic<bool> delivering_{false};
 };
 
@@ -20286,8 +23279,10 @@ struct VerifyReport {
   std::uint64_t unreadable = 0;
   std::uint64_t damages = 0;
 
-  bool is_sealed = false;  ///< backupmeta is ours, and its seal is right
-  bool quick = false;      ///< no file was read
+  bool is_sealed = false;             ///< backupmeta is ours, and its seal is right
+  bool quick = false;                 ///< no file was read
+  std::uint64_t end_version = 0;      ///< of backupmeta; 0 of a raw backup
+  std::uint64_t created_unix_ms = 0;  ///< of backupmeta; 0 of BR's own, which does not say it
   std::uint64_t files = 0;
   std::uint64_t pairs = 0;         ///< read from files and counted
   std::uint64_t bytes = 0;         ///< their key and value lengths
@@ -21267,6 +24262,8 @@ class Verifier {
 
   [[nodiscard]] Result<VerifyReport> run() {
     report_.is_sealed = manifest_.is_sealed;
+    report_.end_version = manifest_.meta.end_version;
+    if (manifest_.info) report_.created_unix_ms = manifest_.info->created_unix_ms;
     report_.quick = options_.quick;
     report_.files = manifest_.meta.files.size();
     if (!manifest_.is_sealed) {
@@ -21428,13 +24425,12 @@ class Verifier {
       report_.add({severity, object.name, std::nullopt, describe_stranger(object.name)});
     }
   }
-  // Names of BR's (br/pkg/metautil, br/pkg/checkpoint).
   [[nodiscard]] static std::string describe_stranger(std::string_view name) {
-    if (name == "backup.lock") {
-      return "it is BR's lock file, left by a run that backs up to here or did not end well";
-    }
-    if (name.starts_with("checkpoint")) {
-      return "it is the checkpoint of a run that backs up to here or did not end well";
+    constexpr const char* left = " a run that backs up to here or did not end well";
+    if (name == backup_lock_name) return std::string("it is BR's lock file, left by") + left;
+    if (is_lock_name(name)) return std::string("it is the lock of") + left;
+    if (is_checkpoint_name(name) || is_br_checkpoint_name(name)) {
+      return std::string("it is the checkpoint of") + left;
     }
     return "it is not listed in backupmeta, and no part of this backup";
   }
@@ -23915,7 +26911,11 @@ class PairMeter {
   [[nodiscard]] Status flush() {
     const std::uint64_t bytes = std::exchange(bytes_, 0);
     reporter_.add_pairs(std::exchange(pairs_, 0), bytes);
-    return limiter_ != nullptr ? limiter_->acquire(bytes, cancel_) : check_cancel(cancel_);
+    if (limiter_ == nullptr) return check_cancel(cancel_);
+    std::uint64_t waited_ns = 0;
+    Status status = limiter_->acquire(bytes, cancel_, &waited_ns);
+    reporter_.add_throttled(waited_ns);
+    return status;
   }
 
  private:
@@ -26333,7 +29333,8 @@ class CoordinatorRun {
   class RetryTeller final : public NetObserver {
    public:
     explicit RetryTeller(CoordinatorObserver* observer) : observer_(observer) {}
-    void on_retry(const Status& why, std::uint64_t wait_ms) override {
+    void on_retry(std::string_view /*operation*/, const Status& why,
+                  std::uint64_t wait_ms) override {
       if (observer_ != nullptr) observer_->on_retry(why, wait_ms);
     }
 
@@ -27571,6 +30572,7 @@ class FdReader {
     if (!info.ok()) return info.status();
     if (S_ISDIR(info.value().st_mode)) return errno_status(EISDIR, "read the file", path);
     FdReader reader(file.value().descriptor(), path);
+    reader.state_ = file.value().state();
     reader.owned_ = std::move(file).value();
     return reader;
   }
@@ -27582,6 +30584,9 @@ class FdReader {
   /// From now on read() ends with `cancelled` when the token is set, even while it waits for a pipe
   /// or a terminal. The token outlives the reader; null takes it away.
   void cancel_on(const CancelToken* token) noexcept { cancel_ = token; }
+
+  /// FileHandle::state() when the file was opened; empty where it is borrowed.
+  [[nodiscard]] const std::string& state() const noexcept { return state_; }
 
   [[nodiscard]] Result<std::size_t> read(char* out, std::size_t size) {
     for (;;) {
@@ -27611,6 +30616,7 @@ class FdReader {
   int fd_;
   const CancelToken* cancel_ = nullptr;
   FileHandle owned_;  // closed where it is borrowed
+  std::string state_;
   std::string name_;
 };
 
@@ -28158,6 +31164,16 @@ class TsvSource {
     next();
   }
 
+  /// That of a reader which tells one, such as an FdReader of a file, and how it is read.
+  [[nodiscard]] std::string state() const requires requires(const Reader& reader) {
+    std::string(reader.state());
+  }
+  {
+    const std::string state(reader_.state());
+    if (state.empty()) return state;
+    return state + ", format " + std::to_string(static_cast<int>(options_.format));
+  }
+
   [[nodiscard]] bool valid() const noexcept { return valid_; }
   [[nodiscard]] ByteView key() const noexcept { return key_; }
   [[nodiscard]] ByteView value() const noexcept { return value_; }
@@ -28317,6 +31333,7 @@ static_assert(SortedSource<TsvSource<MemoryReader>>);
 #undef KVBACKUP_DETAIL_INT128
 #undef KVBACKUP_DETAIL_ARM_CRC32
 #undef KVBACKUP_DETAIL_COLD
+#undef KVBACKUP_DETAIL_ALWAYS_INLINE
 #undef KVBACKUP_DETAIL_TARGET
 #undef KVBACKUP_DETAIL_PREFETCH_TO_WRITE
 #undef KVBACKUP_DETAIL_PASTE_

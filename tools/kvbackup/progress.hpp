@@ -12,8 +12,8 @@ namespace program {
 
 class ProgressDisplay final : public kvbackup::Observer {
  public:
-  /// `title` stands at the front of every line: "Full backup". Where `job` is not empty, telemetry() is
-  /// told the progress of it.
+  /// `title` stands at the front of every line: "Full backup". Where `job` is not empty,
+  /// telemetry() is told the progress of it.
   ProgressDisplay(std::string title, std::string job, kvbackup::Clock& clock);
   /// Ends the bar's line.
   ~ProgressDisplay() override;

@@ -84,8 +84,8 @@ struct VerifyReport {
   std::uint64_t unreadable = 0;
   std::uint64_t damages = 0;
 
-  bool is_sealed = false;  ///< backupmeta is ours, and its seal is right
-  bool quick = false;      ///< no file was read
+  bool is_sealed = false;             ///< backupmeta is ours, and its seal is right
+  bool quick = false;                 ///< no file was read
   std::uint64_t end_version = 0;      ///< of backupmeta; 0 of a raw backup
   std::uint64_t created_unix_ms = 0;  ///< of backupmeta; 0 of BR's own, which does not say it
   std::uint64_t files = 0;

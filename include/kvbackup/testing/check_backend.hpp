@@ -353,8 +353,8 @@ class BackendCheck {
     const auto done = writer->commit();
     if (!succeeds(done.status(), law, "commit")) return std::nullopt;
     const auto listed = backend.list("object.sst");
-    const bool same = listed.ok() && listed.value().size() == 1 &&
-                      listed.value()[0].proof == done.value().proof;
+    const bool same =
+        listed.ok() && listed.value().size() == 1 && listed.value()[0].proof == done.value().proof;
     expect(same, law, "list does not give the proof that commit gave");
     return done.value().proof;
   }
@@ -383,9 +383,9 @@ class BackendCheck {
     if (!succeeds(put(backend, "committed.sst", bytes), law, "commit")) return;
     const auto found = backend.list_unfinished("");
     if (!succeeds(found.status(), law, "list_unfinished")) return;
-    expect(found.value().empty(), law, "list_unfinished gives " +
-                                           std::to_string(found.value().size()) +
-                                           " objects of writers that have ended");
+    expect(found.value().empty(), law,
+           "list_unfinished gives " + std::to_string(found.value().size()) +
+               " objects of writers that have ended");
     succeeds(backend.end_unfinished({.name = "gone.sst", .id = ".gone.sst.tmp0123456789abcdef"}),
              law, "end_unfinished of what is gone");
   }

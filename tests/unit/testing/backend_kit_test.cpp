@@ -160,9 +160,8 @@ class FlawedBackend {
     for (const auto& [name, bytes] : shelf_->objects) {
       if (!name.starts_with(prefix) && !has(Flaw::lists_everything)) continue;
       const bool other = has(Flaw::lists_another_proof);
-      found.push_back({.name = name,
-                       .size = bytes.size(),
-                       .proof = other ? "other" : shelf_->proof_of(bytes)});
+      found.push_back(
+          {.name = name, .size = bytes.size(), .proof = other ? "other" : shelf_->proof_of(bytes)});
     }
     if (has(Flaw::lists_backwards)) std::reverse(found.begin(), found.end());
     return found;
