@@ -55,18 +55,11 @@ struct FinishedParts {
 
 /// Looks on while a run works. Called from any of its threads, also at once; a failure ends the
 /// run.
-class RunWatch {
- public:
-  /// Called every now and then.
-  virtual Status tick() = 0;
-  /// The same, before something is written.
-  virtual Status writing() = 0;
-  virtual Status part_done(const FinishedPart& part) = 0;
-  /// Everything is stored but backupmeta.
-  virtual Status before_backupmeta() = 0;
-
- protected:
-  ~RunWatch() = default;
+struct RunWatch {
+  FunctionRef<Status()> tick;     ///< called every now and then
+  FunctionRef<Status()> writing;  ///< the same, before something is written
+  FunctionRef<Status(const FinishedPart&)> part_done;
+  FunctionRef<Status()> before_backupmeta;  ///< when everything is stored but that
 };
 
 /// Takes the files of a part that was finished, and the keys that the part covers. A failure ends
@@ -86,7 +79,7 @@ struct RunContext {
   std::uint64_t end_version = 0;
   std::atomic<std::uint64_t>* backupmeta_size = nullptr;  ///< if given: what its files take there
   HelperPool* helpers = nullptr;  ///< threads that compress beside the workers
-  RunWatch* watch = nullptr;
+  const RunWatch* watch = nullptr;
   /// What an earlier run of the job has finished, one a sub-range; then its other files may be
   /// there as well.
   std::span<FinishedParts> finished;

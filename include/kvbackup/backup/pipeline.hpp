@@ -202,9 +202,16 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
     for (const CompletedRange& each : job.sub_ranges) {
       plan.sub_ranges.push_back({.cf = each.cf, .start = each.start, .end = each.end});
     }
+    const auto tick = [&keeper] { return keeper.tick(); };
+    const auto writing = [&keeper] { return keeper.writing(); };
+    const auto part_done = [&keeper](const detail::FinishedPart& part) {
+      return keeper.part_done(part);
+    };
+    const auto before_backupmeta = [&keeper] { return keeper.before_backupmeta(); };
+    const detail::RunWatch watch{tick, writing, part_done, before_backupmeta};
     auto result = keeper.is_complete()
                       ? read_result(job.created_unix_ms)
-                      : run_plan(plan, options, job.created_unix_ms, keeper.finished(), &keeper);
+                      : run_plan(plan, options, job.created_unix_ms, keeper.finished(), &watch);
     if (!result.ok()) {
       keeper.give_up();
       return result;
@@ -248,7 +255,7 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
   [[nodiscard]] Result<BackupResult> run_plan(const BackupPlan& plan, const BackupOptions& options,
                                               std::uint64_t created_unix_ms,
                                               std::span<detail::FinishedParts> finished,
-                                              detail::RunWatch* watch) {
+                                              const detail::RunWatch* watch) {
     spent_ = !Snapshot<Source>;
     std::optional<RateLimiter> limiter;
     std::optional<RateLimiter> read_limiter;

@@ -65,7 +65,7 @@ namespace kvbackup::inline v1::detail {
 /// Keeps lock and checkpoint of one run. begin(), then tick() and part_done() from any thread, then
 /// before_backupmeta() and end(), or give_up(). Borrows everything.
 template <ReadableBackend Backend, Hasher Hash>
-class RunKeeper final : public RunWatch {
+class RunKeeper {
  public:
   RunKeeper(Backend& backend, const Hash& hash, const BackupOptions& options)
       : backend_(backend),
@@ -99,16 +99,16 @@ class RunKeeper final : public RunWatch {
   /// backupmeta is there, and only end() is left to be done.
   [[nodiscard]] bool is_complete() const { return has_backup_; }
 
-  Status tick() override { return guard_->tick(); }
-  Status writing() override {
+  Status tick() { return guard_->tick(); }
+  Status writing() {
     wrote_.store(true, std::memory_order_relaxed);
     return guard_->tick();
   }
-  Status part_done(const FinishedPart& part) override {
+  Status part_done(const FinishedPart& part) {
     if (Status status = guard_->tick(); !status.ok()) return status;
     return keeps_checkpoint_ ? log_.record(part) : Status();
   }
-  Status before_backupmeta() override {
+  Status before_backupmeta() {
     if (Status status = keeps_checkpoint_ ? log_.flush() : Status(); !status.ok()) return status;
     return guard_->check();
   }
