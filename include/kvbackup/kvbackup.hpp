@@ -40,6 +40,7 @@
 #include "kvbackup/base/executor.hpp"
 #include "kvbackup/base/file.hpp"
 #include "kvbackup/base/function_ref.hpp"
+#include "kvbackup/base/helper_pool.hpp"
 #include "kvbackup/base/hex.hpp"
 #include "kvbackup/base/key_format.hpp"
 #include "kvbackup/base/key_range.hpp"

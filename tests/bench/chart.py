@@ -22,8 +22,9 @@ GREY = "#7a7a7a"  # reads on white and on black
 
 def state(runs):
     others = statistics.median(run["others_busy_cores"] for run in runs)
-    kind = "idle" if others < 0.1 else "**not idle**"
-    return f"Others kept {others:.2f} cores busy meanwhile (median): the machine was {kind}."
+    kind = "idle" if others < 0.1 else "**not idle**, so that these figures are provisional"
+    raw = statistics.median(run["raw_bytes"] for run in runs) / (1 << 20)
+    return f"{raw:.0f} MiB a run. Others kept {others:.2f} cores busy meanwhile (median): the machine was {kind}."
 
 
 def ratios(summaries, modes):

@@ -81,7 +81,8 @@ namespace detail {
 template <BlockCodec Codec>
 [[nodiscard]] std::size_t useful_threads(std::size_t workers, const BackupOptions& options,
                                          const Codec& codec) {
-  // one table keeps no more busy, see BlockBatches::most_batches
+  // more find little: what one thread does in order, SHA-256 above all, takes an eighth of the time
+  // that the usual codecs take
   constexpr std::size_t most_of_a_worker = 8;
   if (codec.type() == BlockCompression::none) return workers;
   return std::min(options.concurrency, workers * most_of_a_worker);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Writes tables with a helper that is held up in its first block as long as the writer can go on
-// without it, which is when most batches are in flight, and holds the peak of the heap to 16 MiB
+// without it, which is when most batches are in flight, and holds the peak of the heap to 14 MiB
 // above what one thread takes.
 #include <algorithm>
 #include <atomic>
@@ -58,7 +58,7 @@ std::size_t peak_of(std::size_t least, std::size_t most, bool compressible, Help
   for (char& c : noise) c = compressible ? 'v' : static_cast<char>(random());
   Hold hold;
   // all that may wait, less the batch that is held up, whatever its size
-  if (helpers != nullptr) hold.enough = 4u << 20;
+  if (helpers != nullptr) hold.enough = 2u << 20;
   const std::size_t before = heap::live.load();
   heap::peak = before;
   {
@@ -78,7 +78,7 @@ std::size_t peak_of(std::size_t least, std::size_t most, bool compressible, Help
 }  // namespace
 
 int main() {
-  constexpr std::size_t limit = 16u << 20;
+  constexpr std::size_t limit = 14u << 20;
   HelperPool pool;
   std::thread helper([&] { pool.help(); });
   while (pool.helpers() == 0) std::this_thread::yield();

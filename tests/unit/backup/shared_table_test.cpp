@@ -222,7 +222,7 @@ TEST_CASE("a helper that does not come to an end holds the writer up only after 
   const std::vector<Pair> pairs = pairs_of(7'000'000, 12);
   TableOptions options = TableOptions::rocksdb();
   Helpers helpers(1);
-  StuckHelper stuck{.enough = 4u << 20};
+  StuckHelper stuck{.enough = 2u << 20};
   const WatchedCodec<Lz4Codec, StuckHelper> codec{{}, &stuck};
   CHECK((table_of(options, codec, pairs, helpers.pool()) ==
          table_of(options, Lz4Codec{}, pairs, nullptr)));

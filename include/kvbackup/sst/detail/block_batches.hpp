@@ -36,8 +36,9 @@ class BlockBatches {
   static constexpr std::size_t batch_bytes = 256 * 1024;
   /// A block that has more with its keys is left to the caller, so that memory stays bounded.
   static constexpr std::size_t largest_block = 512 * 1024;
-  /// How many are handed over and not written at most. It bridges some milliseconds.
-  static constexpr std::size_t most_batches = 20;
+  /// How many are handed over and not written at most. More bridge longer pauses of a helper, and
+  /// leave the caches sooner.
+  static constexpr std::size_t most_batches = 12;
 
   BlockBatches(const Codec& codec, HelperPool& pool)
       : codec_(codec), pool_(pool), open_(std::make_unique<Batch>(*this)) {}
