@@ -437,8 +437,10 @@ TEST_CASE("the proof of an object is its ETag") {
   const auto large = bench.put(std::string(part + 1, 'l'), false);
   REQUIRE(large.ok());
   CHECK(large.value().proof == "e");
-  const auto in_body = detail::s3_etag(
-      {200, {}, "<CompleteMultipartUploadResult><ETag>&quot;a-2&quot;</ETag></CompleteMultipartUploadResult>"});
+  const auto in_body = detail::s3_etag({200,
+                                        {},
+                                        "<CompleteMultipartUploadResult><ETag>&quot;a-2&quot;</"
+                                        "ETag></CompleteMultipartUploadResult>"});
   CHECK(in_body == "a-2");
   const auto page = detail::read_s3_page(
       "<ListBucketResult><Contents><Key>k</Key><ETag>&quot;a-2&quot;</ETag><Size>1</Size>"
@@ -458,7 +460,8 @@ TEST_CASE("a list of uploads of several pages is read to its end") {
     xml += "<IsTruncated>" + std::string(last ? "false" : "true") + "</IsTruncated>";
     xml += "<NextKeyMarker>k" + std::to_string(pages) + "</NextKeyMarker>";
     xml += "<NextUploadIdMarker>i</NextUploadIdMarker></ListMultipartUploadsResult>";
-    const bool continued = request.url.find("key-marker=k" + std::to_string(pages - 1)) != std::string::npos;
+    const bool continued =
+        request.url.find("key-marker=k" + std::to_string(pages - 1)) != std::string::npos;
     CHECK(continued == (pages > 1));
     return HttpResponse{200, {}, xml};
   });
