@@ -30,6 +30,33 @@ void check_manifest(ByteView bytes) {
   fuzz::require_ok(decode_manifest(written).status());
 }
 
+// What a run leaves in a destination; sealed, since the fuzzer cannot guess a seal.
+void check_run_objects(ByteView bytes) {
+  const std::string id = "0123456789abcdef";
+  std::string sealed(bytes);
+  detail::append_seal(sealed);
+  const auto lock = decode_lock(lock_name(id), sealed);
+  if (lock.ok()) {
+    fuzz::require_ok(decode_lock(lock_name(id), encode_lock(lock.value())).status());
+    const FoundLock found{.name = lock_name(id), .lock = lock.value(), .modified_ms = 1};
+    (void)is_live(found, 1, 1);
+    (void)describe_lock(found);
+  }
+  const auto job = decode_checkpoint_job(checkpoint_name(id, 0), sealed);
+  if (job.ok()) {
+    (void)detail::tiles_all(job.value().ranges, job.value().sub_ranges);
+    fuzz::require_ok(
+        decode_checkpoint_job(checkpoint_name(id, 0), encode_checkpoint(job.value())).status());
+  }
+  auto parts = decode_checkpoint_parts(checkpoint_name(id, 1), sealed);
+  if (!parts.ok()) return;
+  CheckpointJob whole;
+  whole.job_id = id;
+  whole.sub_ranges.emplace_back();
+  detail::PartGatherer gatherer(checkpoint_name(id, 0), whole);
+  if (gatherer.add(std::move(parts.value().parts)).ok()) (void)std::move(gatherer).take();
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -42,6 +69,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   check<BackupResponse>(bytes);
   check<StorageBackend>(bytes);
   check<RawRange>(bytes);
+  check<DestinationLock>(bytes);
+  check<CheckpointJob>(bytes);
+  check<CheckpointParts>(bytes);
+  check_run_objects(bytes);
   check_manifest(bytes);
   // The fuzzer cannot guess a seal, so it gets one.
   if (const auto info = decode<KvbackupInfo>(bytes); info.ok()) {
