@@ -15,7 +15,7 @@ void check_xml(ByteView text) {
   // all that read it scan it to its end
   const bool good = scan_xml(text, ignore).ok();
   const auto uploads = detail::read_s3_uploads(text);
-  fuzz::require(good == uploads.ok(), "a list of uploads that is XML and is not");
+  fuzz::require(good || !uploads.ok(), "a list of uploads that is no XML");
   (void)detail::read_s3_page(text);
   const auto id = detail::read_s3_element(text, "InitiateMultipartUploadResult/UploadId");
   fuzz::require(good == id.ok(), "an element of what is XML and is not");

@@ -37,6 +37,8 @@ inline constexpr const char* chunks = "how an object is cut into appends does no
 inline constexpr const char* copies = "append keeps no view of the bytes it was given";
 inline constexpr const char* apart = "writers of different objects do not mix";
 inline constexpr const char* lists = "list gives the names with a prefix, sorted, with their sizes";
+inline constexpr const char* proof = "commit and list give one proof, and other bytes another one";
+inline constexpr const char* unfinished = "what was ended is not listed as unfinished";
 inline constexpr const char* ranges = "read_range gives exactly the bytes asked for, or an error";
 inline constexpr const char* missing = "what is not there is not_found";
 inline constexpr const char* removes = "remove takes one object away and no other";
@@ -305,6 +307,8 @@ class BackendCheck {
     check_if_absent();
     check_replace();
     check_list();
+    check_proof();
+    if constexpr (UnfinishedBackend<B>) check_nothing_unfinished();
     check_ranges();
     check_missing();
     check_remove();
@@ -339,6 +343,51 @@ class BackendCheck {
     if (!writer || !succeeds(writer->append("new"), law, "append")) return;
     holds(backend, "object.sst", "old bytes", backend_law::invisible);
     if (commits(*writer, law, "object.sst", 3)) holds(backend, "object.sst", "new", law);
+  }
+
+  /// The proof of the bytes that it commits under one name; nothing after a violation.
+  std::optional<std::string> proof_of(B& backend, ByteView bytes) {
+    const char* law = backend_law::proof;
+    auto writer = create(backend, "object.sst", law, false);
+    if (!writer || !succeeds(writer->append(bytes), law, "append")) return std::nullopt;
+    const auto done = writer->commit();
+    if (!succeeds(done.status(), law, "commit")) return std::nullopt;
+    const auto listed = backend.list("object.sst");
+    const bool same = listed.ok() && listed.value().size() == 1 &&
+                      listed.value()[0].proof == done.value().proof;
+    expect(same, law, "list does not give the proof that commit gave");
+    return done.value().proof;
+  }
+
+  void check_proof() {
+    B backend = make_();
+    const auto one = proof_of(backend, "some bytes");
+    const auto other = proof_of(backend, "otherbytes");
+    if (!one || !other) return;
+    expect(one->empty() == other->empty() && (one->empty() || *one != *other), backend_law::proof,
+           "other bytes of the same name and size got the same proof");
+  }
+
+  void check_nothing_unfinished() {
+    const char* law = backend_law::unfinished;
+    const std::string bytes(3u << 20, 'u');
+    B backend = make_();
+    {
+      auto destroyed = create(backend, "destroyed.sst", law);
+      auto abandoned = create(backend, "abandoned.sst", law);
+      if (!destroyed || !abandoned) return;
+      if (!succeeds(destroyed->append(bytes), law, "append")) return;
+      if (!succeeds(abandoned->append(bytes), law, "append")) return;
+      abandoned->abandon();
+    }
+    if (!succeeds(put(backend, "committed.sst", bytes), law, "commit")) return;
+    const auto found = backend.list_unfinished("");
+    if (!succeeds(found.status(), law, "list_unfinished")) return;
+    expect(found.value().empty(), law, "list_unfinished gives " +
+                                           std::to_string(found.value().size()) +
+                                           " objects of writers that have ended");
+    succeeds(backend.end_unfinished({.name = "gone.sst", .id = ".gone.sst.tmp0123456789abcdef"}),
+             law, "end_unfinished of what is gone");
   }
 
   void check_list() {

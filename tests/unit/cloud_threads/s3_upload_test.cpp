@@ -410,4 +410,61 @@ TEST_CASE("an upload in parts is not completed over an object that is there") {
   CHECK(bench.object().bytes.size() == 2 * part);
 }
 
+TEST_CASE("uploads that somebody left are listed below a prefix and ended, and no others") {
+  Bench bench;
+  bench.options.prefix = "p";
+  for (const char* path : {"/b/p/1_2.sst", "/b/p/1_3.sst", "/b/p/2_1.sst", "/b/other/1_2.sst"}) {
+    bench.server.uploads["id-" + std::string(path)] = {path, {}, {}};
+  }
+  const Backend backend = bench.backend();
+  const auto found = backend.list_unfinished("1_");
+  REQUIRE(found.ok());
+  REQUIRE(found.value().size() == 2);
+  CHECK(found.value()[0].name == "1_2.sst");
+  CHECK(found.value()[0].id == "id-/b/p/1_2.sst");
+  CHECK(found.value()[0].began_ms == 1'600'000'000'000);
+  for (const UnfinishedObject& each : found.value()) CHECK(backend.end_unfinished(each).ok());
+  CHECK(bench.server.uploads.size() == 2);
+  CHECK(backend.list_unfinished("1_").value().empty());
+  CHECK(backend.end_unfinished(found.value()[0]).ok());  // it is gone
+}
+
+TEST_CASE("the proof of an object is its ETag") {
+  Bench bench;
+  const auto small = bench.put("small", false);
+  REQUIRE(small.ok());
+  CHECK(small.value().proof == "e");
+  const auto large = bench.put(std::string(part + 1, 'l'), false);
+  REQUIRE(large.ok());
+  CHECK(large.value().proof == "e");
+  const auto in_body = detail::s3_etag(
+      {200, {}, "<CompleteMultipartUploadResult><ETag>&quot;a-2&quot;</ETag></CompleteMultipartUploadResult>"});
+  CHECK(in_body == "a-2");
+  const auto page = detail::read_s3_page(
+      "<ListBucketResult><Contents><Key>k</Key><ETag>&quot;a-2&quot;</ETag><Size>1</Size>"
+      "<LastModified>2020-09-13T12:26:40.000Z</LastModified></Contents></ListBucketResult>");
+  REQUIRE(page.ok());
+  CHECK(page.value().objects[0].proof == "a-2");
+  CHECK(page.value().objects[0].modified_ms == 1'600'000'000'000);
+}
+
+TEST_CASE("a list of uploads of several pages is read to its end") {
+  Bench bench;
+  int pages = 0;
+  ScriptedTransport transport([&pages](const SentRequest& request) -> Response {
+    std::string xml = "<ListMultipartUploadsResult><Upload><Key>k" + std::to_string(++pages) +
+                      "</Key><UploadId>i</UploadId></Upload>";
+    const bool last = pages == 3;
+    xml += "<IsTruncated>" + std::string(last ? "false" : "true") + "</IsTruncated>";
+    xml += "<NextKeyMarker>k" + std::to_string(pages) + "</NextKeyMarker>";
+    xml += "<NextUploadIdMarker>i</NextUploadIdMarker></ListMultipartUploadsResult>";
+    const bool continued = request.url.find("key-marker=k" + std::to_string(pages - 1)) != std::string::npos;
+    CHECK(continued == (pages > 1));
+    return HttpResponse{200, {}, xml};
+  });
+  const auto found = Backend(bench.options, transport).list_unfinished("");
+  REQUIRE(found.ok());
+  CHECK(found.value().size() == 3);
+}
+
 }  // namespace s3_upload_test

@@ -37,6 +37,9 @@ enum class Flaw {
   shares_a_buffer,
   lists_backwards,
   lists_everything,
+  lists_another_proof,
+  proves_by_size,
+  keeps_unfinished,
   cuts_ranges_short,
   reads_missing_as_empty,
   removes_by_prefix,
@@ -46,6 +49,10 @@ struct Shelf {
   Flaw flaw;
   std::map<std::string, std::string, std::less<>> objects;
   std::string shared_buffer;
+
+  std::string proof_of(const std::string& bytes) const {
+    return flaw == Flaw::proves_by_size ? std::to_string(bytes.size()) : bytes;
+  }
 };
 
 // A backend that is right but for one flaw.
@@ -86,7 +93,9 @@ class FlawedBackend {
       const bool keep = (if_absent_ && !has(Flaw::always_replaces)) || has(Flaw::never_replaces);
       if (taken && keep) return Status::error(StatusCode::already_exists, "taken");
       shelf_->objects[name_] = std::move(bytes);
-      return ObjectInfo{.name = name_, .size = has(Flaw::wrong_size) ? 0 : size_};
+      return ObjectInfo{.name = name_,
+                        .size = has(Flaw::wrong_size) ? 0 : size_,
+                        .proof = shelf_->proof_of(shelf_->objects[name_])};
     }
     void abandon() {
       if (has(Flaw::commits_when_abandoned)) (void)commit();
@@ -150,11 +159,20 @@ class FlawedBackend {
     if (has(Flaw::phantom_object)) found.push_back({.name = "\x7e", .size = 0});
     for (const auto& [name, bytes] : shelf_->objects) {
       if (!name.starts_with(prefix) && !has(Flaw::lists_everything)) continue;
-      found.push_back({.name = name, .size = bytes.size()});
+      const bool other = has(Flaw::lists_another_proof);
+      found.push_back({.name = name,
+                       .size = bytes.size(),
+                       .proof = other ? "other" : shelf_->proof_of(bytes)});
     }
     if (has(Flaw::lists_backwards)) std::reverse(found.begin(), found.end());
     return found;
   }
+  Result<std::vector<UnfinishedObject>> list_unfinished(std::string_view) {
+    std::vector<UnfinishedObject> found;
+    if (has(Flaw::keeps_unfinished)) found.push_back({.name = "abandoned.sst", .id = "1"});
+    return found;
+  }
+  static Status end_unfinished(const UnfinishedObject&) { return {}; }
   Result<bool> exists(std::string_view name) {
     if (Status status = check(name); !status.ok()) return status;
     return shelf_->objects.contains(name);
@@ -212,6 +230,9 @@ TEST_CASE("the kit catches a breach of each law") {
       {Flaw::shares_a_buffer, law::apart},
       {Flaw::lists_backwards, law::lists},
       {Flaw::lists_everything, law::lists},
+      {Flaw::lists_another_proof, law::proof},
+      {Flaw::proves_by_size, law::proof},
+      {Flaw::keeps_unfinished, law::unfinished},
       {Flaw::cuts_ranges_short, law::ranges},
       {Flaw::reads_missing_as_empty, law::missing},
       {Flaw::removes_by_prefix, law::removes},
