@@ -216,9 +216,7 @@ void add_backup_command(CLI::App& app, Run& run) {
       ->add_option("--compression-level", flags->compression_level,
                    "Of zstd: more is smaller, 0 = 3")
       ->check(CLI::Range(-131072, 22));
-  command
-      ->add_option("--concurrency", flags->concurrency,
-                   "Threads: sub-ranges worked on at once, compression where there are fewer")
+  command->add_option("--concurrency", flags->concurrency, "Threads of the run")
       ->check(CLI::Range(1, 256))
       ->capture_default_str();
   command->add_option("--ratelimit", flags->rate_limit_mib,
@@ -236,12 +234,10 @@ void add_backup_command(CLI::App& app, Run& run) {
                       "With --txn: only what was committed after it");
   command->add_option("--gc-safe-point", flags->gc_safe_point,
                       "With --txn: refuse versions that TiKV may have dropped");
-  command->add_flag("--resume", flags->resume,
-                    "Go on with the same backup that did not end, if there is one");
+  command->add_flag("--resume", flags->resume, "Go on with such a backup that did not end");
   command
       ->add_option("--checkpoint-interval", flags->checkpoint_interval_ms,
-                   "Milliseconds between records of what is finished, for --resume; at most so "
-                   "much work is done again")
+                   "Milliseconds of work that --resume does again, at most")
       ->capture_default_str();
   command->add_flag("--dry-run", flags->dry_run, "Say what would be backed up, write nothing");
   command->add_flag("--verify-after", flags->verify_after,

@@ -102,8 +102,8 @@ int main(int argc, char** argv) {
   app.formatter(std::make_shared<program::HelpFormatter>());
   app.footer(
       "Exit codes: 0 done, 1 could not finish, 2 wrong usage, 3 damage found.\n"
-      "Sources and sinks: rocksdb:PATH[?cf=NAME], lmdb:PATH[?db=NAME], leveldb:PATH,\n"
-      "tsv:PATH[?format=hex|raw|escaped], tsv:- ; sst:PATH (a file or a folder) is a source only.\n"
+      "Sources, sinks: rocksdb:PATH[?cf=NAME], lmdb:PATH[?db=NAME], leveldb:PATH, tsv:-,\n"
+      "tsv:PATH[?format=hex|raw|escaped]; a source only: sst:PATH (a file or a folder).\n"
       "Storage: a path, local:///path, s3://bucket/prefix, gcs://bucket/prefix, noop:// .");
   program::Run run;
   program::add_backup_command(app, run);

@@ -163,7 +163,7 @@ void add_scan_command(CLI::App& app, Run& run) {
       app.add_subcommand("scan", "Print pairs of a backup: a line each, key TAB value");
   command->add_option("--start", flags->start, "First key, in --format (default: the first)");
   command->add_option("--end", flags->end, "End of the keys, exclusive, in --format");
-  command->add_option("--limit", flags->limit, "Print at most that many pairs");
+  command->add_option("--limit", flags->limit, "Print at most that many pairs (default: all)");
   add_read_flags(*command, *flags, "Of keys and values: raw, escaped or hex");
   command->callback([flags, &run] { run = [flags] { return run_scan(*flags); }; });
 }

@@ -98,7 +98,7 @@ void add_key_flags(CLI::App& command, RequestFlags& flags) {
   command.add_option("--lastbackupts", flags.last_backup_ts,
                      "Only what changed after this timestamp: the --backupts of the last backup");
   command.add_option("--cluster-id", flags.cluster_id,
-                     "Nodes of another cluster refuse the request");
+                     "Nodes of another cluster refuse the request (default 0)");
   command.add_option("--cluster-version", flags.cluster_version, "Stands in backupmeta");
   command.add_option("--schemas", flags.schemas,
                      "JSON file of the tables that backupmeta describes; without --start and "

@@ -42,8 +42,8 @@ class HelpTest(unittest.TestCase):
                 self.assertLessEqual(len(lines), SCREEN_LINES)
                 self.assertLessEqual(max(map(len, lines)), SCREEN_COLUMNS)
 
-    def test_numbers_have_a_default_or_are_named_where_there_is_none(self):
-        without = {"--to-version", "--compression-level", "--gc-safe-point"}  # nothing is done without them
+    def test_numbers_have_a_default_or_are_for_what_is_not_done_without_them(self):
+        without = {"--to-version", "--compression-level", "--gc-safe-point", "--backupts", "--lastbackupts"}
         for command in commands():
             for _, flags in man.flags_of(PROGRAM, command):
                 for names, text in flags:
