@@ -63,6 +63,14 @@
 #define KVBACKUP_WITH_POSIX 1
 #endif
 
+// Speed for size: 0 leaves out what hashes know of processors (CRC, carry-less product and SHA
+// instructions, and the choice among them as the program runs) and makes the tables of CRCs an
+// eighth: 28 KiB of code and tables less on x86-64. No value depends on it; where units of both
+// settings are linked together, the linker chooses which of the two is run.
+#ifndef KVBACKUP_WITH_FAST_HASHES
+#define KVBACKUP_WITH_FAST_HASHES 1
+#endif
+
 // Called with a condition that only a programming mistake makes false. What depends on data is a
 // Status in every build type and never comes here. A host may define its own before the include.
 #ifndef KVBACKUP_ASSERT
@@ -71,7 +79,7 @@
 #endif
 
 // Internal: what the compiler's target offers. KVBACKUP_DETAIL_* names end with the single header.
-#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+#if KVBACKUP_WITH_FAST_HASHES && defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
 #define KVBACKUP_DETAIL_X86_64 1
 #else
 #define KVBACKUP_DETAIL_X86_64 0
@@ -81,10 +89,15 @@
 #else
 #define KVBACKUP_DETAIL_INT128 0
 #endif
-#if defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
+#if KVBACKUP_WITH_FAST_HASHES && defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
 #define KVBACKUP_DETAIL_ARM_CRC32 1
 #else
 #define KVBACKUP_DETAIL_ARM_CRC32 0
+#endif
+#if KVBACKUP_WITH_FAST_HASHES
+#define KVBACKUP_DETAIL_CRC_SLICES 8
+#else
+#define KVBACKUP_DETAIL_CRC_SLICES 1
 #endif
 #if defined(__GNUC__) || defined(__clang__)
 #define KVBACKUP_DETAIL_COLD [[gnu::cold, gnu::noinline]]

@@ -24,13 +24,14 @@ namespace detail {
 /// + x^9 + x^8 + x^6 + 1, reflected (RFC 3720, 12.1).
 inline constexpr std::uint32_t crc32c_polynomial = 0x82f63b78;
 
-inline constexpr CrcTables<std::uint32_t> crc32c_tables{crc32c_polynomial};
+template <int slices>
+inline constexpr CrcTables<std::uint32_t, slices> crc32c_tables{crc32c_polynomial};
 
 // Each form takes and gives the inverted register, and gives the same value as every other.
 
 inline std::uint32_t crc32c_portable(std::uint32_t state, const char* p,
                                      std::size_t size) noexcept {
-  return crc32c_tables.update(state, p, size);
+  return crc32c_tables<KVBACKUP_DETAIL_CRC_SLICES>.update(state, p, size);
 }
 
 #if KVBACKUP_DETAIL_X86_64

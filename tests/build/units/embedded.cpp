@@ -7,12 +7,13 @@
 //   2 x (key size + 20) for each data block's index entry;
 //   2 x 4 bytes for each key, and the filter's 10 bits a key;
 //   16 KiB for properties, options and the like.
-#include <kvbackup/kvbackup.hpp>
-
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <new>
+#include <string>
+
+#include <kvbackup/kvbackup.hpp>
 
 #if defined(__cpp_exceptions) || defined(__cpp_rtti) || KVBACKUP_WITH_THREADS || KVBACKUP_WITH_POSIX
 #error "this unit is meant to be built without exceptions, RTTI, threads and POSIX"
@@ -87,7 +88,8 @@ bool write_table(std::size_t pairs) {
       }
       char value[value_size];
       for (char& c : value) c = static_cast<char>('a' + i % 26);
-      if (!table.add(kvbackup::ByteView(key, key_size), kvbackup::ByteView(value, value_size)).ok()) {
+      if (!table.add(kvbackup::ByteView(key, key_size), kvbackup::ByteView(value, value_size))
+               .ok()) {
         return false;
       }
     }
@@ -96,15 +98,28 @@ bool write_table(std::size_t pairs) {
     if (!summary.ok() || summary.value().file_size != sent) return false;
     blocks = static_cast<std::size_t>(summary.value().num_data_blocks);
   }
-  const std::size_t bound = 4 * (block_size + key_size + value_size) + 2 * blocks * (key_size + 20) +
-                            pairs * 8 + pairs * 10 / 8 + 16 * 1024;
+  const std::size_t bound = 4 * (block_size + key_size + value_size) +
+                            2 * blocks * (key_size + 20) + pairs * 8 + pairs * 10 / 8 + 16 * 1024;
   const std::size_t peak = counted.peak - live_before;
-  std::printf("%zu pairs, %zu blocks, %zu bytes sent; peak %zu bytes (bound %zu), %zu allocations, "
-              "%zu of them by add()\n",
-              pairs, blocks, sent, peak, bound, counted.calls, calls_to_add);
+  std::printf(
+      "%zu pairs, %zu blocks, %zu bytes sent; peak %zu bytes (bound %zu), %zu allocations, "
+      "%zu of them by add()\n",
+      pairs, blocks, sent, peak, bound, counted.calls, calls_to_add);
   // add() allocates only to let its buffers grow, so rarely: never once a block, let alone a pair.
   return peak <= bound && counted.live == live_before && calls_to_add * 4 < blocks;
 }
+
+// The check values of the CRC catalogue, and of FIPS 180-4: a setting may make hashes slow, never
+// wrong.
+bool hashes_are_right() {
+  const std::string digits = "1234567891234567812345678";  // longer than a step of eight bytes
+  return kvbackup::crc32c("123456789") == 0xe3069283 &&
+         kvbackup::crc64_xz("123456789") == 0x995dc9bbdf1939fa &&
+         kvbackup::crc32c(digits) ==
+             kvbackup::crc32c(digits.substr(3), kvbackup::crc32c(digits.substr(0, 3))) &&
+         kvbackup::crc64_xz_pair("1234", "56789") == 0x995dc9bbdf1939fa &&
+         static_cast<unsigned char>(kvbackup::PortableSha256::of("abc")[0]) == 0xba;
+}
 }  // namespace
 
-int main() { return write_table(20'000) && write_table(200'000) ? 0 : 1; }
+int main() { return hashes_are_right() && write_table(20'000) && write_table(200'000) ? 0 : 1; }

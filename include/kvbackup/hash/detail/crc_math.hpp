@@ -26,11 +26,12 @@ namespace kvbackup::inline v1::detail {
   return power;
 }
 
-/// Eight tables that take a CRC eight bytes forward in one step ("slicing by 8"): entry [j][b] is
-/// the CRC register after byte b and j zero bytes.
-template <class U>
+/// Tables that take a CRC forward: entry [j][b] is the CRC register after byte b and j zero bytes.
+/// Eight of them take eight bytes in one step ("slicing by 8"), one takes one.
+template <class U, int slices>
 struct CrcTables {
-  U entry[8][256];
+  static_assert(slices == 1 || slices == 8);
+  U entry[slices][256];
 
   /// `polynomial` is reflected, in the width of U.
   constexpr explicit CrcTables(U polynomial) noexcept : entry() {
@@ -41,7 +42,7 @@ struct CrcTables {
       }
       entry[0][byte] = value;
     }
-    for (int j = 1; j < 8; ++j) {
+    for (int j = 1; j < slices; ++j) {
       for (unsigned byte = 0; byte < 256; ++byte) {
         const U before = entry[j - 1][byte];
         entry[j][byte] = static_cast<U>(before >> 8 ^ entry[0][before & 0xff]);
@@ -51,11 +52,13 @@ struct CrcTables {
 
   /// The register `state` after `size` bytes at `p`.
   [[nodiscard]] U update(U state, const char* p, std::size_t size) const noexcept {
-    for (; size >= 8; p += 8, size -= 8) {
-      const std::uint64_t word = load_le64(p) ^ state;
-      state = entry[7][word & 0xff] ^ entry[6][word >> 8 & 0xff] ^ entry[5][word >> 16 & 0xff] ^
-              entry[4][word >> 24 & 0xff] ^ entry[3][word >> 32 & 0xff] ^
-              entry[2][word >> 40 & 0xff] ^ entry[1][word >> 48 & 0xff] ^ entry[0][word >> 56];
+    if constexpr (slices == 8) {
+      for (; size >= 8; p += 8, size -= 8) {
+        const std::uint64_t word = load_le64(p) ^ state;
+        state = entry[7][word & 0xff] ^ entry[6][word >> 8 & 0xff] ^ entry[5][word >> 16 & 0xff] ^
+                entry[4][word >> 24 & 0xff] ^ entry[3][word >> 32 & 0xff] ^
+                entry[2][word >> 40 & 0xff] ^ entry[1][word >> 48 & 0xff] ^ entry[0][word >> 56];
+      }
     }
     for (; size > 0; ++p, --size) {
       const auto byte = static_cast<unsigned char>(*p);
