@@ -207,6 +207,14 @@ inline void append_hex(std::string& out, ByteView bytes) {
 #define KVBACKUP_WITH_POSIX 1
 #endif
 
+// Speed for size: 0 leaves out what hashes know of processors (CRC, carry-less product and SHA
+// instructions, and the choice among them as the program runs) and makes the tables of CRCs an
+// eighth: 28 KiB of code and tables less on x86-64. No value depends on it; where units of both
+// settings are linked together, the linker chooses which of the two is run.
+#ifndef KVBACKUP_WITH_FAST_HASHES
+#define KVBACKUP_WITH_FAST_HASHES 1
+#endif
+
 // Called with a condition that only a programming mistake makes false. What depends on data is a
 // Status in every build type and never comes here. A host may define its own before the include.
 #ifndef KVBACKUP_ASSERT
@@ -215,7 +223,7 @@ inline void append_hex(std::string& out, ByteView bytes) {
 #endif
 
 // Internal: what the compiler's target offers. KVBACKUP_DETAIL_* names end with the single header.
-#if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
+#if KVBACKUP_WITH_FAST_HASHES && defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
 #define KVBACKUP_DETAIL_X86_64 1
 #else
 #define KVBACKUP_DETAIL_X86_64 0
@@ -225,10 +233,15 @@ inline void append_hex(std::string& out, ByteView bytes) {
 #else
 #define KVBACKUP_DETAIL_INT128 0
 #endif
-#if defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
+#if KVBACKUP_WITH_FAST_HASHES && defined(__aarch64__) && defined(__ARM_FEATURE_CRC32)
 #define KVBACKUP_DETAIL_ARM_CRC32 1
 #else
 #define KVBACKUP_DETAIL_ARM_CRC32 0
+#endif
+#if KVBACKUP_WITH_FAST_HASHES
+#define KVBACKUP_DETAIL_CRC_SLICES 8
+#else
+#define KVBACKUP_DETAIL_CRC_SLICES 1
 #endif
 #if defined(__GNUC__) || defined(__clang__)
 #define KVBACKUP_DETAIL_COLD [[gnu::cold, gnu::noinline]]
@@ -4592,11 +4605,12 @@ namespace kvbackup::inline v1::detail {
   return power;
 }
 
-/// Eight tables that take a CRC eight bytes forward in one step ("slicing by 8"): entry [j][b] is
-/// the CRC register after byte b and j zero bytes.
-template <class U>
+/// Tables that take a CRC forward: entry [j][b] is the CRC register after byte b and j zero bytes.
+/// Eight of them take eight bytes in one step ("slicing by 8"), one takes one.
+template <class U, int slices>
 struct CrcTables {
-  U entry[8][256];
+  static_assert(slices == 1 || slices == 8);
+  U entry[slices][256];
 
   /// `polynomial` is reflected, in the width of U.
   constexpr explicit CrcTables(U polynomial) noexcept : entry() {
@@ -4607,7 +4621,7 @@ struct CrcTables {
       }
       entry[0][byte] = value;
     }
-    for (int j = 1; j < 8; ++j) {
+    for (int j = 1; j < slices; ++j) {
       for (unsigned byte = 0; byte < 256; ++byte) {
         const U before = entry[j - 1][byte];
         entry[j][byte] = static_cast<U>(before >> 8 ^ entry[0][before & 0xff]);
@@ -4617,11 +4631,13 @@ struct CrcTables {
 
   /// The register `state` after `size` bytes at `p`.
   [[nodiscard]] U update(U state, const char* p, std::size_t size) const noexcept {
-    for (; size >= 8; p += 8, size -= 8) {
-      const std::uint64_t word = load_le64(p) ^ state;
-      state = entry[7][word & 0xff] ^ entry[6][word >> 8 & 0xff] ^ entry[5][word >> 16 & 0xff] ^
-              entry[4][word >> 24 & 0xff] ^ entry[3][word >> 32 & 0xff] ^
-              entry[2][word >> 40 & 0xff] ^ entry[1][word >> 48 & 0xff] ^ entry[0][word >> 56];
+    if constexpr (slices == 8) {
+      for (; size >= 8; p += 8, size -= 8) {
+        const std::uint64_t word = load_le64(p) ^ state;
+        state = entry[7][word & 0xff] ^ entry[6][word >> 8 & 0xff] ^ entry[5][word >> 16 & 0xff] ^
+                entry[4][word >> 24 & 0xff] ^ entry[3][word >> 32 & 0xff] ^
+                entry[2][word >> 40 & 0xff] ^ entry[1][word >> 48 & 0xff] ^ entry[0][word >> 56];
+      }
     }
     for (; size > 0; ++p, --size) {
       const auto byte = static_cast<unsigned char>(*p);
@@ -4722,13 +4738,14 @@ namespace detail {
 /// + x^9 + x^8 + x^6 + 1, reflected (RFC 3720, 12.1).
 inline constexpr std::uint32_t crc32c_polynomial = 0x82f63b78;
 
-inline constexpr CrcTables<std::uint32_t> crc32c_tables{crc32c_polynomial};
+template <int slices>
+inline constexpr CrcTables<std::uint32_t, slices> crc32c_tables{crc32c_polynomial};
 
 // Each form takes and gives the inverted register, and gives the same value as every other.
 
 inline std::uint32_t crc32c_portable(std::uint32_t state, const char* p,
                                      std::size_t size) noexcept {
-  return crc32c_tables.update(state, p, size);
+  return crc32c_tables<KVBACKUP_DETAIL_CRC_SLICES>.update(state, p, size);
 }
 
 #if KVBACKUP_DETAIL_X86_64
@@ -13277,8 +13294,9 @@ class BlockBatches {
   static constexpr std::size_t batch_bytes = 256 * 1024;
   /// A block that has more with its keys is left to the caller, so that memory stays bounded.
   static constexpr std::size_t largest_block = 512 * 1024;
-  /// How many are handed over and not written at most. It bridges some milliseconds.
-  static constexpr std::size_t most_batches = 20;
+  /// How many are handed over and not written at most. More bridge longer pauses of a helper, and
+  /// leave the caches sooner.
+  static constexpr std::size_t most_batches = 12;
 
   BlockBatches(const Codec& codec, HelperPool& pool)
       : codec_(codec), pool_(pool), open_(std::make_unique<Batch>(*this)) {}
@@ -14839,18 +14857,11 @@ struct FinishedParts {
 
 /// Looks on while a run works. Called from any of its threads, also at once; a failure ends the
 /// run.
-class RunWatch {
- public:
-  /// Called every now and then.
-  virtual Status tick() = 0;
-  /// The same, before something is written.
-  virtual Status writing() = 0;
-  virtual Status part_done(const FinishedPart& part) = 0;
-  /// Everything is stored but backupmeta.
-  virtual Status before_backupmeta() = 0;
-
- protected:
-  ~RunWatch() = default;
+struct RunWatch {
+  FunctionRef<Status()> tick;     ///< called every now and then
+  FunctionRef<Status()> writing;  ///< the same, before something is written
+  FunctionRef<Status(const FinishedPart&)> part_done;
+  FunctionRef<Status()> before_backupmeta;  ///< when everything is stored but that
 };
 
 /// Takes the files of a part that was finished, and the keys that the part covers. A failure ends
@@ -14870,7 +14881,7 @@ struct RunContext {
   std::uint64_t end_version = 0;
   std::atomic<std::uint64_t>* backupmeta_size = nullptr;  ///< if given: what its files take there
   HelperPool* helpers = nullptr;  ///< threads that compress beside the workers
-  RunWatch* watch = nullptr;
+  const RunWatch* watch = nullptr;
   /// What an earlier run of the job has finished, one a sub-range; then its other files may be
   /// there as well.
   std::span<FinishedParts> finished;
@@ -15989,7 +16000,8 @@ namespace detail {
 template <BlockCodec Codec>
 [[nodiscard]] std::size_t useful_threads(std::size_t workers, const BackupOptions& options,
                                          const Codec& codec) {
-  // one table keeps no more busy, see BlockBatches::most_batches
+  // more find little: what one thread does in order, SHA-256 above all, takes an eighth of the time
+  // that the usual codecs take
   constexpr std::size_t most_of_a_worker = 8;
   if (codec.type() == BlockCompression::none) return workers;
   return std::min(options.concurrency, workers * most_of_a_worker);
@@ -16344,7 +16356,7 @@ namespace kvbackup::inline v1::detail {
 /// Keeps lock and checkpoint of one run. begin(), then tick() and part_done() from any thread, then
 /// before_backupmeta() and end(), or give_up(). Borrows everything.
 template <ReadableBackend Backend, Hasher Hash>
-class RunKeeper final : public RunWatch {
+class RunKeeper {
  public:
   RunKeeper(Backend& backend, const Hash& hash, const BackupOptions& options)
       : backend_(backend),
@@ -16378,16 +16390,16 @@ class RunKeeper final : public RunWatch {
   /// backupmeta is there, and only end() is left to be done.
   [[nodiscard]] bool is_complete() const { return has_backup_; }
 
-  Status tick() override { return guard_->tick(); }
-  Status writing() override {
+  Status tick() { return guard_->tick(); }
+  Status writing() {
     wrote_.store(true, std::memory_order_relaxed);
     return guard_->tick();
   }
-  Status part_done(const FinishedPart& part) override {
+  Status part_done(const FinishedPart& part) {
     if (Status status = guard_->tick(); !status.ok()) return status;
     return keeps_checkpoint_ ? log_.record(part) : Status();
   }
-  Status before_backupmeta() override {
+  Status before_backupmeta() {
     if (Status status = keeps_checkpoint_ ? log_.flush() : Status(); !status.ok()) return status;
     return guard_->check();
   }
@@ -18982,9 +18994,16 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
     for (const CompletedRange& each : job.sub_ranges) {
       plan.sub_ranges.push_back({.cf = each.cf, .start = each.start, .end = each.end});
     }
+    const auto tick = [&keeper] { return keeper.tick(); };
+    const auto writing = [&keeper] { return keeper.writing(); };
+    const auto part_done = [&keeper](const detail::FinishedPart& part) {
+      return keeper.part_done(part);
+    };
+    const auto before_backupmeta = [&keeper] { return keeper.before_backupmeta(); };
+    const detail::RunWatch watch{tick, writing, part_done, before_backupmeta};
     auto result = keeper.is_complete()
                       ? read_result(job.created_unix_ms)
-                      : run_plan(plan, options, job.created_unix_ms, keeper.finished(), &keeper);
+                      : run_plan(plan, options, job.created_unix_ms, keeper.finished(), &watch);
     if (!result.ok()) {
       keeper.give_up();
       return result;
@@ -19028,7 +19047,7 @@ requires((Snapshot<Source> || SortedSource<Source>)&&Layout<LayoutT>) class Back
   [[nodiscard]] Result<BackupResult> run_plan(const BackupPlan& plan, const BackupOptions& options,
                                               std::uint64_t created_unix_ms,
                                               std::span<detail::FinishedParts> finished,
-                                              detail::RunWatch* watch) {
+                                              const detail::RunWatch* watch) {
     spent_ = !Snapshot<Source>;
     std::optional<RateLimiter> limiter;
     std::optional<RateLimiter> read_limiter;
@@ -19883,11 +19902,12 @@ namespace kvbackup::inline v1::detail {
 /// The polynomial 0x42f0e1eba9ea3693 of ECMA-182 (annex B), reflected.
 inline constexpr std::uint64_t crc64_polynomial = 0xc96c5795d7870f42;
 
-inline constexpr CrcTables<std::uint64_t> crc64_tables{crc64_polynomial};
+template <int slices>
+inline constexpr CrcTables<std::uint64_t, slices> crc64_tables{crc64_polynomial};
 
 /// The inverted register after `size` bytes at `p`, on any machine.
 inline std::uint64_t crc64_portable(std::uint64_t state, const char* p, std::size_t size) noexcept {
-  return crc64_tables.update(state, p, size);
+  return crc64_tables<KVBACKUP_DETAIL_CRC_SLICES>.update(state, p, size);
 }
 
 }  // namespace kvbackup::inline v1::detail
@@ -31332,6 +31352,7 @@ static_assert(SortedSource<TsvSource<MemoryReader>>);
 #undef KVBACKUP_DETAIL_X86_64
 #undef KVBACKUP_DETAIL_INT128
 #undef KVBACKUP_DETAIL_ARM_CRC32
+#undef KVBACKUP_DETAIL_CRC_SLICES
 #undef KVBACKUP_DETAIL_COLD
 #undef KVBACKUP_DETAIL_ALWAYS_INLINE
 #undef KVBACKUP_DETAIL_TARGET
