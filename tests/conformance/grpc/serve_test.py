@@ -215,10 +215,11 @@ class RefusalTest(ServeTest):
                     secret_access_key="SECRET"))
                 code, _ = server.refusal(self, request, timeout=3)
                 self.assertEqual(code, grpc.StatusCode.DEADLINE_EXCEEDED)
+        self.assertIn("kvbackup: again in ", server.errors)
         self.assertEqual(len(server.lines), 8)
-        for line in server.lines:
-            self.assertNotIn("SECRET", json.dumps(line))
-            self.assertNotIn("AKIDKEY", json.dumps(line))
+        for said in (server.errors, *map(json.dumps, server.lines)):
+            self.assertNotIn("SECRET", said)
+            self.assertNotIn("AKIDKEY", said)
 
     def test_listening_beyond_loopback_needs_proof_of_who_asks(self):
         source = ("--source", f"lmdb:{self.store}")
