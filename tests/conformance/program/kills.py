@@ -6,6 +6,7 @@ KILLS is how often, KILL_SEED what the moments are drawn from; a failure names i
 import hashlib
 import os
 import random
+import signal
 import subprocess
 import time
 
@@ -49,6 +50,20 @@ class Victim:
         if process.returncode != 0:
             raise AssertionError(f"seed {SEED}: {flags}: exit code {process.returncode}: {said}")
         return False
+
+    def kill_when(self, condition, *flags):
+        """Kills it as soon as `condition` holds, which has to be before it ends by itself."""
+        with subprocess.Popen([*self.command, *flags], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+                              env=self.environment) as process:
+            while process.poll() is None and not condition():
+                try:
+                    process.wait(0.02)
+                except subprocess.TimeoutExpired:
+                    pass
+            process.kill()
+            _, said = process.communicate()
+        if not condition() or process.returncode != -signal.SIGKILL:
+            raise AssertionError(f"{flags}: it ended before it was killed: {process.returncode}: {said}")
 
 
 def digest(path):

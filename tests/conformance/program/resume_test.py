@@ -80,20 +80,12 @@ class KillTest(ProgramTest):
 
 
 class ResumeTest(ProgramTest):
-    def unfinished(self, source, *flags):
-        """A backup that did not end, its writing stopped by a file in the way of its last one."""
+    def unfinished(self, source):
+        """A backup that was killed with some of its files finished, and kept from finishing the others by its rate."""
         backup = self.folder / "backup"
-        whole = self.folder / "whole"
-        self.succeed("backup", "--source", source, "-s", whole, "--file-size", 1)
-        last = max(whole.glob("*.sst"), key=lambda path: int(path.name.split("_")[1]))
         victim = Victim(PROGRAM, ["--source", source, "-s", backup, "--file-size", 1, "--checkpoint-interval", 0,
-                                  "--concurrency", 1, "--ratelimit", 1, *flags])
-        self.assertTrue(last.exists())
-        moment = 1.5
-        while not list(backup.glob("kvbackup.checkpoint.*.1")):
-            shutil.rmtree(backup, ignore_errors=True)
-            self.assertTrue(victim.kill_after(moment))
-            moment *= 1.5
+                                  "--concurrency", 1, "--read-ratelimit", 1])
+        victim.kill_when(lambda: list(backup.glob("kvbackup.checkpoint.*.1")))
         return backup
 
     def test_another_job_is_refused_by_the_name_of_what_differs(self):
@@ -131,7 +123,7 @@ class ResumeTest(ProgramTest):
                   "--file-size", 1, "--resume")
 
     def test_what_cannot_be_resumed_is_said(self):
-        self.fail(COULD_NOT_FINISH, "cannot tell its state", "backup", "--source", "tsv:-", "-s",
+        self.fail(WRONG_USAGE, "cannot tell its state", "backup", "--source", "tsv:-", "-s",
                   self.folder / "backup", "--resume", stdin="00\t00\n")
         self.succeed("backup", "--source", "tsv:-", "-s", self.folder / "backup", stdin="00\t00\n")
         self.fail(WRONG_USAGE, "--checkpoint-interval", "backup", "--source", "tsv:-", "-s", self.folder / "b",

@@ -278,7 +278,7 @@ TEST_CASE("whatever differs from the unfinished backup is refused by its name") 
     BackupOptions options = options_of(clock, true);
     change(options);
     const auto refused = back_up(Stated(store), backend, options);
-    CHECK(refused.status().code() == StatusCode::invalid_argument);
+    CHECK(refused.status().code() == StatusCode::already_exists);
     CHECK_THAT(refused.status().to_string(), Catch::Matchers::Contains(name));
     CHECK(objects_of(backend) == before);
   }
