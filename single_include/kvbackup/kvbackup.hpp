@@ -16069,7 +16069,7 @@ struct UnfinishedJob {
 /// Refuses by name what differs between the job that is asked for and the one that was begun.
 [[nodiscard]] inline Status check_same_job(const CheckpointJob& asked, const CheckpointJob& begun) {
   const auto differs = [&](const std::string& what) {
-    return Status::error(StatusCode::invalid_argument,
+    return Status::error(StatusCode::already_exists,
                          "the unfinished backup in the destination is another one: " + what +
                              "; ask for the same backup again, or remove what it left (kvbackup "
                              "clean) and begin anew")
