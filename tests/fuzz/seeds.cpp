@@ -441,8 +441,8 @@ void put_run_objects() {
   job.job_id = "0123456789abcdef";
   job.created_unix_ms = 1'600'000'000'000;
   job.settings = {{"codec", "lz4"}, {"part_size", "100"}};
-  job.ranges.push_back({.cf = "default", .start = "a", .end = "z"});
-  job.sub_ranges.push_back({.cf = "default", .start = "a", .end = "z"});
+  job.ranges.push_back({.cf = "default", .start = "a", .end = "z", .unknown_fields = {}});
+  job.sub_ranges.push_back({.cf = "default", .start = "a", .end = "z", .unknown_fields = {}});
   put("checkpoint", "job_sealed", std::string(1, '\0') + encode_checkpoint(job));
   put("checkpoint", "job", "\x02" + encode(job));
   CheckpointParts parts;
