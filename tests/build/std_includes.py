@@ -20,7 +20,7 @@ GIVES = {
                  "equal_range fill fill_n find find_if find_if_not for_each generate includes inplace_merge "
                  "is_sorted lexicographical_compare lower_bound max max_element merge min min_element minmax "
                  "mismatch move none_of nth_element partial_sort partition partition_point remove "
-                 "remove_if replace reverse rotate search set_difference set_intersection set_union sort "
+                 "remove_if replace replace_if reverse rotate search set_difference set_intersection set_union sort "
                  "stable_partition stable_sort swap_ranges transform unique upper_bound ranges::all_of "
                  "ranges::any_of ranges::copy ranges::equal ranges::fill ranges::find ranges::find_if "
                  "ranges::is_sorted ranges::lower_bound ranges::none_of ranges::partition_point "
