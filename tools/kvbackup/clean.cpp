@@ -83,8 +83,7 @@ int run_clean(const CleanFlags& flags) {
 
 void add_clean_command(CLI::App& app, Run& run) {
   auto flags = std::make_shared<CleanFlags>();
-  CLI::App* command = app.add_subcommand(
-      "clean", "Show what runs that did not end left: files, uploads, checkpoints, locks");
+  CLI::App* command = app.add_subcommand("clean", "Show or remove what dead runs left");
   add_storage_flags(*command, flags->storage, "Where they wrote to");
   command->add_flag("--yes", flags->yes, "Remove it; an unfinished backup cannot be resumed then");
   command->add_flag(

@@ -102,9 +102,9 @@ int main(int argc, char** argv) {
   app.formatter(std::make_shared<program::HelpFormatter>());
   app.footer(
       "Exit codes: 0 done, 1 could not finish, 2 wrong usage, 3 damage found.\n"
-      "Sources, sinks: rocksdb:PATH[?cf=NAME], lmdb:PATH[?db=NAME], leveldb:PATH, tsv:-,\n"
-      "tsv:PATH[?format=hex|raw|escaped]; a source only: sst:PATH (a file or a folder).\n"
-      "Storage: a path, local:///path, s3://bucket/prefix, gcs://bucket/prefix, noop:// .");
+      "Sources, sinks: rocksdb:PATH[?cf=NAME], lmdb:PATH[?db=NAME], leveldb:PATH,\n"
+      "tsv:- or tsv:PATH[?format=hex|raw|escaped]; a source only: sst:PATH.\n"
+      "Storage: a path, local:///path, s3://bucket/path, gcs://bucket/path, noop://");
   program::Run run;
   program::add_backup_command(app, run);
   program::add_inspect_command(app, run);
