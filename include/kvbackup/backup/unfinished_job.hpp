@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -59,26 +60,30 @@ struct UnfinishedJob {
 
 /// Refuses by name what differs between the job that is asked for and the one that was begun.
 [[nodiscard]] inline Status check_same_job(const CheckpointJob& asked, const CheckpointJob& begun) {
-  const auto differs = [&](const std::string& what) {
-    return Status::error(StatusCode::already_exists,
-                         "the unfinished backup in the destination is another one: " + what +
-                             "; ask for the same backup again, or remove what it left (kvbackup "
-                             "clean) and begin anew")
-        .with_object(checkpoint_name(begun.job_id, 0));
+  std::string differences;
+  const auto add = [&differences](const std::string& what) {
+    differences += (differences.empty() ? "" : ", ") + what;
   };
   const auto value_of = [](const CheckpointJob& job, const std::string& name) {
     const auto at = job.settings.find(name);
     return at == job.settings.end() ? std::string("not known") : '"' + at->second + '"';
   };
+  std::set<std::string> names;
   for (const CheckpointJob* job : {&asked, &begun}) {
-    for (const auto& [name, value] : job->settings) {
-      const std::string now = value_of(asked, name);
-      const std::string then = value_of(begun, name);
-      if (now != then) return differs(name + " is " + now + " and was " + then);
-    }
+    for (const auto& setting : job->settings) names.insert(setting.first);
   }
-  if (asked.ranges != begun.ranges) return differs("its key ranges are others");
-  return {};
+  for (const std::string& name : names) {
+    const std::string now = value_of(asked, name);
+    const std::string then = value_of(begun, name);
+    if (now != then) add(name + " is " + now + " and was " + then);
+  }
+  if (asked.ranges != begun.ranges) add("its key ranges are others");
+  if (differences.empty()) return {};
+  return Status::error(StatusCode::already_exists,
+                       "the unfinished backup in the destination is another one: " + differences +
+                           "; ask for the same backup again, or remove what it left (kvbackup "
+                           "clean) and begin anew")
+      .with_object(checkpoint_name(begun.job_id, 0));
 }
 
 /// Whether `parts` follow one another through all of `ranges`, in their order.
