@@ -10651,7 +10651,7 @@ inline constexpr std::uint64_t max_lock_size = 16u << 10;
     return Status::error(StatusCode::unsupported, "the lock is of a later version")
         .with_object(name);
   }
-  if (lock_name(lock.run_id) != name || !is_run_id(lock.job_id)) {
+  if (!is_lock_name(name) || lock_name(lock.run_id) != name || !is_run_id(lock.job_id)) {
     return damaged("the lock is damaged: it is of another run");
   }
   for (const std::string* text : {&lock.host, &lock.process}) {
@@ -15699,6 +15699,8 @@ namespace detail {
 /// The message before the seal.
 template <class M>
 [[nodiscard]] Result<M> decode_checkpoint(std::string_view name, ByteView bytes) {
+  if (!is_checkpoint_name(name))
+    return damaged_checkpoint(name, "its name is none of a checkpoint");
   if (bytes.size() > max_checkpoint_size) return damaged_checkpoint(name, "it is too large");
   const auto message = sealed_part(bytes);
   if (!message) return damaged_checkpoint(name, "its bytes do not match its seal");

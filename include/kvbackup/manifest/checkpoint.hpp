@@ -70,6 +70,8 @@ namespace detail {
 /// The message before the seal.
 template <class M>
 [[nodiscard]] Result<M> decode_checkpoint(std::string_view name, ByteView bytes) {
+  if (!is_checkpoint_name(name))
+    return damaged_checkpoint(name, "its name is none of a checkpoint");
   if (bytes.size() > max_checkpoint_size) return damaged_checkpoint(name, "it is too large");
   const auto message = sealed_part(bytes);
   if (!message) return damaged_checkpoint(name, "its bytes do not match its seal");

@@ -60,7 +60,7 @@ inline constexpr std::uint64_t max_lock_size = 16u << 10;
     return Status::error(StatusCode::unsupported, "the lock is of a later version")
         .with_object(name);
   }
-  if (lock_name(lock.run_id) != name || !is_run_id(lock.job_id)) {
+  if (!is_lock_name(name) || lock_name(lock.run_id) != name || !is_run_id(lock.job_id)) {
     return damaged("the lock is damaged: it is of another run");
   }
   for (const std::string* text : {&lock.host, &lock.process}) {
