@@ -138,8 +138,9 @@ void Telemetry::set_snapshot(std::uint64_t now_ms) {
 
 void Telemetry::add_job_numbers() {
   for (const auto& [job, numbers] : jobs_) {
-    const auto count = [&](const char* family, double value) {
-      metrics_.add(family, {{"command", job}}, value);
+    const Metrics::Labels labels{{"command", job}};
+    const auto count = [this, &labels](const char* family, double value) {
+      metrics_.add(family, labels, value);
     };
     metrics_.add("bytes_total", {{"command", job}, {"kind", "logical"}},
                  static_cast<double>(numbers.logical_bytes));
