@@ -18,10 +18,10 @@ using namespace test_support;
 
 namespace {
 
-// The keys of this world; number 0 is the empty key, number `keys` is behind the last one.
-constexpr unsigned keys = 16;
+// The keys of this world; number 0 is the empty key, number `key_count` is behind the last one.
+constexpr unsigned key_count = 16;
 std::string key(unsigned number) {
-  return number == 0 || number == keys ? "" : std::string(1, char('a' + number));
+  return number == 0 || number == key_count ? "" : std::string(1, char('a' + number));
 }
 
 /// A node of some regions that does a random thing instead of an answer, until it has done enough.
@@ -103,7 +103,7 @@ struct World {
 void check_complete(const CoordinatorResult& result, Bench& bench, const KeyRange& asked) {
   // every key is in exactly one completed range, and in at most one file; in one if the range of
   // its answer has files
-  for (unsigned k = 0; k < keys; ++k) {
+  for (unsigned k = 0; k < key_count; ++k) {
     if (!asked.contains(key(k))) continue;
     std::size_t ranges = 0;
     for (const CompletedRange& range : result.info.ranges) {
@@ -144,8 +144,8 @@ TEST_CASE("no gap is ever silent, whatever the nodes do") {
       return static_cast<unsigned>(engine()) % below;
     };
     Bench bench;
-    const unsigned first = random(keys);
-    const unsigned last = first + 1 + random(keys - first);
+    const unsigned first = random(key_count);
+    const unsigned last = first + 1 + random(key_count - first);
     bench.options.request.start_key = key(first);
     bench.options.request.end_key = key(last);
     bench.options.retry = {.attempts = 40, .first_wait_ms = 1, .longest_wait_ms = 5};
@@ -156,9 +156,9 @@ TEST_CASE("no gap is ever silent, whatever the nodes do") {
     // regions of random bounds, each with one to all of the nodes
     const unsigned count = 1 + random(4);
     std::vector<std::vector<KeyRange>> regions(count);
-    std::vector<std::set<unsigned>> holders(keys);
-    for (unsigned at = 0; at < keys;) {
-      const unsigned end = std::min(keys, at + 1 + random(5));
+    std::vector<std::set<unsigned>> holders(key_count);
+    for (unsigned at = 0; at < key_count;) {
+      const unsigned end = std::min(key_count, at + 1 + random(5));
       const unsigned holder = random(count + (random(20) == 0 ? 1 : 0));
       for (unsigned node = 0; node < count; ++node) {
         if (node != holder && random(5) != 0) continue;
