@@ -8,7 +8,3 @@ target_link_libraries(${room_target} PRIVATE ${CMAKE_DL_LIBS})
 # Every operation, where the default is some of them.
 add_test(NAME unit.crash_full COMMAND ${room_target} "[full]")
 set_tests_properties(unit.crash_full PROPERTIES LABELS full)
-# The doubles of libc's functions stand where AddressSanitizer has its own.
-if(CMAKE_CXX_FLAGS MATCHES "-fsanitize")
-  set_tests_properties(unit.crash unit.crash_full PROPERTIES DISABLED ON)
-endif()
